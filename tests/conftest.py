@@ -1,0 +1,1 @@
+"""Fixtures that more than one room's tests use. Real parts: real SQLite, real HTTP on loopback, real models and photos."""
