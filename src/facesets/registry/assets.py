@@ -1,0 +1,185 @@
+"""Queries about assets and users: what the sources listed and what became of each."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+from ..records import Asset, FaceBox, Reason, State, User
+from . import Registry
+
+_COLUMNS = tuple(f.name for f in fields(Asset))
+REASONS_OF = {state: tuple(r for r in Reason if r.state is state) for state in State}
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRow:
+    """An asset as the registry knows it."""
+
+    id: int
+    asset: Asset
+    label: str
+    source: str
+    reason: Reason
+    detail: str | None
+    attempts: int
+    sha256: str | None
+    path: str | None  # the staged original: relative to the workspace, or absolute for a folder's photo
+    kept_id: int | None  # for a duplicate: the asset whose bytes are kept
+
+    @property
+    def state(self) -> State:
+        """The state that follows from the reason."""
+        return self.reason.state
+
+
+def bind_user(registry: Registry, user: User) -> None:
+    """Remember a label's user id; the caller has checked that it is not bound to another."""
+    registry.db.execute(
+        "INSERT INTO users VALUES (?, ?, ?) ON CONFLICT (label) DO UPDATE SET name = excluded.name",
+        (user.label, user.user_id, user.name),
+    )
+
+
+def users(registry: Registry) -> list[User]:
+    """All bound labels."""
+    return [User(*row) for row in registry.db.execute("SELECT label, user_id, name FROM users ORDER BY label")]
+
+
+def add_listed(registry: Registry, label: str, source: str, assets: Iterable[Asset], run_id: int) -> int:
+    """Record what a listing says; returns how many assets were new.
+
+    A new asset is LISTED. A known one keeps its reason, unless the source changed its content (SHA-1, or size and update time
+    where no SHA-1 is known) or its standing (trashed, offline, visibility): then it is LISTED again.
+    """
+    columns = ", ".join(_COLUMNS)
+    updates = ", ".join(f"{c} = excluded.{c}" for c in _COLUMNS if c not in ("owner_id", "asset_id", "boxes"))
+    changed = (
+        "(excluded.sha1 IS NOT sha1 OR (sha1 IS NULL AND excluded.size_bytes IS NOT size_bytes) "
+        "OR excluded.is_trashed <> is_trashed OR excluded.is_offline <> is_offline OR excluded.visibility <> visibility "
+        "OR reason = 'gone')"
+    )
+    before = registry.db.execute("SELECT count(*) FROM assets").fetchone()[0]
+    registry.db.executemany(
+        f"INSERT INTO assets ({columns}, label, source, reason, seen_run) "
+        f"VALUES ({', '.join('?' * len(_COLUMNS))}, ?, ?, 'listed', ?) "
+        f"ON CONFLICT (owner_id, asset_id) DO UPDATE SET reason = CASE WHEN {changed} THEN 'listed' ELSE reason END, "
+        f"boxes = coalesce(excluded.boxes, boxes), {updates}, seen_run = excluded.seen_run",
+        ((*_values(asset), label, source, run_id) for asset in assets),
+    )
+    return int(registry.db.execute("SELECT count(*) FROM assets").fetchone()[0] - before)
+
+
+def _values(asset: Asset) -> Iterator[object]:
+    for name in _COLUMNS:
+        value = getattr(asset, name)
+        if name == "boxes" and value is not None:
+            value = json.dumps([[getattr(box, f.name) for f in fields(FaceBox)] for box in value], separators=(",", ":"))
+        yield value
+
+
+def set_boxes(registry: Registry, row_id: int, boxes: Sequence[FaceBox]) -> None:
+    """Keep an asset's face boxes as its source gave them."""
+    data = json.dumps([[getattr(box, f.name) for f in fields(FaceBox)] for box in boxes], separators=(",", ":"))
+    registry.db.execute("UPDATE assets SET boxes = ? WHERE id = ?", (data, row_id))
+
+
+def settle(
+    registry: Registry,
+    row_id: int,
+    reason: Reason,
+    detail: str | None = None,
+    *,
+    sha256: str | None = None,
+    path: str | None = None,
+    kept_id: int | None = None,
+) -> None:
+    """Give an asset its reason; ``sha256`` and ``path`` are kept where not given. A retryable reason counts an attempt."""
+    registry.db.execute(
+        "UPDATE assets SET reason = ?, detail = ?, sha256 = coalesce(?, sha256), path = coalesce(?, path), kept_id = ?, "
+        "attempts = attempts + ? WHERE id = ?",
+        (reason, detail, sha256, path, kept_id, reason.state is State.RETRY, row_id),
+    )
+
+
+def mark_gone(registry: Registry, label: str, source: str, run_id: int) -> int:
+    """After a complete listing: assets it no longer names are GONE, unless they are through; returns how many."""
+    keep = REASONS_OF[State.DONE] + REASONS_OF[State.DUPLICATE] + (Reason.GONE,)
+    cursor = registry.db.execute(
+        "UPDATE assets SET reason = 'gone' WHERE label = ? AND source = ? AND seen_run <> ? "
+        f"AND reason NOT IN ({', '.join('?' * len(keep))})",
+        (label, source, run_id, *keep),
+    )
+    return cursor.rowcount
+
+
+def select(
+    registry: Registry,
+    *,
+    labels: Sequence[str] = (),
+    reasons: Sequence[Reason] = (),
+    after: int = 0,
+    limit: int = -1,
+) -> Iterator[AssetRow]:
+    """Assets in the order they were first listed; ``after`` is a row id, so that a long walk can be taken in bounded steps."""
+    where, values = ["id > ?"], [after]
+    for column, wanted in (("label", labels), ("reason", reasons)):
+        if wanted:
+            where.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+            values += wanted  # type: ignore[arg-type]
+    sql = f"SELECT * FROM assets WHERE {' AND '.join(where)} ORDER BY id LIMIT ?"
+    return map(_row, registry.db.execute(sql, (*values, limit)))
+
+
+def find(registry: Registry, asset_id: str) -> list[AssetRow]:
+    """Assets with this id (one for each owner that has it), or whose id begins with it."""
+    rows = registry.db.execute("SELECT * FROM assets WHERE asset_id = ? ORDER BY id", (asset_id,)).fetchall()
+    if not rows and len(asset_id) >= 6:
+        like = asset_id.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        rows = registry.db.execute("SELECT * FROM assets WHERE asset_id LIKE ? ESCAPE '\\' ORDER BY id", (like,)).fetchall()
+    return [_row(row) for row in rows]
+
+
+def with_bytes(registry: Registry, *, sha256: str | None = None, sha1: str | None = None) -> AssetRow | None:
+    """The asset whose bytes are kept for this hash: staged or through, not itself a duplicate; the first listed of several."""
+    column, value = ("sha256", sha256) if sha256 is not None else ("sha1", sha1)
+    good = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE], *REASONS_OF[State.FAILED])
+    row = registry.db.execute(
+        f"SELECT * FROM assets WHERE {column} = ? AND sha256 IS NOT NULL "
+        f"AND reason IN ({', '.join('?' * len(good))}) ORDER BY id LIMIT 1",
+        (value, *good),
+    ).fetchone()
+    return None if row is None else _row(row)
+
+
+def get(registry: Registry, row_id: int) -> AssetRow:
+    """The asset with this row id."""
+    return _row(registry.db.execute("SELECT * FROM assets WHERE id = ?", (row_id,)).fetchone())
+
+
+def counts(registry: Registry, labels: Sequence[str] = ()) -> dict[Reason, int]:
+    """How many assets have each reason."""
+    where = f"WHERE label IN ({', '.join('?' * len(labels))})" if labels else ""
+    rows = registry.db.execute(f"SELECT reason, count(*) FROM assets {where} GROUP BY reason", tuple(labels))
+    return {Reason(reason): count for reason, count in sorted(rows)}
+
+
+def by_state(counted: dict[Reason, int]) -> dict[str, int]:
+    """Counts by reason, summed up by state."""
+    total: dict[str, int] = {}
+    for reason, count in counted.items():
+        total[reason.state] = total.get(reason.state, 0) + count
+    return dict(sorted(total.items()))
+
+
+def _row(row: sqlite3.Row) -> AssetRow:
+    values = {name: row[name] for name in _COLUMNS}
+    values["boxes"] = None if row["boxes"] is None else tuple(FaceBox(*box) for box in json.loads(row["boxes"]))
+    for flag in ("is_trashed", "is_offline", "is_edited"):
+        values[flag] = bool(row[flag])
+    return AssetRow(
+        row["id"], Asset(**values), row["label"], row["source"], Reason(row["reason"]), row["detail"], row["attempts"],
+        row["sha256"], row["path"], row["kept_id"],
+    )  # fmt: skip

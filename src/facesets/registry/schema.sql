@@ -1,0 +1,134 @@
+-- Version 1. Assets are keyed by the server's user id and asset id, photos by the SHA-256 of their bytes, faces by content.
+-- A state is never stored: it follows from the reason (records.Reason.state).
+
+CREATE TABLE users (
+    label TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    command TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    finished_at TEXT,
+    exit_code INTEGER,
+    counters TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+
+CREATE TABLE assets (
+    id INTEGER PRIMARY KEY,
+    owner_id TEXT NOT NULL,
+    asset_id TEXT NOT NULL,
+    label TEXT NOT NULL,
+    source TEXT NOT NULL,
+    type TEXT NOT NULL,
+    original_path TEXT NOT NULL,
+    file_name TEXT NOT NULL,
+    mime_type TEXT NOT NULL,
+    sha1 TEXT,
+    library_id TEXT,
+    size_bytes INTEGER,
+    width INTEGER,
+    height INTEGER,
+    taken_at TEXT,
+    updated_at TEXT,
+    thumbhash TEXT,
+    visibility TEXT NOT NULL,
+    is_trashed INTEGER NOT NULL,
+    is_offline INTEGER NOT NULL,
+    is_edited INTEGER NOT NULL,
+    boxes TEXT,
+    reason TEXT NOT NULL,
+    detail TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    sha256 TEXT,
+    path TEXT,           -- of the staged original: relative to the workspace, or absolute for a folder's photo
+    kept_id INTEGER REFERENCES assets (id),
+    seen_run INTEGER NOT NULL,
+    UNIQUE (owner_id, asset_id)
+) STRICT;
+CREATE INDEX assets_by_label ON assets (label, reason);
+CREATE INDEX assets_by_sha256 ON assets (sha256) WHERE sha256 IS NOT NULL;
+CREATE INDEX assets_by_sha1 ON assets (sha1) WHERE sha1 IS NOT NULL;
+
+-- One row for each photo that a pack has been through, with or without faces.
+CREATE TABLE embedded (
+    sha256 TEXT NOT NULL,
+    pack TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT,
+    width INTEGER,
+    height INTEGER,
+    PRIMARY KEY (sha256, pack)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE faces (
+    face_id TEXT PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    pack TEXT NOT NULL,
+    idx INTEGER NOT NULL,
+    x1 REAL NOT NULL,
+    y1 REAL NOT NULL,
+    x2 REAL NOT NULL,
+    y2 REAL NOT NULL,
+    landmarks TEXT NOT NULL,
+    det_score REAL NOT NULL,
+    face_short REAL NOT NULL,
+    sharpness REAL NOT NULL,
+    signals TEXT NOT NULL,
+    vector BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT,
+    set_name TEXT,
+    distance REAL,
+    UNIQUE (sha256, pack, idx)
+) STRICT;
+CREATE INDEX faces_by_pack ON faces (pack, reason);
+CREATE INDEX faces_by_set ON faces (set_name) WHERE set_name IS NOT NULL;
+
+CREATE TABLE sets (
+    name TEXT PRIMARY KEY,
+    number INTEGER NOT NULL UNIQUE,
+    origin TEXT NOT NULL CHECK (origin IN ('made', 'adopted')),
+    pack TEXT NOT NULL,
+    person_name TEXT,
+    written INTEGER NOT NULL,   -- 0: planned, its folder is still to be written
+    run_id INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE set_faces (
+    set_name TEXT NOT NULL REFERENCES sets (name),
+    rank INTEGER NOT NULL,
+    face_id TEXT NOT NULL,
+    distance REAL NOT NULL,
+    PRIMARY KEY (set_name, rank)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX set_faces_by_face ON set_faces (face_id);
+
+CREATE TABLE set_files (
+    set_name TEXT NOT NULL REFERENCES sets (name),
+    path TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (set_name, path)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE centroids (
+    set_name TEXT NOT NULL REFERENCES sets (name),
+    pack TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    vector BLOB NOT NULL,
+    PRIMARY KEY (set_name, pack)
+) STRICT, WITHOUT ROWID;
+
+-- Facts of the workspace itself: the highest number ever given, the fingerprint of what the last plan saw.
+CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY,
+    run_id INTEGER,
+    at TEXT NOT NULL,
+    event TEXT NOT NULL,
+    data TEXT NOT NULL DEFAULT '{}'
+) STRICT;
