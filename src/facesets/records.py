@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class State(StrEnum):
     """Where an asset or a face has got to. Terminal, except ``PENDING`` (work to do) and ``RETRY`` (failed, may heal)."""
@@ -213,6 +216,15 @@ class Face:
     sharpness: float  # scale-normalised, on the aligned chip
     pack: str  # "name@version" of the model pack
     signals: Mapping[str, float] = field(default_factory=dict)  # further quality signals (pose, exposure, norm, overlap)
+
+
+@dataclass(frozen=True, slots=True)
+class Centroid:
+    """Where a set lies in a pack's space: its centroid (float64 [d]) over ``n`` faces."""
+
+    name: str
+    vector: NDArray[np.float64]
+    n: int
 
 
 @dataclass(frozen=True, slots=True)

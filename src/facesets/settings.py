@@ -103,7 +103,7 @@ class ClusterSettings:
 class GateSettings:
     """What a group must have to become a set, and a face to be in one."""
 
-    min_faces: int = _doc(6, "Faces a set needs; fewer tell little about a person, and trainers want at least 5 to 10.")
+    min_faces: int = _doc(5, "Faces a set needs; fewer tell little about a person, and trainers want 5 to 10 at least.")
     min_photos: int = _doc(4, "Distinct photos a set needs, bursts and copies counted once: one exposure is no person.")
     min_face_short: float = _doc(90.0, "Short side of a face in original pixels; 0 switches the gate off.")
     min_det_score: float = _doc(0.6, "How sure the detector must be; below are profiles, backs of heads and patterns.")

@@ -104,6 +104,16 @@ def settle(
     )
 
 
+def settle_bytes(registry: Registry, sha256: str, reason: Reason, detail: str | None = None) -> None:
+    """Give every asset whose bytes are kept under this hash the reason that embedding ended with."""
+    kept = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE], *REASONS_OF[State.FAILED])
+    registry.db.execute(
+        "UPDATE assets SET reason = ?, detail = ?, attempts = attempts + ? "
+        f"WHERE sha256 = ? AND reason IN ({', '.join('?' * len(kept))})",
+        (reason, detail, reason.state is State.RETRY, sha256, *kept),
+    )
+
+
 def mark_gone(registry: Registry, label: str, source: str, run_id: int) -> int:
     """After a complete listing: assets it no longer names are GONE, unless they are through; returns how many."""
     keep = REASONS_OF[State.DONE] + REASONS_OF[State.DUPLICATE] + (Reason.GONE,)
@@ -162,8 +172,8 @@ def get(registry: Registry, row_id: int) -> AssetRow:
 def counts(registry: Registry, labels: Sequence[str] = ()) -> dict[Reason, int]:
     """How many assets have each reason."""
     where = f"WHERE label IN ({', '.join('?' * len(labels))})" if labels else ""
-    rows = registry.db.execute(f"SELECT reason, count(*) FROM assets {where} GROUP BY reason", tuple(labels))
-    return {Reason(reason): count for reason, count in sorted(rows)}
+    rows = registry.db.execute(f"SELECT reason, count(*) FROM assets {where} GROUP BY reason ORDER BY reason", tuple(labels))
+    return {Reason(reason): count for reason, count in rows}
 
 
 def by_state(counted: dict[Reason, int]) -> dict[str, int]:
@@ -183,3 +193,10 @@ def _row(row: sqlite3.Row) -> AssetRow:
         row["id"], Asset(**values), row["label"], row["source"], Reason(row["reason"]), row["detail"], row["attempts"],
         row["sha256"], row["path"], row["kept_id"],
     )  # fmt: skip
+
+
+def kept_by_sha256(registry: Registry) -> dict[str, AssetRow]:
+    """Photo hash -> the asset whose bytes are kept for it; the first listed of several."""
+    keep = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE])
+    sql = f"SELECT * FROM assets WHERE sha256 IS NOT NULL AND reason IN ({', '.join('?' * len(keep))}) ORDER BY id DESC"
+    return {row["sha256"]: _row(row) for row in registry.db.execute(sql, keep)}

@@ -67,15 +67,14 @@ def select(
     labels: Sequence[str] = (),
     reasons: Sequence[Reason] = (),
     set_name: str | None = None,
+    sha256: str | None = None,
 ) -> Iterator[FaceRow]:
     """Faces in canonical order: by photo hash, then box order. ``labels``: of photos that one of these users has."""
     where, values = ["1"], list[str]()
-    if pack is not None:
-        where.append("pack = ?")
-        values.append(pack)
-    if set_name is not None:
-        where.append("set_name = ?")
-        values.append(set_name)
+    for column, value in (("pack", pack), ("set_name", set_name), ("sha256", sha256)):
+        if value is not None:
+            where.append(f"{column} = ?")
+            values.append(value)
     if reasons:
         where.append(f"reason IN ({', '.join('?' * len(reasons))})")
         values += reasons
@@ -104,8 +103,8 @@ def settle(registry: Registry, decided: Iterable[tuple[str, Reason, str | None, 
 
 def counts(registry: Registry) -> dict[Reason, int]:
     """How many faces have each reason."""
-    rows = registry.db.execute("SELECT reason, count(*) FROM faces GROUP BY reason")
-    return {Reason(reason): count for reason, count in sorted(rows)}
+    rows = registry.db.execute("SELECT reason, count(*) FROM faces GROUP BY reason ORDER BY reason")
+    return {Reason(reason): count for reason, count in rows}
 
 
 def _row(row: sqlite3.Row) -> FaceRow:

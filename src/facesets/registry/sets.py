@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..records import FaceSet
+from ..records import Centroid, FaceSet
 from . import Registry
 
 _HIGHEST = "highest_number"
@@ -24,22 +23,18 @@ class FileFact:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Centroid:
-    """A set's mean vector (float64 [d]) over ``n`` faces."""
-
-    name: str
-    vector: NDArray[np.float64]
-    n: int
-
-
 def add(registry: Registry, faceset: FaceSet, run_id: int, *, written: bool) -> None:
     """Record a set; its number counts as used from now on, whatever becomes of it."""
     registry.db.execute(
         "INSERT INTO sets VALUES (?, ?, ?, ?, ?, ?, ?)",
         (faceset.name, faceset.number, faceset.origin, faceset.pack, faceset.person_name, written, run_id),
     )
-    registry.set_fact(_HIGHEST, str(max(highest_number(registry), faceset.number)))
+    see_number(registry, faceset.number)
+
+
+def see_number(registry: Registry, number: int) -> None:
+    """Numbers up to this one count as used."""
+    registry.set_fact(_HIGHEST, str(max(highest_number(registry), number)))
 
 
 def highest_number(registry: Registry) -> int:

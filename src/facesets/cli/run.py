@@ -1,0 +1,94 @@
+"""facesets run, and its steps one by one: stage, embed, cluster, export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..errors import FacesetsError
+from ..pipeline import STEPS, Summary
+from ..pipeline import run as run_steps
+from . import App, json_option
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+user_option = click.option("--user", "labels", multiple=True, metavar="NAME", help="Whose photos: a name of yours (may be repeated).")
+folder_option = click.option(
+    "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A plain folder of photos instead of Immich."
+)
+pack_option = click.option("--pack", metavar="NAME|FOLDER", help="Model pack: auto, open, buffalo_l, ... or a folder of .onnx files.")
+accept_option = click.option("--accept-missing", is_flag=True, help="Go on although some photos failed in a way that may heal.")
+
+
+@click.command()
+@user_option
+@folder_option
+@pack_option
+@accept_option
+@json_option
+@click.pass_obj
+def run(app: App, labels: tuple[str, ...], folder: Path | None, pack: str | None, accept_missing: bool) -> None:
+    """Do it all: find the photos, embed their faces, cluster, and write new sets.
+
+    Existing sets keep every byte. Run it again next month: only what is new is fetched, known people are recognised, and new
+    people get the next numbers. Exit code 3: some photos failed in a way that may heal; the same command tries them again.
+    """
+    do(app, labels, STEPS, folder=folder, pack_name=pack, accept_missing=accept_missing)
+
+
+def do(app: App, labels: tuple[str, ...], steps: tuple[str, ...], **options: Any) -> None:
+    """Do these steps and print what came of it."""
+    summary, left = run_steps(app.workspace(), labels, steps=steps, progress=app.progress, **options)
+    report(app, summary, left)
+
+
+def report(app: App, summary: Summary, left: FacesetsError | None, extra: dict[str, Any] | None = None) -> None:
+    """Print a summary, and leave with the exit code of what stopped it."""
+    document = summary.document() | (extra or {})
+    if left:
+        document |= {"error": str(left), "exit_code": left.exit_code}
+    app.answer(document, lambda: told(summary))
+    if left:
+        click.echo(f"facesets: {left}", err=True)
+        raise click.exceptions.Exit(left.exit_code)
+
+
+def told(summary: Summary) -> str:
+    """A summary in words."""
+    lines = []
+    for label, stage in summary.steps.get("stage", {}).items():
+        lines += [
+            f"{label}: {stage['total_assets_seen']:,} assets listed, {stage['staged_count']:,} staged, "
+            f"{summary.downloads:,} downloads in {summary.requests:,} requests"
+        ]
+    if embed := summary.steps.get("embed"):
+        lines += [
+            f"embedded {embed['queue']:,} photos: {embed['new_faces']:,} faces, {embed['new_noface']:,} without, "
+            f"{embed['load_errors']:,} unreadable ({embed['images_per_second']:.1f}/s, pack {summary.pack})"
+        ]
+    if cluster := summary.steps.get("cluster"):
+        lines += [
+            f"{cluster['existing_centroids']:,} existing sets cover {cluster['already_covered']:,} faces; "
+            f"{cluster['unmatched']:,} others in {cluster['clusters']:,} groups, {cluster['past_gates']:,} past the gates"
+        ]
+    lines += [
+        f"new sets: {len(summary.sets_new)}" + (f" ({_span(summary.sets_new)})" if summary.sets_new else ""),
+        f"sets unchanged: {len(summary.sets_unchanged)}",
+        "assets: " + counts_line(summary.assets_by_state),
+        "faces: " + counts_line(summary.faces_by_state),
+        f"{summary.seconds:.1f} s; workspace {summary.workspace}",
+    ]
+    return "\n".join(lines)
+
+
+def _span(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+
+
+def counts_line(counts: dict[str, int]) -> str:
+    """A total and its parts."""
+    total = sum(counts.values())
+    return f"{total:,}" + (" = " + " + ".join(f"{n:,} {name}" for name, n in counts.items()) if counts else "")

@@ -1,0 +1,198 @@
+"""The rooms joined: stage, embed, cluster, export, each resumable on its own and chained by :func:`run`.
+
+Touches everything through the rooms' doors. Order of a run: carry out a plan that an earlier run left, list and stage, embed,
+then (nothing retryable left) fix numbers and members in one transaction, the plan, and only then write the first set.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..embedding import Pack, load_pack
+from ..errors import FacesetsError, RetryableLeft, UsageError
+from ..export.existing import existing_sets, file_facts
+from ..progress import Progress
+from ..records import State
+from ..registry import Registry, assets, faces, runs, sets
+from ..settings import LABEL
+from ..sources import Source, open_source
+from ..staging import stage as stage_source
+from ..workspace import Workspace
+from .adopt import adopt
+from .embed import embed, known_elsewhere, queue_staged
+from .plan import plan
+from .write import write_planned
+
+log = logging.getLogger(__name__)
+
+STEPS = ("stage", "embed", "cluster", "export")
+
+
+@dataclass
+class Summary:
+    """What a run did. ``listed`` counts assets of all types that this invocation's listings named."""
+
+    workspace: str
+    listed: int = 0
+    requests: int = 0
+    downloads: int = 0
+    embedded: int = 0
+    assets_by_state: dict[str, int] = field(default_factory=dict)
+    faces_by_state: dict[str, int] = field(default_factory=dict)
+    assets_by_reason: dict[str, int] = field(default_factory=dict)
+    faces_by_reason: dict[str, int] = field(default_factory=dict)
+    sets_new: list[str] = field(default_factory=list)
+    sets_unchanged: list[str] = field(default_factory=list)
+    retryable: int = 0
+    pack: str | None = None
+    steps: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def run(
+    workspace: Workspace,
+    labels: Sequence[str],
+    *,
+    steps: Sequence[str] = STEPS,
+    folder: Path | None = None,
+    pack_name: str | None = None,
+    accept_missing: bool = False,
+    classic: bool = False,
+    progress: Progress,
+) -> tuple[Summary, FacesetsError | None]:
+    """Do ``steps`` for the users with these labels. Returns the summary, and RetryableLeft where that is why it stopped early.
+
+    Any other FacesetsError is raised; what was finished before is kept, and the same call goes on from there.
+    """
+    _check_labels(labels, needed="stage" in steps)
+    started = time.perf_counter()
+    with workspace.lock(), workspace.registry() as registry, _recorded(workspace, registry, steps) as (run_id, summary):
+        before = _tree(workspace)
+        pack = _Lazy(lambda: _pack(workspace, pack_name, progress))
+        left: FacesetsError | None = None
+        if "export" in steps:
+            _write(workspace, registry, summary, progress)  # what an earlier run promised comes first
+        if "stage" in steps:
+            for label in labels:
+                with open_source(workspace, registry, label, folder=folder, progress=progress) as source:
+                    _stage(workspace, registry, source, label, run_id, summary, progress)
+        if "embed" in steps:
+            summary.steps["embed"] = embed(workspace, registry, labels, pack(), progress)
+            summary.embedded = summary.steps["embed"]["new_faces_photos"]
+        summary.retryable = assets.by_state(assets.counts(registry, labels)).get(State.RETRY, 0)
+        if summary.retryable and not accept_missing and "cluster" in steps:
+            left = RetryableLeft(
+                f"{summary.retryable} photos failed in a way that may heal, so no set is planned yet. Run the same command again; "
+                "facesets list assets --state retry  says which and why; --accept-missing goes on without them."
+            )
+        else:
+            if "cluster" in steps:
+                adopt(workspace, registry, pack(), run_id, progress)
+                summary.steps["cluster"] = plan(workspace, registry, labels, pack(), run_id, progress, classic=classic)
+            if "export" in steps:
+                _write(workspace, registry, summary, progress)
+        summary.pack = pack.value.id if pack.value else None
+        after = _tree(workspace)
+        summary.sets_unchanged = [name for name, facts in before.items() if after.get(name) == facts]
+        _count(registry, summary)
+        summary.seconds = round(time.perf_counter() - started, 3)
+        runs.finish(registry, run_id, left.exit_code if left else 0, summary.document())
+    return summary, left
+
+
+def count(workspace: Workspace, registry: Registry) -> Summary:
+    """What the workspace holds, without doing anything."""
+    summary = Summary(str(workspace.root))
+    _count(registry, summary)
+    summary.retryable = summary.assets_by_state.get(State.RETRY, 0)
+    return summary
+
+
+def _stage(
+    workspace: Workspace, registry: Registry, source: Source, label: str, run_id: int, summary: Summary, progress: Progress
+) -> None:
+    counters = stage_source(
+        workspace, registry, source, run_id=run_id, known_sha256=known_elsewhere(workspace), progress=progress
+    )
+    summary.steps.setdefault("stage", {})[label] = asdict(counters)
+    summary.listed += counters.total_assets_seen
+    summary.requests += source.requests
+    summary.downloads += source.downloads
+    queue_staged(workspace, registry, label)
+
+
+def _write(workspace: Workspace, registry: Registry, summary: Summary, progress: Progress) -> None:
+    summary.sets_new += write_planned(workspace, registry, progress)
+
+
+def _count(registry: Registry, summary: Summary) -> None:
+    by_asset, by_face = assets.counts(registry), faces.counts(registry)
+    summary.assets_by_state, summary.faces_by_state = assets.by_state(by_asset), assets.by_state(by_face)
+    summary.assets_by_reason = {str(reason): n for reason, n in by_asset.items()}
+    summary.faces_by_reason = {str(reason): n for reason, n in by_face.items()}
+
+
+def _tree(workspace: Workspace) -> dict[str, list[sets.FileFact]]:
+    """Every existing set with the hashes of its files."""
+    return {s.name: file_facts(s.path) for s in existing_sets(workspace.facesets)}
+
+
+def _check_labels(labels: Sequence[str], *, needed: bool) -> None:
+    if needed and not labels:
+        raise UsageError("whose photos? Name the user: --user NAME (any short name of yours, e.g. --user anna)")
+    for label in labels:
+        if not LABEL.fullmatch(label):
+            raise UsageError(f"--user {label!r}: a label is 1 to 64 of a-z, 0-9, - and _ (it names files)")
+
+
+def _pack(workspace: Workspace, name: str | None, progress: Progress) -> Pack:
+    settings = workspace.settings.embed
+    return load_pack(name or settings.pack, note=progress.note)
+
+
+class _Lazy:
+    """A pack that is loaded when first asked for."""
+
+    def __init__(self, load: Callable[[], Pack]) -> None:
+        self._load = load
+        self.value: Pack | None = None
+
+    def __call__(self) -> Pack:
+        if self.value is None:
+            self.value = self._load()
+        return self.value
+
+
+@contextmanager
+def _recorded(workspace: Workspace, registry: Registry, steps: Sequence[str]) -> Iterator[tuple[int, Summary]]:
+    """A run in the registry, with a log file of its own."""
+    run_id = runs.start(registry, " ".join(steps))
+    handler = logging.FileHandler(workspace.root / "logs" / f"run-{run_id:05d}.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger("facesets")
+    level = root.level
+    root.addHandler(handler)
+    if level == logging.NOTSET:
+        root.setLevel(logging.INFO)
+    summary = Summary(str(workspace.root))
+    try:
+        yield run_id, summary
+    except BaseException as err:
+        code = err.exit_code if isinstance(err, FacesetsError) else 130 if isinstance(err, KeyboardInterrupt) else 1
+        log.error("stopped: %s", err or type(err).__name__)  # noqa: TRY400 - the traceback is the caller's to show
+        runs.finish(registry, run_id, code, summary.document())
+        raise
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()

@@ -1,0 +1,137 @@
+"""Staged photos to faces: the queue that any worker can read, the registry that keeps the facts, the cache that others can load."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..embedding import EmbedResult, Pack, QueueEntry, append_queue, embed_photos, load_cache, read_queue
+from ..errors import CorruptFile
+from ..progress import Progress
+from ..records import Reason, State
+from ..registry import Registry, assets, faces
+from ..workspace import Workspace
+from .cache import write_cache
+
+log = logging.getLogger(__name__)
+
+_BATCH = 16  # photos a transaction: a kill loses at most this much work
+
+
+def known_elsewhere(workspace: Workspace) -> dict[str, str]:
+    """SHA-256 -> the external cache that has embedded these bytes already ([caches] read)."""
+    known: dict[str, str] = {}
+    for name in workspace.settings.caches.read:
+        path = workspace.root / Path(name).expanduser()
+        if not path.is_file():
+            raise CorruptFile(path, "no such file; it is named in [caches] read")
+        for row in load_cache(path).meta:
+            if sha256 := row.get("sha256"):
+                known.setdefault(str(sha256), path.name)
+    return known
+
+
+def queue_staged(workspace: Workspace, registry: Registry, label: str) -> int:
+    """Append what is staged and not yet queued; returns how many entries were added."""
+    path = workspace.queue(label)
+    queued = {(entry.asset_id, entry.sha256) for entry in read_queue(path).entries} if path.exists() else set()
+    entries = [
+        QueueEntry(
+            asset_id=row.asset.asset_id,
+            path=row.path or "",
+            worker_path=_worker_path(workspace, row.path or ""),
+            sha256=row.sha256 or "",
+            taken_at=row.asset.taken_at,
+            boxes=_oriented_boxes(row),
+        )
+        for row in assets.select(registry, labels=[label], reasons=[Reason.STAGED])
+        if (row.asset.asset_id, row.sha256) not in queued
+    ]
+    append_queue(path, label, entries, path_map=workspace.settings.paths.map)
+    return len(entries)
+
+
+def _worker_path(workspace: Workspace, path: str) -> str:
+    absolute = (workspace.root / path).as_posix()
+    for ours, theirs in sorted(workspace.settings.paths.map.items(), key=lambda item: -len(item[0])):
+        if absolute.startswith(ours):
+            rest = absolute[len(ours) :]
+            return theirs + (rest.replace("/", "\\") if "\\" in theirs else rest)
+    return absolute
+
+
+def _oriented_boxes(row: assets.AssetRow) -> tuple[tuple[float, float, float, float], ...]:
+    width, height = row.asset.width, row.asset.height
+    if not width or not height:
+        return ()
+    scaled = (box.scaled_to(width, height) for box in row.asset.boxes or ())
+    return tuple(box for box in scaled if box is not None)
+
+
+def embed(workspace: Workspace, registry: Registry, labels: Sequence[str], pack: Pack, progress: Progress) -> dict[str, Any]:
+    """Embed what the users' queues hold and this pack has not seen; returns the yardstick's counters."""
+    started = time.perf_counter()
+    todo = list(_todo(workspace, registry, labels or [user.label for user in assets.users(registry)], pack))
+    done = dict.fromkeys(("new_faces", "new_noface", "load_errors", "new_faces_photos"), 0)
+    settings = workspace.settings.embed
+    with progress.task("finding and embedding faces", len(todo), "photos") as task:
+        batch: list[EmbedResult] = []
+        for result in embed_photos((entry for entry, _ in todo), pack, root=workspace.root, workers=settings.workers):
+            batch.append(result)
+            task.advance()
+            if len(batch) >= _BATCH:
+                _record(registry, batch, pack, done)
+                batch = []
+        _record(registry, batch, pack, done)
+    for label in labels:
+        write_cache(workspace, registry, label, pack)
+    seconds = time.perf_counter() - started
+    return {
+        "queue": len(todo),
+        **done,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(todo) / seconds, 3) if todo else 0.0,
+    }
+
+
+def _todo(
+    workspace: Workspace, registry: Registry, labels: Sequence[str], pack: Pack
+) -> Iterator[tuple[QueueEntry, str]]:
+    """Queue entries that this pack has not been through, one for each photo's bytes."""
+    seen: set[str] = set()
+    for label in labels:
+        path = workspace.queue(label)
+        if not path.exists():
+            continue
+        current = _current(registry, label)
+        for entry in read_queue(path).entries:
+            if entry.sha256 in seen or current.get(entry.asset_id) != entry.sha256:
+                continue  # queued twice, or replaced by newer bytes since
+            seen.add(entry.sha256)
+            if not faces.is_embedded(registry, entry.sha256, pack.id):
+                yield entry, label
+
+
+def _current(registry: Registry, label: str) -> Mapping[str, str | None]:
+    wanted = (Reason.STAGED, Reason.EMBED_ERROR, *assets.REASONS_OF[State.DONE])
+    return {row.asset.asset_id: row.sha256 for row in assets.select(registry, labels=[label], reasons=wanted)}
+
+
+def _record(registry: Registry, batch: Sequence[EmbedResult], pack: Pack, done: dict[str, int]) -> None:
+    with registry.transaction():
+        for result in batch:
+            sha256 = result.entry.sha256
+            if result.reason.state is not State.RETRY:
+                faces.add_embedded(
+                    registry, sha256, pack.id, result.reason, result.faces, result.vectors, detail=result.detail, size=result.size
+                )
+            assets.settle_bytes(registry, sha256, result.reason, result.detail)
+            done["new_faces"] += len(result.faces)
+            done["new_faces_photos"] += bool(result.faces)
+            done["new_noface"] += result.reason is Reason.EMBEDDED_NO_FACE
+            if result.reason.state in (State.FAILED, State.RETRY):
+                done["load_errors"] += 1
+                log.warning("%s: %s (%s)", result.entry.asset_id, result.reason, result.detail)

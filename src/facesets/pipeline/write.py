@@ -1,0 +1,78 @@
+"""Carrying out the plan: each planned set is written beside, renamed into place and recorded; then the manifest follows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..embedding import read_image
+from ..errors import FacesetsError
+from ..export.folders import Member, SetPlan, write_set
+from ..export.manifest import ManifestEntry, merge_manifest
+from ..progress import Progress
+from ..records import FaceSet
+from ..registry import Registry, assets, faces, runs, sets
+from ..workspace import Workspace
+
+
+def write_planned(workspace: Workspace, registry: Registry, progress: Progress) -> list[str]:
+    """Write every planned set that is not on disk yet; returns their names. Repeating it after a kill ends in the same tree."""
+    planned = list(sets.select(registry, written=False))
+    if planned:
+        kept = assets.kept_by_sha256(registry)
+        workspace.facesets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with progress.task("writing sets", len(planned), "sets") as task:
+            for faceset in planned:
+                facts = write_set(
+                    workspace.facesets, _plan(registry, faceset, kept), _loader(workspace), export=workspace.settings.export
+                )
+                with registry.transaction():
+                    sets.set_files(registry, faceset.name, facts)
+                    sets.mark_written(registry, faceset.name)
+                    runs.note(registry, None, "set written", name=faceset.name)
+                task.advance()
+    made = list(sets.select(registry, written=True, origin="made"))
+    if made:
+        merge_manifest(workspace.facesets, [_entry(registry, faceset) for faceset in made])
+    return [faceset.name for faceset in planned]
+
+
+def _plan(registry: Registry, faceset: FaceSet, kept: dict[str, assets.AssetRow]) -> SetPlan:
+    members = []
+    for _, face_id, distance in sets.members(registry, faceset.name):
+        row = faces.find(registry, face_id)
+        assert row is not None, face_id
+        asset = kept.get(row.face.sha256)
+        if asset is None or asset.path is None:
+            raise FacesetsError(
+                f"{faceset.name} is planned, but the photo of its face {face_id} is no longer here; run stage again to fetch it"
+            )
+        members.append(Member(row.face, distance, asset.asset.owner_id, asset.asset.asset_id, asset.asset.taken_at, asset.path))
+    centroid = next(c for c in sets.centroids(registry, faceset.pack) if c.name == faceset.name)
+    return SetPlan(faceset.name, faceset.number, _identity(members), faceset.pack, centroid.vector, members)
+
+
+def _identity(members: list[Member]) -> str:
+    """An identity's id follows from the faces that founded it."""
+    return hashlib.sha256("\n".join(sorted(m.face.face_id for m in members)).encode()).hexdigest()[:16]
+
+
+def _entry(registry: Registry, faceset: FaceSet) -> ManifestEntry:
+    return ManifestEntry(
+        faceset.name,
+        faceset.number,
+        len(sets.members(registry, faceset.name)),
+        faceset.pack,
+        faceset.person_name,
+        sets.files(registry, faceset.name),
+    )
+
+
+def _loader(workspace: Workspace) -> Callable[[Member], NDArray[np.uint8]]:
+    def load(member: Member) -> NDArray[np.uint8]:
+        return read_image(workspace.root / member.path, sha256=member.face.sha256).rgb
+
+    return load
