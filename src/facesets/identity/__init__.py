@@ -1,0 +1,32 @@
+"""Room identity: who is who. Pure maths on arrays and records: no files, no network, no clock.
+
+The pipeline knocks at :func:`decide`; who only wants labels for vectors takes :func:`cluster` or :func:`average_linkage`.
+"""
+
+from __future__ import annotations
+
+from facesets.identity.cluster import ARCFACE, cluster
+from facesets.identity.consolidate import Merge, consolidate
+from facesets.identity.decide import Counts, Decision, NewSet, Verdict, decide, set_name
+from facesets.identity.gates import Gates
+from facesets.identity.linkage import average_linkage
+from facesets.identity.match import Centroid, centroid
+from facesets.identity.table import FaceTable
+
+__all__ = [
+    "ARCFACE",
+    "Centroid",
+    "Counts",
+    "Decision",
+    "FaceTable",
+    "Gates",
+    "Merge",
+    "NewSet",
+    "Verdict",
+    "average_linkage",
+    "centroid",
+    "cluster",
+    "consolidate",
+    "decide",
+    "set_name",
+]

@@ -1,0 +1,130 @@
+"""Room identity: what a group must have to become a set, and a face to be in one. Pure: arrays and records in and out.
+
+The gates in their order, each with the reason it leaves behind; a face keeps the first one it fails:
+
+    1. too_small       short side of the face in original pixels below ``min_face_short``
+    2. low_score       detection score below ``min_det_score``
+    3. blurred         sharpness below ``min_sharpness``
+    4. few_faces       its group has fewer than ``min_faces`` faces that pass 1 to 3
+    5. few_photos      those stand in fewer than ``min_photos`` distinct photos, copies and bursts counted once
+    6. outlier         beyond the outlier distance of its set's centroid; 4 and 5 are asked again of what is left
+    7. near_duplicate  a better face of the same exposure is in the set
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesets.identity.arrays import Floats, Ints
+from facesets.identity.match import DECIMALS, centroid, distances
+from facesets.identity.ranking import quality
+from facesets.identity.table import FaceTable
+from facesets.records import Cuts, Reason
+
+_BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """The least a set and its faces must have; 0 switches a gate off."""
+
+    min_faces: int = 5  # fewer tell little about a person, and trainers want 5 to 10 at least
+    min_photos: int = 4  # one exposure, however often copied, is no person
+    min_face_short: float = 90.0  # pixels of the original; smaller faces blur when enlarged to a crop
+    min_det_score: float = 0.6  # below are profiles, backs of heads and patterns
+    min_sharpness: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """What became of a group: for each face its reason; for a set also its centroid and who was kept.
+
+    ``passed`` says whether it passed the gates before outliers were dropped; ``centroid`` is None for a group that is no set.
+    """
+
+    reasons: tuple[Reason, ...]
+    passed: bool
+    centroid: NDArray[np.float64] | None = None
+    members: Ints | None = None  # rows of the group, in canonical order
+
+
+def face_reasons(table: FaceTable, gates: Gates) -> list[Reason | None]:
+    """The first of gates 1 to 3 that each face fails, None where it passes."""
+    small = table.face_short < gates.min_face_short
+    unsure = table.det_score < gates.min_det_score
+    blurred = table.sharpness < gates.min_sharpness
+    out: list[Reason | None] = []
+    for s, u, b in zip(small, unsure, blurred, strict=True):
+        out.append(Reason.TOO_SMALL if s else Reason.LOW_SCORE if u else Reason.BLURRED if b else None)
+    return out
+
+
+def exposures(vectors: Floats, order: Ints, cut: float) -> Ints:
+    """For each row of ``vectors`` [m, d] the row that stands for its exposure: itself, or the better row it nearly equals.
+
+    Rows are gone through in ``order`` (best first); one within ``cut`` of a row already kept is that row's near-duplicate, so a
+    long burst in which the face slowly turns keeps several, not one.
+    """
+    m = len(vectors)
+    leader = np.arange(m, dtype=np.int64)
+    place = np.empty(m, np.int64)
+    place[order] = np.arange(m)
+    near: dict[int, list[int]] = {}
+    for i, j in _pairs_within(vectors, cut):
+        worse, better = (i, j) if place[i] > place[j] else (j, i)
+        near.setdefault(worse, []).append(better)
+    for row in order.tolist():
+        kept = [j for j in near.get(row, ()) if leader[j] == j]
+        if kept:
+            leader[row] = min(kept, key=lambda j: int(place[j]))
+    return leader
+
+
+def _pairs_within(vectors: Floats, cut: float) -> list[tuple[int, int]]:
+    if cut <= 0:
+        return []
+    x = np.asarray(vectors, dtype=np.float64)
+    half = np.add.reduce(x * x, axis=1) / 2
+    out: list[tuple[int, int]] = []
+    for a in range(0, len(x), _BLOCK):
+        d = half[a : a + _BLOCK, None] + half[None, a:] - x[a : a + _BLOCK] @ x[a:].T
+        i, j = np.nonzero(np.round(d, DECIMALS) <= cut)
+        out += [(p, q) for p, q in zip((i + a).tolist(), (j + a).tolist(), strict=True) if p < q]
+    return out
+
+
+def gate(table: FaceTable, cuts: Cuts, gates: Gates) -> Gated:
+    """Send one group (``table``: its faces in canonical order) through the gates."""
+    reasons = face_reasons(table, gates)
+    usable = np.array([i for i, r in enumerate(reasons) if r is None], dtype=np.int64)
+    passed = False
+    while True:
+        if len(usable) < max(gates.min_faces, 1):
+            return Gated(tuple(r or Reason.FEW_FACES for r in reasons), passed)
+        kept = _kept(table, usable, cuts)
+        if len({table.sha256s[i] for i in kept.tolist()}) < gates.min_photos:
+            return Gated(tuple(r or Reason.FEW_PHOTOS for r in reasons), passed)
+        passed = True
+        centre = centroid(table.vectors[kept])
+        far = distances(table.vectors[usable], centre[None])[:, 0] > cuts.outlier
+        if not far.any():
+            break
+        usable = usable[~far]
+    final: list[Reason] = [r or Reason.OUTLIER for r in reasons]
+    for i in usable.tolist():
+        final[i] = Reason.NEAR_DUPLICATE
+    for i in kept.tolist():
+        final[i] = Reason.MEMBER
+    return Gated(tuple(final), passed=True, centroid=centre, members=kept)
+
+
+def _kept(table: FaceTable, usable: Ints, cuts: Cuts) -> Ints:
+    """The usable rows that stand for an exposure, in canonical order."""
+    faces = table.take(usable)
+    best_first = np.argsort(-quality(faces), kind="stable")
+    leader = exposures(faces.vectors, best_first, cuts.near_duplicate)
+    kept: Ints = usable[leader == np.arange(len(usable))]
+    return kept

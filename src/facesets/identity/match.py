@@ -1,0 +1,88 @@
+"""Room identity: centroids, and which existing set a face belongs to. Pure: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesets.identity.arrays import Floats, Ints
+
+DECIMALS = 6  # what is written is rounded to this, and what is decided is decided on what is written
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Centroid:
+    """Where a set lies: its centroid (float64 [d], see :func:`centroid`) and the number of faces it was made of.
+
+    One set may have several (one an era); a face's distance to the set is the distance to the nearest.
+    """
+
+    name: str
+    vector: NDArray[np.float64]
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """For each face the nearest and the second nearest *set*: positions in ``names`` (-1: none) and distances (inf: none)."""
+
+    names: tuple[str, ...]
+    first: Ints
+    first_distance: NDArray[np.float64]
+    second: Ints
+    second_distance: NDArray[np.float64]
+
+
+def centroid(vectors: Floats, weights: Floats | None = None) -> NDArray[np.float64]:
+    """The mean of ``vectors`` [m, d] brought back to the length faces have: float64 [d], rounded to 6 decimals.
+
+    The mean of unit vectors is shorter than 1 by as much as they differ; scaled to their root mean square length it is a face
+    among faces again, so the same distance serves face to face, face to set and set to set. Add in the order given: callers keep
+    rows in canonical order, so that the sum is the same to the last bit.
+    """
+    x = np.asarray(vectors, dtype=np.float64)
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
+    total: Floats = np.add.reduce(x * w[:, None], axis=0)
+    length = float(np.sqrt(np.add.reduce(total * total)))
+    if length == 0.0:
+        return np.zeros(x.shape[1])
+    rms = float(np.sqrt(np.add.reduce(np.add.reduce(x * x, axis=1) * w) / np.add.reduce(w)))
+    rounded: NDArray[np.float64] = np.round(total * (rms / length), DECIMALS) + 0.0  # no minus zero
+    return rounded
+
+
+def distances(vectors: Floats, centroids: Floats) -> NDArray[np.float64]:
+    """Half squared Euclidean distances of ``vectors`` [m, d] to ``centroids`` [k, d]: float64 [m, k], rounded to 6 decimals."""
+    x = np.asarray(vectors, dtype=np.float64)
+    c = np.asarray(centroids, dtype=np.float64)
+    half = np.add.reduce(x * x, axis=1)[:, None] / 2 + np.add.reduce(c * c, axis=1)[None, :] / 2
+    out: NDArray[np.float64] = np.round(np.maximum(half - x @ c.T, 0.0), DECIMALS) + 0.0
+    return out
+
+
+def nearest_sets(vectors: Floats, centroids: Sequence[Centroid]) -> Nearest:
+    """The two nearest sets of every row of ``vectors`` [n, d]; of equally near ones the first by name wins."""
+    names = tuple(sorted({c.name for c in centroids}))
+    n = len(vectors)
+    first, second = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
+    d1, d2 = np.full(n, np.inf), np.full(n, np.inf)
+    if not names or not n:
+        return Nearest(names, first, d1, second, d2)
+    ordered = sorted(centroids, key=lambda c: (c.name, c.vector.tolist()))
+    stack = np.stack([c.vector for c in ordered])
+    starts = np.flatnonzero([i == 0 or c.name != ordered[i - 1].name for i, c in enumerate(ordered)])
+    for a in range(0, n, _BLOCK):
+        rows = np.arange(a, min(a + _BLOCK, n))
+        d = np.minimum.reduceat(distances(vectors[rows], stack), starts, axis=1)
+        at = np.arange(len(rows))
+        first[rows] = best = np.argmin(d, axis=1)
+        d1[rows] = d[at, best]
+        if len(names) > 1:
+            d[at, best] = np.inf
+            second[rows] = best = np.argmin(d, axis=1)
+            d2[rows] = d[at, best]
+    return Nearest(names, first, d1, second, d2)

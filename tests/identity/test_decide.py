@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import facesets.identity as room
+from facesets.identity import ARCFACE, Centroid, Decision, FaceTable, Gates, centroid, decide
+from facesets.identity.match import distances
+from facesets.records import Reason, State
+from tests.identity.people import people, table_of
+
+
+def by_face(decision: Decision) -> dict[str, room.Verdict]:
+    return {v.face_id: v for v in decision.verdicts}
+
+
+def shuffled(table: FaceTable, seed: int) -> FaceTable:
+    return table.take(np.random.default_rng(seed).permutation(len(table)))
+
+
+def same(a: Decision, b: Decision) -> bool:
+    return (
+        a.verdicts == b.verdicts
+        and a.counts == b.counts
+        and [(s.number, s.name, s.members, s.centroid.tobytes()) for s in a.sets]
+        == [(s.number, s.name, s.members, s.centroid.tobytes()) for s in b.sets]
+    )
+
+
+def test_the_door_is_what_it_is_said_to_be() -> None:
+    assert sorted(room.__all__) == [
+        "ARCFACE", "Centroid", "Counts", "Decision", "FaceTable", "Gates", "Merge", "NewSet", "Verdict",
+        "average_linkage", "centroid", "cluster", "consolidate", "decide", "set_name",
+    ]  # fmt: skip
+    assert all(hasattr(room, name) for name in room.__all__)
+
+
+def test_every_face_has_one_verdict_and_the_figures_add_up() -> None:
+    x, who = people([20, 9, 7, 3, *[1] * 15], spread=0.9)
+    known = Centroid("faceset_004", centroid(x[who == 0]), 20)
+    decision = decide(table_of(x), [known], cuts=ARCFACE, first_number=5)
+    counts = decision.counts
+    assert sorted(v.face_id for v in decision.verdicts) == sorted(table_of(x).face_ids)
+    assert counts.already_covered + counts.unmatched == len(x)
+    assert counts.covered_by_set == {"faceset_004": counts.already_covered}
+    assert counts.already_covered >= 18
+    assert counts.emitted == len(decision.sets) == 2
+    assert [s.name for s in decision.sets] == ["faceset_005", "faceset_006"]
+    assert sum(counts.top_sizes) <= counts.unmatched
+    members = [f for s in decision.sets for f in s.members]
+    assert sorted(members) == sorted(v.face_id for v in decision.verdicts if v.reason is Reason.MEMBER)
+    assert all((v.reason.state in (State.IN_SET, State.MATCHED)) <= (v.set is not None) for v in decision.verdicts)
+    assert all((v.set is None) == (v.distance is None) for v in decision.verdicts)
+
+
+def test_larger_sets_get_lower_numbers_and_names_have_three_digits_at_least() -> None:
+    x, _ = people([6, 8, 10], spread=0.4)
+    sets = decide(table_of(x), [], cuts=ARCFACE, first_number=999).sets
+    assert [(s.name, len(s.members)) for s in sets] == [("faceset_999", 10), ("faceset_1000", 8), ("faceset_1001", 6)]
+
+
+def test_the_result_does_not_depend_on_the_order_of_faces_or_sets() -> None:
+    x, who = people([16, 16, 9, 9, 4, *[1] * 20], spread=1.1, seed=4)
+    x[5] = x[6]  # exact copies tie everything
+    table = table_of(x, photos=[i // 2 for i in range(len(x))])
+    existing = [Centroid(f"faceset_{k:03d}", centroid(x[who == k]), 16) for k in (0, 1)]
+    first = decide(table, existing, cuts=ARCFACE, first_number=3)
+    assert first.sets
+    for seed in range(5):
+        assert same(first, decide(shuffled(table, seed), existing[::-1], cuts=ARCFACE, first_number=3))
+
+
+@pytest.mark.parametrize("classic", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+def test_deciding_again_on_what_was_left_makes_no_further_set(seed: int, classic: bool) -> None:
+    x, _ = people([30, 20, 12, 8, 6, 5, 4, *[1] * 30], seed=seed, d=48, spread=1.05)
+    rng = np.random.default_rng(seed)
+    table = table_of(x, face_short=rng.uniform(60, 300, len(x)).tolist(), det_score=rng.uniform(0.5, 1, len(x)).tolist())
+    first = decide(table, [], cuts=ARCFACE, classic=classic)
+    assert first.sets
+    existing = [Centroid(s.name, s.centroid, len(s.members)) for s in first.sets]
+    left = [i for i, f in enumerate(table.face_ids) if by_face(first)[f].set is None]
+    again = decide(table.take(np.array(left)), existing, cuts=ARCFACE, classic=classic, first_number=100)
+    assert not again.sets
+    assert again.counts.already_covered == 0
+    assert {f: v.reason for f, v in by_face(again).items()} == {f: by_face(first)[f].reason for f in by_face(again)}
+
+
+def test_every_member_is_within_the_outlier_distance_and_no_group_below_the_gates_is_a_set() -> None:
+    x, _ = people([40, 30, 20, 10], seed=2, d=32, spread=1.3)
+    gates = Gates(min_faces=6, min_photos=5)
+    table = table_of(x).canonical()
+    decision = decide(table, [], cuts=ARCFACE, gates=gates)
+    row = {f: i for i, f in enumerate(table.face_ids)}
+    assert decision.sets
+    assert decision.counts.dropped_outliers > 0
+    for s in decision.sets:
+        rows = [row[f] for f in s.members]
+        assert len({table.sha256s[i] for i in rows}) >= gates.min_photos
+        assert distances(table.vectors[rows], s.centroid[None]).max() <= ARCFACE.outlier
+        assert (s.centroid == centroid(table.vectors[sorted(rows)])).all()
+
+
+def test_a_face_is_left_out_with_the_first_gate_it_fails() -> None:
+    x, _ = people([12], spread=0.4)
+    table = table_of(
+        x,
+        face_short=[50, 50, *[200] * 10],
+        det_score=[0.1, 0.9, 0.1, *[0.9] * 9],
+        sharpness=[0, 0, 0, 0, *[1] * 8],
+    )
+    verdicts = by_face(decide(table, [], cuts=ARCFACE, gates=Gates(min_sharpness=0.5)))
+    assert [verdicts[f"f{i:05d}"].reason for i in range(5)] == [
+        Reason.TOO_SMALL, Reason.TOO_SMALL, Reason.LOW_SCORE, Reason.BLURRED, Reason.MEMBER,
+    ]  # fmt: skip
+    assert {v.set for v in verdicts.values()} == {"faceset_001"}
+
+
+def test_signals_that_are_not_known_fail_no_gate() -> None:
+    x, _ = people([8], spread=0.4)
+    unknown = [float("nan")] * 8
+    decision = decide(table_of(x, sharpness=unknown, det_score=unknown), [], cuts=ARCFACE, gates=Gates(min_sharpness=0.5))
+    assert len(decision.sets[0].members) == 8
+
+
+def test_a_burst_or_a_copied_photo_is_one_photo_and_never_a_set() -> None:
+    x, _ = people([1], spread=0.4)
+    rng = np.random.default_rng(0)
+    burst = x + rng.standard_normal((30, 64)).astype(np.float32) * 0.01
+    decision = decide(table_of((burst / np.linalg.norm(burst, axis=1, keepdims=True)).astype(np.float32)), [], cuts=ARCFACE)
+    assert not decision.sets
+    assert {v.reason for v in decision.verdicts} == {Reason.FEW_PHOTOS}
+
+
+def test_near_duplicates_stand_aside_for_the_best_of_them() -> None:
+    x, _ = people([8], spread=0.7)
+    twins = np.repeat(x, 3, axis=0)
+    size = np.tile([100.0, 250.0, 150.0], 8).tolist()
+    decision = decide(table_of(twins, face_short=size), [], cuts=ARCFACE)
+    (made,) = decision.sets
+    assert sorted(made.members) == [f"f{i:05d}" for i in range(1, 24, 3)]
+    assert Counter(v.reason for v in decision.verdicts) == {Reason.MEMBER: 8, Reason.NEAR_DUPLICATE: 16}
+
+
+def test_faces_of_one_photo_are_not_several_photos() -> None:
+    x, _ = people([8], spread=0.7)
+    decision = decide(table_of(x, photos=[0, 0, 0, 0, 0, 0, 1, 2]), [], cuts=ARCFACE)
+    assert {v.reason for v in decision.verdicts} == {Reason.FEW_PHOTOS}
+
+
+def test_a_face_between_two_sets_goes_to_the_nearer_and_is_said_to_be_ambiguous() -> None:
+    a, b = np.eye(2, 8)
+    between = np.array([0.75, 0.66]) / np.hypot(0.75, 0.66)
+    x = np.zeros((1, 8), np.float32)
+    x[0, :2] = between
+    decision = decide(table_of(x), [Centroid("faceset_002", b, 5), Centroid("faceset_001", a, 5)], cuts=ARCFACE)
+    (v,) = decision.verdicts
+    assert (v.reason, v.set, v.other, v.ambiguous) == (Reason.MATCHES_SET, "faceset_001", "faceset_002", True)
+    assert v.distance is not None
+    assert v.other_distance is not None
+    assert v.distance < v.other_distance <= ARCFACE.match
+
+
+def test_a_set_with_a_centroid_for_each_era_is_matched_by_any_of_them() -> None:
+    eras = [Centroid("faceset_001", v, 5) for v in np.eye(2, 8)]
+    decision = decide(table_of(np.eye(3, 8, dtype=np.float32)), eras, cuts=ARCFACE)
+    assert [by_face(decision)[f"f{i:05d}"].set for i in range(3)] == ["faceset_001", "faceset_001", None]
+    assert decision.counts.existing_centroids == 1
+
+
+def test_a_person_who_has_a_set_gets_no_second_one_unless_classic() -> None:
+    x, _ = people([40], spread=0.9, d=256, seed=1)
+    turned = x + 1.05 * np.eye(1, 256, 3, dtype=np.float32)
+    turned /= np.linalg.norm(turned, axis=1, keepdims=True)
+    there = Centroid("faceset_001", centroid(x), 40)
+    far = turned[distances(turned, there.vector[None])[:, 0] > ARCFACE.match].astype(np.float32)
+    assert len(far) > 6
+    loose = replace(ARCFACE, consolidate=0.6)
+    decision = decide(table_of(far), [there], cuts=loose, first_number=2)
+    assert not decision.sets
+    assert decision.counts.known_persons == 1
+    assert {(v.reason, v.set) for v in decision.verdicts} == {(Reason.OUTLIER, "faceset_001")}
+    assert len(decide(table_of(far), [there], cuts=loose, first_number=2, classic=True).sets) == 1
+
+
+def test_nothing_in_nothing_out() -> None:
+    decision = decide(table_of(np.empty((0, 8), np.float32)), [], cuts=ARCFACE)
+    assert (decision.verdicts, decision.sets, decision.counts.clusters) == ((), (), 0)
+
+
+def test_a_set_begins_with_its_best_face_and_goes_on_with_different_ones() -> None:
+    x, _ = people([3], d=128, spread=0.55, seed=9)
+    looks = np.repeat(x, [6, 5, 5], axis=0) + np.random.default_rng(0).standard_normal((16, 128)).astype(np.float32) * 0.035
+    looks = (looks / np.linalg.norm(looks, axis=1, keepdims=True)).astype(np.float32)
+    sizes = [100.0] * 16
+    sizes[4] = 400.0
+    (made,) = decide(table_of(looks, face_short=sizes), [], cuts=replace(ARCFACE, near_duplicate=0.001)).sets
+    assert made.members[0] == "f00004"
+    look = [0] * 6 + [1] * 5 + [2] * 5
+    assert {look[int(f[1:])] for f in made.members[:3]} == {0, 1, 2}
