@@ -1,0 +1,97 @@
+"""Testing room: people, their statistics and thumbnails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import wire
+from ..auth import find_person
+from ..dialects import Problem, invalid
+from ..files import file_response
+from ..library import Person
+from ..routing import Call, route
+from .assets import thumbnail_bytes
+
+MIN_FACES = 3  # the server's default: unnamed people with fewer are counted and not listed
+
+
+@route("GET", "/api/people", "person.read")
+def people(call: Call) -> Any:
+    """A page of the caller's people, favourites and those with most faces first; ``total`` counts also who is left out."""
+    size = _number(call, "size", 500, 1000)
+    page = _number(call, "page", 1, None)
+    faces: dict[str, int] = {}
+    for asset in call.library.owned_by(frozenset({call.user.id})):
+        for face in asset.faces:
+            if face.person_id and face.deleted_at is None and not asset.is_trashed:
+                faces[face.person_id] = faces.get(face.person_id, 0) + 1
+    own = [p for p in call.library.people.values() if p.owner_id == call.user.id and faces.get(p.id)]
+    listed = [p for p in own if p.name or faces[p.id] >= MIN_FACES]
+    if call.query.get("withHidden") != "true":
+        listed = [p for p in listed if not p.is_hidden]
+    listed.sort(key=lambda p: (p.is_hidden, not p.is_favorite, not p.name, -faces[p.id], p.name, p.id))
+    start = (page - 1) * size
+    return {
+        "people": [wire.person(p, call.dialect) for p in listed[start : start + size]],
+        "hasNextPage": len(listed) > start + size,
+        "total": len(own),
+        "hidden": sum(p.is_hidden for p in own),
+    }
+
+
+def _number(call: Call, name: str, default: int, high: int | None) -> int:
+    text = call.query.get(name)
+    if text is None:
+        return default
+    if not text.lstrip("-").isdigit():
+        raise invalid(name, "type", expected="number", received="string")
+    if int(text) < 1:
+        raise invalid(name, "min", limit=1)
+    if high is not None and int(text) > high:
+        raise invalid(name, "max", limit=high)
+    return int(text)
+
+
+@route("GET", "/api/people/{id}", "person.read")
+def get(call: Call) -> Any:
+    """One person."""
+    return wire.person(find_person(call.library, call.user, call.params["id"]), call.dialect)
+
+
+@route("GET", "/api/people/{id}/statistics", "person.statistics")
+def statistics(call: Call) -> Any:
+    """On how many assets a person stands."""
+    who = find_person(call.library, call.user, call.params["id"])
+    shown = {a.id for a, f in call.library.faces_of(who.id) if not a.is_trashed and a.visibility != "locked" and f.deleted_at is None}
+    return {"assets": len(shown)}
+
+
+@route("GET", "/api/people/{id}/thumbnail", "person.read")
+def thumbnail(call: Call) -> Any:
+    """A picture of the photo with the featured face (Immich crops it); 404 where none was made."""
+    who: Person = find_person(call.library, call.user, call.params["id"])
+    asset = next((a for a, f in call.library.faces_of(who.id) if f.id == who.face_id), None)
+    data = thumbnail_bytes(asset, webp=False) if asset and call.dialect.modern else None
+    if data is None or asset is None:
+        raise Problem(404, "Not Found", bare=True, file_route=True)
+    return file_response(
+        call.request,
+        data,
+        name=f"{who.id}.jpeg",
+        mime="image/jpeg",
+        modified=who.updated_at,
+        dialect=call.dialect,
+        correlation=call.correlation,
+    )
+
+
+@route("GET", "/api/search/person", "person.read")
+def search(call: Call) -> Any:
+    """The caller's people by part of a name."""
+    part = call.query.get("name", "").lower()
+    hidden = call.query.get("withHidden") == "true"
+    return [
+        wire.person(p, call.dialect)
+        for p in call.library.people.values()
+        if p.owner_id == call.user.id and part in p.name.lower() and (hidden or not p.is_hidden)
+    ]

@@ -1,0 +1,151 @@
+"""Testing room: an Immich on loopback: finds the route, checks who asks, answers, and counts what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import routes as _routes  # noqa: F401  enters the routes into the table
+from .auth import identify
+from .dialects import Problem, dialect_for
+from .faults import Faults
+from .ids import digest
+from .library import Library, User
+from .routing import Call, Route, State, find, json_response
+from .transport import Delivery, HttpServer, Request, Response
+
+_PAGE = b"<!doctype html>\n<html><head><title>Immich</title></head><body>Immich</body></html>\n"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request that was answered, in the order of arrival; ``route`` as in the counter."""
+
+    route: str
+    method: str
+    target: str
+    status: int
+
+
+class ImmichServer:
+    """A running testing server. ``url`` is its address, ``requests`` counts by route (``GET /api/assets/{id}``)."""
+
+    def __init__(self, library: Library, *, version: str, faults: Faults, port: int, keep_alive: float) -> None:
+        self.library = library
+        self.dialect = dialect_for(version)
+        self.faults = faults
+        self.requests: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
+        self.log: list[Exchange] = []
+        self._state = State()
+        self._lock = threading.Lock()
+        self._count = 0
+        self._keep_alive = keep_alive
+        self._http = HttpServer(self._answer, port=port, keep_alive=keep_alive)
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:PORT``, without a path."""
+        return f"http://127.0.0.1:{self._http.port}"
+
+    def key_for(self, user: User | str) -> str:
+        """The secret of a user's first key; by user, id or name."""
+        return self.library.key_for(user)
+
+    def count(self, route: str) -> int:
+        """How often a route was asked, e.g. ``GET /api/faces``."""
+        return self.requests[route]
+
+    def restart(self) -> None:
+        """End every connection and listen anew on the same port; sessions live on, as in Immich's database."""
+        port = self._http.port
+        self._http.stop()
+        self._http = HttpServer(self._answer, port=port, keep_alive=self._keep_alive)
+
+    def close(self) -> None:
+        """Stop listening and end every connection."""
+        self._http.stop()
+
+    def _answer(self, request: Request) -> tuple[Response, Delivery]:
+        with self._lock:
+            self._count += 1
+            number = self._count
+        correlation = digest("cid", self.library.seed, number).hex()[:8]
+        found = find(request.method, request.path, self.dialect)
+        name = found[0].name if found else f"{request.method} {'/api/*' if request.path.startswith('/api') else '/*'}"
+        strike = self.faults.strike(name, request)
+        response = (strike.answer(request) if strike else None) or self._route(request, found, correlation)
+        response.headers = {"X-Powered-By": "Express", self._correlation_header: correlation, **response.headers}
+        delivery = Delivery()
+        if strike:
+            response, delivery = strike.spoil(response)
+        with self._lock:
+            self.requests[name] += 1
+            self.statuses[response.status] += 1
+            self.log.append(Exchange(name, request.method, request.target, response.status))
+        return response, delivery
+
+    @property
+    def _correlation_header(self) -> str:
+        return "X-Correlation-ID" if self.dialect.modern else "x-immich-cid"
+
+    def _route(self, request: Request, found: tuple[Route, dict[str, str]] | None, correlation: str) -> Response:
+        try:
+            if found is None:
+                return self._no_route(request)
+            route, request.params = found
+            call = Call(request, self.library, self.dialect, self._state, correlation)
+            if not route.public:
+                call = replace(call, caller=identify(request, self.library, self._state.sessions))
+                self._guard(route, call)
+            return self._wrap(route.handler(call), route.status, request)
+        except Problem as problem:
+            response = json_response(self.dialect.error_body(problem, correlation), problem.status)
+            if problem.file_route and not self.dialect.modern:
+                response.headers["Cache-Control"] = "none"
+            return response
+
+    @staticmethod
+    def _guard(route: Route, call: Call) -> None:
+        assert call.caller is not None
+        if route.admin and not call.user.is_admin:
+            raise Problem(403, "Forbidden")
+        if route.permission:
+            call.caller.require(route.permission)
+
+    @staticmethod
+    def _wrap(result: Any, status: int, request: Request) -> Response:
+        if isinstance(result, Response):
+            return result
+        if result is None:
+            return Response(status)
+        response = json_response(result, status)
+        if request.method in ("GET", "HEAD") and request.headers.get("if-none-match") == response.headers["ETag"]:
+            return Response(304, {k: v for k, v in response.headers.items() if k != "Content-Type"})
+        return response
+
+    @staticmethod
+    def _no_route(request: Request) -> Response:
+        if request.path == "/api" or request.path.startswith("/api/"):
+            raise Problem(404, f"Cannot {request.method} {request.target}")
+        return Response(200, {"Content-Type": "text/html; charset=utf-8"}, _PAGE, compress=True)
+
+
+@contextlib.contextmanager
+def immich_server(
+    library: Library, version: str = "2.7.2", *, faults: Faults | None = None, port: int = 0, keep_alive: float = 5.0
+) -> Iterator[ImmichServer]:
+    """Serve ``library`` on 127.0.0.1 as an Immich of ``version`` (2.x and 3.x speak different dialects) while the block runs.
+
+    ``port`` 0 takes a free one; ``keep_alive`` seconds of silence end a connection, as Immich's 5 do. Raises OSError where the
+    port is taken. Nothing but loopback is ever listened to or asked.
+    """
+    server = ImmichServer(library, version=version, faults=faults or Faults(), port=port, keep_alive=keep_alive)
+    try:
+        yield server
+    finally:
+        server.close()
