@@ -10,7 +10,7 @@ from PIL import Image
 
 from facesets.export import crops
 
-from .conftest import LANDMARKS
+from .home import LANDMARKS
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -17,7 +18,7 @@ from facesets.export.existing import existing_sets, file_facts
 from facesets.export.folders import Member, SetPlan, write_set
 from facesets.settings import ExportSettings
 
-from .conftest import a_plan
+from .home import a_plan
 
 Load = Callable[[Member], npt.NDArray[np.uint8]]
 
@@ -116,21 +117,21 @@ def test_no_other_name_becomes_a_path(tmp_path: Path, plan: SetPlan, load: Load,
     assert names(tmp_path) == []
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, plan: SetPlan, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(handle: int) -> None:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(errno.ENOSPC, "is full"), (errno.EDQUOT, "is full"), (errno.EACCES, "no permission"), (errno.EROFS, "no permission"),
+     (errno.EIO, "Input/output error")],
+)  # fmt: skip
+def test_a_disk_that_refuses_is_said_and_nothing_half_made_stays(
+    tmp_path: Path, plan: SetPlan, load: Load, monkeypatch: pytest.MonkeyPatch, number: int, expected: str
+) -> None:
+    def refuse(handle: int) -> None:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("facesets.export.folders.os.fsync", full)
-    with pytest.raises(FacesetsError, match="is full"):
+    monkeypatch.setattr("facesets.export.folders.os.fsync", refuse)
+    with pytest.raises(FacesetsError, match=expected):
         write_set(tmp_path, plan, load)
     assert names(tmp_path) == []
-
-
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a folder that we may not write, and nothing forbids root")
-def test_a_folder_we_may_not_write_is_said(tmp_path: Path, plan: SetPlan, load: Load) -> None:
-    (tmp_path / "sets").mkdir(mode=0o500)
-    with pytest.raises(FacesetsError, match="no permission"):
-        write_set(tmp_path / "sets", plan, load)
 
 
 def test_a_file_where_the_folder_should_be_is_said(tmp_path: Path, plan: SetPlan, load: Load) -> None:
