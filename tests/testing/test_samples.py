@@ -1,0 +1,106 @@
+"""The sample photos: enough of everybody, boxes where the faces are, everything a real library has, the same every time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image, ImageOps
+
+from facesets.errors import PackUnavailable
+from facesets.testing import Asset, samples
+from facesets.testing.sample_library import CURATED, SampleLibrary, sample_library
+
+pillow_heif.register_heif_opener()
+
+
+@pytest.fixture(scope="module")
+def sample() -> SampleLibrary:
+    return sample_library()
+
+
+def _own(sample: SampleLibrary) -> list[Asset]:
+    return [a for a in sample.library.assets.values() if a.owner_id == sample.owner.id]
+
+
+def _face_short(asset: Asset) -> list[float]:
+    """Of each face, in pixels of the original."""
+    size = asset.size_upright or (0, 0)
+    return [min(f.x2 - f.x1, f.y2 - f.y1) * size[0] / f.image_width for f in asset.faces]
+
+
+def test_everybody_is_in_at_least_eight_photos_with_a_face_of_90_pixels(sample: SampleLibrary) -> None:
+    seen = Counter(
+        sitter
+        for asset_id, sitters in sample.people.items()
+        for sitter, short in zip(sitters, _face_short(sample.library.assets[asset_id]), strict=True)
+        if short >= 90
+    )
+    assert set(seen) == set(samples.SITTERS)
+    assert all(count >= 8 for sitter, count in seen.items() if sitter != CURATED), seen
+    assert seen[CURATED] >= 4
+    assert len(sample.curated) >= 6
+
+
+def test_photos_of_a_person_spread_over_years(sample: SampleLibrary) -> None:
+    years = {a.file_created_at.year for a in _own(sample) if sample.people.get(a.id) == ("astronaut",)}
+    assert max(years) - min(years) >= 10
+
+
+def test_the_library_has_what_a_real_one_has(sample: SampleLibrary) -> None:
+    own = _own(sample)
+    names = {a.file_name for a in own}
+    assert len(sample.library.assets) < 90
+    assert {a.exif.orientation for a in own} >= {"1", "2", "3", "5", "6", "8"}
+    assert {Path(a.file_name).suffix for a in own} >= {".jpg", ".heic", ".png", ".webp", ".mp4"}
+    assert sum(len(a.faces) == 6 and min(_face_short(a)) >= 90 for a in own) >= 3, "group photos"
+    assert sum(bool(a.faces) and max(_face_short(a)) < 90 for a in own if a.size) >= 2, "small faces only"
+    assert sum(not a.faces for a in own if a.type == "IMAGE") >= 3, "no faces"
+    assert any("/thumbs/" in a.original_path for a in own), "an indexed thumbnail"
+    assert any(a.visibility == "archive" for a in own)
+    assert any(not a.size for a in own), "an empty file"
+    assert any(".." in name for name in names)
+    assert any("<" in name and not name.isascii() for name in names)
+    others = [a for a in sample.library.assets.values() if a.owner_id != sample.owner.id]
+    assert others
+    assert sample.library.partners_of(sample.owner.id, in_timeline=True) == {a.owner_id for a in others}
+
+
+def test_copies_come_with_a_checksum_that_tells_and_with_one_that_does_not(sample: SampleLibrary) -> None:
+    same: dict[str, list[Asset]] = {}
+    for asset in _own(sample):
+        same.setdefault(hashlib.sha256(asset.read()).hexdigest(), []).append(asset)
+    copies = [group for group in same.values() if len(group) > 1]
+    assert any(group[0].sha1 == group[1].sha1 for group in copies)
+    assert any(group[0].sha1 != group[1].sha1 and group[1].library_id for group in copies)
+
+
+def test_the_same_bytes_and_ids_are_made_every_time(sample: SampleLibrary) -> None:
+    again = sample_library()
+    assert [(a.id, a.original_path, a.sha1, a.faces) for a in again.library.assets.values()] == [
+        (a.id, a.original_path, a.sha1, a.faces) for a in sample.library.assets.values()
+    ]
+    assert again.curated == sample.curated
+    assert again.library.keys == sample.library.keys
+
+
+def test_a_turned_photo_stands_upright_once_its_orientation_is_heeded(sample: SampleLibrary) -> None:
+    turned = [a for a in _own(sample) if a.exif.orientation not in (None, "1")]
+    for asset in turned:
+        (sitter,) = sample.people[asset.id]
+        with Image.open(io.BytesIO(asset.read())) as image:
+            upright = np.asarray(ImageOps.exif_transpose(image).convert("L"), np.float32)
+        plain = samples.portrait(sitter, samples.LOOKS[2]).rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+        assert upright.shape == plain.shape
+        assert abs(upright - plain).mean() < 6
+
+
+def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "GROUP", "no_such_package/t1.jpg")
+    with pytest.raises(PackUnavailable, match=r"no_such_package.*pip install 'facesets\[open\]'"):
+        samples.picture(samples.GROUP)
