@@ -1,0 +1,158 @@
+"""Embedding room: the v2 ``.npz`` cache of vectors. Reads and writes the one file it is given; never unpickles.
+
+``embeddings`` float32 [n, d] of unit length; ``meta``, ``processed``, ``path_aliases`` UTF-8 JSON in uint8 arrays (0-d strings are
+read too); ``schema`` "v2"; ``model`` the pack's ``name@version``. Vectors of different models never share a file.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from facesets.embedding.files import replace_file
+from facesets.embedding.queue import QueueEntry
+from facesets.errors import CorruptFile, PackMismatch
+from facesets.records import Face
+
+CACHE_SCHEMA: Final = "v2"
+_POSE = ("yaw", "pitch", "roll")
+
+
+@dataclass(slots=True)
+class Cache:
+    """What a cache file holds. ``meta`` has one object for each row of ``embeddings``."""
+
+    model: str
+    embeddings: npt.NDArray[np.float32]
+    meta: list[dict[str, Any]] = field(default_factory=list)
+    processed: list[str] = field(default_factory=list)  # paths gone through, also the ones without a face
+    path_aliases: dict[str, str] = field(default_factory=dict)  # path of a duplicate -> the path that was kept
+
+
+def load_cache(path: Path, *, model: str | None = None) -> Cache:
+    """The cache at ``path``.
+
+    Raises errors.CorruptFile where it cannot be trusted, errors.PackMismatch where ``model`` is given and it holds another's.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            cache = _checked(path, {name: stored[name] for name in stored.files})
+    except (OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
+        hint = "; it holds pickled objects, see: facesets cache convert" if "allow_pickle" in str(error) else ""
+        raise CorruptFile(path, f"cannot be read as a v2 cache: {error}{hint}") from error
+    if model is not None and cache.model != model:
+        raise PackMismatch(cache.model, model, str(path))
+    return cache
+
+
+def save_cache(path: Path, cache: Cache) -> None:
+    """Write ``cache`` to ``path``, whole or not at all; the same content gives the same bytes."""
+    arrays = {
+        "schema": np.array(CACHE_SCHEMA),
+        "model": np.array(cache.model),
+        "embeddings": np.ascontiguousarray(cache.embeddings, np.float32),
+        "meta": _packed(cache.meta),
+        "processed": _packed(cache.processed),
+        "path_aliases": _packed(cache.path_aliases),
+    }
+    replace_file(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+
+
+def meta_of(face: Face, entry: QueueEntry) -> dict[str, Any]:
+    """The ``meta`` object of ``face`` in the photo ``entry``."""
+    signals = dict(face.signals)
+    pose = {key: signals.pop(key) for key in _POSE if key in signals}
+    return {
+        "path": entry.path,
+        "sha256": face.sha256,
+        "asset_id": entry.asset_id,
+        "face_id": face.face_id,
+        "face_index": face.index,
+        "bbox": list(face.box),
+        "landmarks": [list(point) for point in face.landmarks],
+        "det_score": face.det_score,
+        "face_short": face.face_short,
+        "sharpness": face.sharpness,
+        "pose": pose or None,
+        "signals": signals,
+        "taken_at": entry.taken_at,
+        "model": face.pack,
+    }
+
+
+def face_of(meta: Mapping[str, Any]) -> Face:
+    """The face that :func:`meta_of` described. Raises KeyError, TypeError or ValueError for what another tool left out or wrote."""
+    x1, y1, x2, y2 = (float(side) for side in meta["bbox"])
+    return Face(
+        face_id=str(meta["face_id"]),
+        sha256=str(meta["sha256"]),
+        index=int(meta["face_index"]),
+        box=(x1, y1, x2, y2),
+        landmarks=tuple((float(x), float(y)) for x, y in meta["landmarks"]),
+        det_score=float(meta["det_score"]),
+        face_short=float(meta["face_short"]),
+        sharpness=float(meta["sharpness"]),
+        pack=str(meta["model"]),
+        signals={**(meta.get("signals") or {}), **(meta.get("pose") or {})},
+    )
+
+
+def _packed(value: object) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), np.uint8)
+
+
+def _text(path: Path, name: str, stored: npt.NDArray[Any]) -> str:
+    try:
+        if stored.dtype == np.uint8:
+            return stored.tobytes().decode()
+        if stored.ndim == 0 and stored.dtype.kind in "US":
+            return stored.item().decode() if stored.dtype.kind == "S" else str(stored.item())
+    except UnicodeDecodeError as error:
+        raise CorruptFile(path, f"{name} is not UTF-8: {error}") from error
+    raise CorruptFile(path, f"{name} must be text, it is {stored.dtype} {list(stored.shape)}")
+
+
+def _json(path: Path, name: str, stored: npt.NDArray[Any] | None, kind: type) -> Any:
+    if stored is None:
+        return kind()
+    try:
+        value = json.loads(_text(path, name, stored))
+    except ValueError as error:
+        raise CorruptFile(path, f"{name} is not JSON: {error}") from error
+    if not isinstance(value, kind):
+        raise CorruptFile(path, f"{name} must be a JSON {'object' if kind is dict else 'list'}")
+    return value
+
+
+def _checked(path: Path, stored: Mapping[str, npt.NDArray[Any]]) -> Cache:
+    missing = [name for name in ("schema", "model", "embeddings", "meta") if name not in stored]
+    if missing:
+        raise CorruptFile(path, f"lacks {', '.join(missing)}; it is not a v2 cache")
+    schema = _text(path, "schema", stored["schema"])
+    if schema != CACHE_SCHEMA:
+        raise CorruptFile(path, f"has the schema {schema!r}; this version reads {CACHE_SCHEMA}")
+    vectors, meta = stored["embeddings"], _json(path, "meta", stored["meta"], list)
+    if vectors.dtype != np.float32 or vectors.ndim != 2:
+        raise CorruptFile(path, f"embeddings must be float32 [n, d], they are {vectors.dtype} {list(vectors.shape)}")
+    if len(meta) != len(vectors):
+        raise CorruptFile(path, f"has {len(vectors)} embeddings and {len(meta)} meta objects")
+    if not all(isinstance(row, dict) for row in meta):
+        raise CorruptFile(path, "meta must be a list of objects")
+    lengths = np.linalg.norm(vectors, axis=1)
+    wrong = np.flatnonzero(~(np.abs(lengths - 1) <= 1e-3))  # NaN is wrong, too
+    if wrong.size:
+        raise CorruptFile(path, f"row {wrong[0]} of the embeddings has length {lengths[wrong[0]]:.4g}, not 1")
+    return Cache(
+        _text(path, "model", stored["model"]),
+        vectors,
+        meta,
+        _json(path, "processed", stored.get("processed"), list),
+        _json(path, "path_aliases", stored.get("path_aliases"), dict),
+    )

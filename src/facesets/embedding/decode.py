@@ -1,0 +1,170 @@
+"""Embedding room: photo files into pixels. Reads the one file it is given; decodes through Pillow and pillow-heif.
+
+What comes out is oriented (EXIF orientations 1 to 8, HEIF and AVIF turns), 8 bit, RGB, transparency laid on white, the first
+frame of an animation. What cannot be decoded raises errors.UnreadableImage with the reason.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pillow_heif
+from PIL import Image
+
+from facesets.errors import UnreadableImage
+from facesets.records import Reason
+
+Pixels = npt.NDArray[np.uint8]
+
+#: Where Pillow itself refuses: 179 megapixels. Its warning at half of that would turn away phones of 108 megapixels.
+MAX_PIXELS: Final = 2 * 89_478_485
+MAX_BYTES: Final = 1 << 30
+
+pillow_heif.register_heif_opener()
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is checked before anything is decoded
+
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION, _SUBFILE, _DNG_VERSION = 274, 254, 50706  # EXIF and TIFF tags
+
+# What files begin with that Pillow does not take: offset, bytes, name, and whether it is a photo format that was damaged.
+_SIGNS: Final = (
+    (0, b"\xff\xd8\xff", "JPEG", True),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG", True),
+    (0, b"GIF8", "GIF", True),
+    (8, b"WEBP", "WebP", True),
+    (4, b"ftypheic", "HEIC", True),
+    (4, b"ftypheix", "HEIC", True),
+    (4, b"ftypmif1", "HEIF", True),
+    (4, b"ftypavif", "AVIF", True),
+    (0, b"\xff\x0a", "JPEG XL", False),
+    (4, b"JXL \r\n\x87\n", "JPEG XL", False),
+    (4, b"ftypcrx ", "Canon RAW", False),
+    (4, b"ftyp", "a video", False),
+    (0, b"FUJIFILMCCD-RAW", "Fujifilm RAW", False),
+    (0, b"IIU\0", "Panasonic RAW", False),
+    (0, b"IIRO", "Olympus RAW", False),
+    (0, b"FOVb", "Sigma RAW", False),
+    (0, b"%PDF", "PDF", False),
+    (0, b"<", "HTML or XML", False),
+    (0, b"{", "JSON", False),
+)
+
+_CUT_OFF: Final = ("truncat", "broken data stream", "unexpected end", "end of file")  # how decoders say it
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Pixels [h, w, 3] RGB and the size of the oriented original; ``scale`` is decoded pixels per original pixel."""
+
+    rgb: Pixels
+    width: int
+    height: int
+
+    @property
+    def scale(self) -> float:
+        """1 for a full decode, about .5, .25 or .125 for a shrunk one."""
+        return float(self.rgb.shape[1] / self.width)
+
+
+def decode(source: bytes | Path, *, shrink: int = 1, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """The photo in ``source``. A JPEG is decoded at ``1 / shrink`` (1, 2, 4 or 8) of its size; other formats always whole.
+
+    Raises errors.UnreadableImage for bytes that give no photo, and OSError where the file itself cannot be read.
+    """
+    data = source if isinstance(source, bytes) else _read(source)
+    if not data:
+        raise UnreadableImage(Reason.EMPTY_FILE, "the file has no bytes")
+    try:
+        image = Image.open(io.BytesIO(data))
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(Reason.TOO_LARGE, str(error)) from error
+    except Exception as error:  # plugins raise whatever broken bytes make them raise
+        raise _unrecognised(data) from error
+    with image:
+        if image.width * image.height > max_pixels:
+            raise UnreadableImage(Reason.TOO_LARGE, f"{image.width} x {image.height} pixels, the limit is {max_pixels}")
+        if image.format == "TIFF" and _is_raw(image):
+            raise UnreadableImage(Reason.UNSUPPORTED, "a camera's RAW file: only its thumbnail could be read")
+        orientation = _orientation(image)
+        width, height = image.size if orientation < 5 else image.size[::-1]
+        try:
+            if shrink > 1:
+                image.draft(None, (max(1, image.width // shrink), max(1, image.height // shrink)))
+            pixels = _eight_bit_rgb(image)
+        except UnreadableImage:
+            raise
+        except Exception as error:
+            raise _broken(error) from error
+    return Decoded(_turned(pixels, orientation), width, height)
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > MAX_BYTES:
+        raise UnreadableImage(Reason.TOO_LARGE, f"the file has more than {MAX_BYTES >> 20} MB")
+    return path.read_bytes()
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - a photo with damaged EXIF is still a photo
+        return 1
+    return value if value in _TURNS else 1
+
+
+def _turned(pixels: Pixels, orientation: int) -> Pixels:
+    if orientation not in _TURNS:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).transpose(_TURNS[orientation]))
+
+
+def _is_raw(image: Image.Image) -> bool:
+    tags = image.getexif()
+    return _DNG_VERSION in tags or bool(int(tags.get(_SUBFILE, 0)) & 1)
+
+
+def _eight_bit_rgb(image: Image.Image) -> Pixels:
+    image.load()
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.uint16) >> 8  # convert("RGB") would cut off at 255
+        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        grey = np.asarray(image, np.float64)
+        top = float(np.nanmax(grey, initial=0))
+        full = next((full for full in (1.0, 255.0, 65535.0) if top <= full), top)
+        grey = np.nan_to_num(np.clip(grey, 0, full) * (255.0 / full))
+        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        image = Image.new("RGB", layer.size, (255, 255, 255))
+        image.paste(layer, mask=layer.getchannel("A"))
+    return np.array(image.convert("RGB"))
+
+
+def _unrecognised(data: bytes) -> UnreadableImage:
+    for offset, sign, name, photo in _SIGNS:
+        if data.startswith(sign, offset):
+            if photo:
+                return UnreadableImage(Reason.UNREADABLE, f"begins as {name} but is damaged")
+            return UnreadableImage(Reason.UNSUPPORTED, f"this is {name}, which no decoder here takes")
+    return UnreadableImage(Reason.UNSUPPORTED, "no decoder here recognises it")
+
+
+def _broken(error: Exception) -> UnreadableImage:
+    detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    short = isinstance(error, EOFError) or any(sign in detail.lower() for sign in _CUT_OFF)
+    return UnreadableImage(Reason.TRUNCATED if short else Reason.UNREADABLE, detail)

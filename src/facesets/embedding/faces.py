@@ -1,0 +1,66 @@
+"""Embedding room: one photo's pixels into its faces. Pure but for the pack's networks."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from facesets.embedding.decode import Decoded
+from facesets.embedding.packs.detection import Detection
+from facesets.embedding.packs.model import Pack
+from facesets.embedding.signals import overlaps, quality
+from facesets.records import Box, Face
+
+
+class PhotoFaces(NamedTuple):
+    """A photo's faces, ordered by box, and their unit vectors float32 [k, d]."""
+
+    faces: tuple[Face, ...]
+    vectors: npt.NDArray[np.float32]
+
+
+def faces_of(photo: Decoded, sha256: str, pack: Pack) -> PhotoFaces:
+    """The faces of ``photo``, whose bytes have the digest ``sha256``. The order depends on the boxes alone."""
+    found = sorted(_inside(photo, pack.detect(photo.rgb)), key=lambda face: face[0])
+    boxes = [box for box, _ in found]
+    points = np.array([detection.landmarks for _, detection in found], np.float64).reshape(-1, 5, 2)
+    embedded = pack.embed(photo.rgb, points)
+    faces = []
+    for index, ((box, detection), signals, norm, overlap) in enumerate(
+        zip(found, quality(photo.rgb, points), embedded.norms.tolist(), overlaps(boxes), strict=True)
+    ):
+        sharpness = signals.pop("sharpness")
+        faces.append(
+            Face(
+                face_id=face_id(sha256, pack.id, box),
+                sha256=sha256,
+                index=index,
+                box=box,
+                landmarks=tuple((round(x / photo.scale, 2), round(y / photo.scale, 2)) for x, y in detection.landmarks),
+                det_score=round(detection.score, 4),
+                face_short=round(min(box[2] - box[0], box[3] - box[1]), 2),
+                sharpness=sharpness,
+                pack=pack.id,
+                signals={**signals, "norm": round(norm, 4), "overlap": overlap},
+            )
+        )
+    return PhotoFaces(tuple(faces), embedded.vectors)
+
+
+def face_id(sha256: str, pack: str, box: Box) -> str:
+    """A face's name, derived from content: the photo's bytes, the pack, the box in whole pixels; 32 hex digits."""
+    return hashlib.sha256(f"{sha256} {pack} {' '.join(str(round(side)) for side in box)}".encode()).hexdigest()[:32]
+
+
+def _inside(photo: Decoded, detections: list[Detection]) -> list[tuple[Box, Detection]]:
+    """Boxes in original pixels, cut to the photo; a face that lies outside altogether is none."""
+    inside = []
+    for detection in detections:
+        x1, y1, x2, y2 = (round(side / photo.scale, 2) for side in detection.box)
+        box = (max(x1, 0.0), max(y1, 0.0), min(x2, float(photo.width)), min(y2, float(photo.height)))
+        if box[2] - box[0] >= 1 and box[3] - box[1] >= 1:
+            inside.append((box, detection))
+    return inside

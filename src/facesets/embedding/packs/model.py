@@ -1,0 +1,84 @@
+"""Embedding room: what a model pack is: a detector, an alignment, an embedder and its own calibrated distances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy.typing as npt
+
+from facesets.embedding.align import Pixels
+from facesets.embedding.packs.detection import Detection
+from facesets.embedding.packs.recognizer import Embedded, Recognizer
+from facesets.records import Cuts
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    def detect(self, rgb: Pixels) -> list[Detection]:
+        """Faces in ``rgb`` uint8 [h, w, 3], best first."""
+
+
+class Pack(Protocol):
+    """What the rest of the house knows of a model pack."""
+
+    @property
+    def name(self) -> str:
+        """What ``--pack`` calls it."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever its vectors would."""
+
+    @property
+    def id(self) -> str:
+        """``name@version``: vectors of different ids never meet."""
+
+    @property
+    def dim(self) -> int:
+        """The length of its vectors."""
+
+    @property
+    def cuts(self) -> Cuts:
+        """Its calibrated distances."""
+
+    @property
+    def licence(self) -> str:
+        """What its authors say about its use."""
+
+    def detect(self, rgb: Pixels) -> list[Detection]:
+        """Faces in ``rgb`` uint8 [h, w, 3], best first."""
+
+    def embed(self, rgb: Pixels, landmarks: npt.ArrayLike) -> Embedded:
+        """Unit vectors float32 [k, d] of the faces at ``landmarks`` [k, 5, 2], and their norms."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPack:
+    """A pack of two networks that run here."""
+
+    name: str
+    version: str
+    cuts: Cuts
+    licence: str
+    detector: Detector
+    recognizer: Recognizer
+
+    @property
+    def id(self) -> str:
+        """``name@version``."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def dim(self) -> int:
+        """The length of its vectors."""
+        return self.recognizer.dim
+
+    def detect(self, rgb: Pixels) -> list[Detection]:
+        """Faces in ``rgb`` uint8 [h, w, 3], best first."""
+        return self.detector.detect(rgb)
+
+    def embed(self, rgb: Pixels, landmarks: npt.ArrayLike) -> Embedded:
+        """Unit vectors float32 [k, d] of the faces at ``landmarks`` [k, 5, 2], and their norms."""
+        return self.recognizer.embed(rgb, landmarks)

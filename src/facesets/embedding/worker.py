@@ -1,0 +1,113 @@
+"""Embedding room: many photos to faces, several at a time. Reads the photos it is given; a bad one never ends the run.
+
+Each worker thread takes one photo all the way: read, check, decode, detect, embed. Decoders and networks let go of Python's
+lock, so the threads overlap; a network is called for one photo with one thread, so nothing depends on what runs beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facesets.embedding.decode import Decoded, decode
+from facesets.embedding.faces import PhotoFaces, faces_of
+from facesets.embedding.packs.model import Pack
+from facesets.embedding.queue import QueueEntry
+from facesets.errors import CorruptFile, UnreadableImage
+from facesets.records import Face, Reason
+
+_AHEAD = 4  # photos begun for each worker beyond the one that is waited for; results are small, decoded photos are not kept
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedResult:
+    """What became of one photo. ``vectors`` is float32 [len(faces), d], unit length; ``entry.sha256`` is always filled in if read."""
+
+    entry: QueueEntry
+    reason: Reason  # EMBEDDED, EMBEDDED_NO_FACE, or why not
+    faces: tuple[Face, ...] = ()
+    vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    detail: str | None = None
+    size: tuple[int, int] | None = None  # of the oriented original, in pixels
+
+
+def read_image(path: Path, *, sha256: str = "") -> Decoded:
+    """The photo at ``path``, decoded and oriented.
+
+    Raises errors.UnreadableImage, OSError, and errors.CorruptFile where ``sha256`` is given and the bytes have another.
+    """
+    data = path.read_bytes()
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        raise CorruptFile(path, "is not the photo that was taken in: its bytes have changed since")
+    return decode(data)
+
+
+def find_faces(photo: Decoded, sha256: str, pack: Pack) -> PhotoFaces:
+    """The faces of a decoded photo, whose bytes have the digest ``sha256``, and their unit vectors."""
+    return faces_of(photo, sha256, pack)
+
+
+def embed_photos(items: Iterable[QueueEntry], pack: Pack, *, root: Path | None = None, workers: int = 0) -> Iterator[EmbedResult]:
+    """Embed ``items`` with ``workers`` threads (0: one for each processor core); results come in the order of the items.
+
+    With ``root`` an entry's ``path`` is taken relative to it; without, its ``worker_path`` (or ``path``) is opened as it stands.
+    Whatever is wrong with a photo is its result's reason and detail, never an exception.
+    """
+    workers = workers or os.cpu_count() or 1
+    waiting: deque[Future[EmbedResult]] = deque()
+    source = iter(items)
+    with _one_thread_for_opencv(), ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool:
+        try:
+            while True:
+                room = workers * _AHEAD - len(waiting)
+                waiting.extend(pool.submit(_embed_one, entry, pack, root) for entry in itertools.islice(source, max(room, 1)))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _embed_one(entry: QueueEntry, pack: Pack, root: Path | None) -> EmbedResult:
+    path = root / entry.path if root else Path(entry.worker_path or entry.path)
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        return EmbedResult(entry, Reason.EMBED_ERROR, detail=f"{path} cannot be read here: {getattr(error, 'strerror', None) or error}")
+    sha256 = hashlib.sha256(data).hexdigest()
+    if entry.sha256 and entry.sha256 != sha256:
+        return EmbedResult(entry, Reason.EMBED_ERROR, detail=f"{path} is not the photo that was queued: its bytes have changed")
+    entry = replace(entry, sha256=sha256)
+    try:
+        photo = decode(data)
+        del data
+        found = faces_of(photo, sha256, pack)
+    except UnreadableImage as error:
+        return EmbedResult(entry, Reason(error.reason), detail=error.detail)
+    except Exception as error:  # noqa: BLE001 - an engine's failure is this photo's; it is retryable, and the run goes on
+        return EmbedResult(entry, Reason.EMBED_ERROR, detail=f"{type(error).__name__}: {error}"[:500])
+    reason = Reason.EMBEDDED if found.faces else Reason.EMBEDDED_NO_FACE
+    return EmbedResult(entry, reason, found.faces, found.vectors, size=(photo.width, photo.height))
+
+
+@contextmanager
+def _one_thread_for_opencv() -> Iterator[None]:
+    """OpenCV's own threads would fight over the cores that the workers keep busy."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
