@@ -88,6 +88,14 @@ def find_asset(
     return asset
 
 
+def find_own_asset(library: Library, viewer: User, asset_id: str | None, permission: str) -> Asset:
+    """The viewer's own asset of this id, to be changed. Raises 400."""
+    asset = library.asset(require_uuid(asset_id))
+    if asset is None or asset.owner_id != viewer.id or asset.visibility == "locked":
+        raise no_access(permission)
+    return asset
+
+
 def find_person(library: Library, viewer: User, person_id: str | None, permission: str = "person.read") -> Person:
     """The viewer's own person of this id. Raises 400."""
     found = library.people.get(require_uuid(person_id))

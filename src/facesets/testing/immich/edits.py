@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .library import Asset, Face
 
+EDIT_ACTIONS = ("crop", "rotate", "mirror")
 Steps = tuple[tuple[str, tuple[float, ...]], ...]
 
 

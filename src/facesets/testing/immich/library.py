@@ -460,9 +460,11 @@ class Library:
         return group
 
     def edit(self, asset: Asset, action: Literal["crop", "rotate", "mirror"], **parameters: float | str) -> Edit:
-        """Add a step to the photo's non-destructive edit."""
+        """Add a step to the photo's non-destructive edit; a crop hides the faces that it mostly cuts off."""
         made = Edit(self._uuid("edit"), action, dict(parameters))
         asset.edits.append(made)
+        asset.updated_at = self.now()
+        hide_cropped(asset)
         return made
 
     def key_for(self, user: User | str) -> str:
@@ -472,6 +474,15 @@ class Library:
             if owner is user or user in (owner.id, owner.name):
                 return key.secret
         raise KeyError(f"no API key of {user!r} in this library")
+
+    def now(self) -> datetime:
+        """The library's own clock: it goes on with every change, and with nothing else."""
+        self._made += 1
+        return self._tick()
+
+    def new_id(self, kind: str) -> str:
+        """The next id of this library."""
+        return self._uuid(kind)
 
     # what the routes ask; a lazily answered library overrides these
 
@@ -491,6 +502,22 @@ class Library:
         """Where a person stands, in the order the photos were added."""
         owner = self.people[person_id].owner_id
         return [(a, f) for a in self.owned_by(frozenset({owner})) for f in a.faces if f.person_id == person_id]
+
+
+def hide_cropped(asset: Asset) -> None:
+    """Set each face's visibility by the crop: visible where at least half of its box is inside, as Immich does on an edit."""
+    full = asset.size_upright
+    crop = next((e.parameters for e in asset.edits if e.action == "crop"), None)
+    for face in asset.faces if full else ():
+        assert full is not None
+        if crop is None or not face.image_width:
+            face.is_visible = True
+            continue
+        scale = full[0] / face.image_width
+        left, top = float(crop["x"]) / scale, float(crop["y"]) / scale
+        right, bottom = left + float(crop["width"]) / scale, top + float(crop["height"]) / scale
+        inside = max(0.0, min(face.x2, right) - max(face.x1, left)) * max(0.0, min(face.y2, bottom) - max(face.y1, top))
+        face.is_visible = inside >= 0.5 * max(1, (face.x2 - face.x1) * (face.y2 - face.y1))
 
 
 def _set(record: object, name: str, value: object) -> None:

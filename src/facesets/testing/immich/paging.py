@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 from . import query
+from .ids import digest
 from .library import Asset, Library
 
 
-def page(asked: query.Query, owners: frozenset[str], library: Library) -> tuple[Sequence[Asset], bool]:
-    """The rows of the page that was asked for, and whether more follow."""
+def page(asked: query.Query, owners: frozenset[str], library: Library, *, ties_lost: bool) -> tuple[Sequence[Asset], bool]:
+    """The rows of the page that was asked for, and whether more follow.
+
+    With ``ties_lost`` rows of one instant that lie across the page's edge are dealt anew for this page, while less than half of all
+    has been listed (there Postgres keeps only the best rows while it sorts, and orders equal ones as it likes): some come twice, some
+    never. Of 6,679 rows of one instant 2.7.2 gave 4,000 to 4,679; this gives about 4,800 at size 1000.
+    """
     rows = query.select(asked, owners, library)
-    start = (asked.page - 1) * asked.size
-    return rows[start : start + asked.size], len(rows) > start + asked.size
+    start, end = (asked.page - 1) * asked.size, asked.page * asked.size
+    if ties_lost and 2 * (end + 1) < len(rows):
+        rows = list(rows)
+        for edge in (start, end):
+            _deal(rows, edge, (library.seed, asked.page, asked.size))
+    return rows[start:end], len(rows) > end
+
+
+def _deal(rows: list[Asset], edge: int, seed: tuple[int, ...]) -> None:
+    """Shuffle the run of equal times that lies across ``edge``."""
+    if not 0 < edge < len(rows) or rows[edge - 1].file_created_at != rows[edge].file_created_at:
+        return
+    low = high = edge
+    while low > 0 and rows[low - 1].file_created_at == rows[edge].file_created_at:
+        low -= 1
+    while high < len(rows) and rows[high].file_created_at == rows[edge].file_created_at:
+        high += 1
+    run = rows[low:high]
+    random.Random(digest(*seed)).shuffle(run)  # noqa: S311  repeatable, not secret
+    rows[low:high] = run
 
 
 def count(asked: query.Query, owners: frozenset[str], library: Library) -> int:

@@ -17,11 +17,21 @@ from .transport import Request, Response
 
 
 @dataclass
+class SyncMemory:
+    """What the sync stream has told so far: every row's last content, in order of change, and how far each session has got."""
+
+    rows: dict[tuple[str, str, str], tuple[bytes, int]] = field(default_factory=dict)  # (user, entity, id) -> (digest, number)
+    gone: dict[tuple[str, str, str], int] = field(default_factory=dict)  # rows that were there once
+    acks: dict[str, dict[str, str]] = field(default_factory=dict)  # session -> entity type -> last acknowledgement
+    changes: int = 0
+
+
+@dataclass
 class State:
     """What a server remembers beyond its library: open sessions, sync checkpoints."""
 
     sessions: dict[str, str] = field(default_factory=dict)  # token -> user id
-    checkpoints: dict[str, dict[str, str]] = field(default_factory=dict)  # token -> sync type -> ack
+    sync: SyncMemory = field(default_factory=SyncMemory)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import routes as _routes  # noqa: F401  enters the routes into the table
 from .auth import identify
-from .dialects import Problem, dialect_for
+from .dialects import Dialect, Problem, dialect_for
 from .faults import Faults
 from .ids import digest
 from .library import Library, User
@@ -34,9 +34,9 @@ class Exchange:
 class ImmichServer:
     """A running testing server. ``url`` is its address, ``requests`` counts by route (``GET /api/assets/{id}``)."""
 
-    def __init__(self, library: Library, *, version: str, faults: Faults, port: int, keep_alive: float) -> None:
+    def __init__(self, library: Library, *, dialect: Dialect, faults: Faults, port: int, keep_alive: float) -> None:
         self.library = library
-        self.dialect = dialect_for(version)
+        self.dialect = dialect
         self.faults = faults
         self.requests: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
@@ -137,14 +137,24 @@ class ImmichServer:
 
 @contextlib.contextmanager
 def immich_server(
-    library: Library, version: str = "2.7.2", *, faults: Faults | None = None, port: int = 0, keep_alive: float = 5.0
+    library: Library,
+    version: str = "2.7.2",
+    *,
+    faults: Faults | None = None,
+    port: int = 0,
+    keep_alive: float = 5.0,
+    lossy_paging: bool | None = None,
 ) -> Iterator[ImmichServer]:
     """Serve ``library`` on 127.0.0.1 as an Immich of ``version`` (2.x and 3.x speak different dialects) while the block runs.
 
+    ``lossy_paging`` says whether paging loses and doubles rows of one instant, as 2.7.2's does and 3.1.0's does not (the default).
     ``port`` 0 takes a free one; ``keep_alive`` seconds of silence end a connection, as Immich's 5 do. Raises OSError where the
     port is taken. Nothing but loopback is ever listened to or asked.
     """
-    server = ImmichServer(library, version=version, faults=faults or Faults(), port=port, keep_alive=keep_alive)
+    dialect = dialect_for(version)
+    if lossy_paging is not None:
+        dialect = replace(dialect, ties_lost=lossy_paging)
+    server = ImmichServer(library, dialect=dialect, faults=faults or Faults(), port=port, keep_alive=keep_alive)
     try:
         yield server
     finally:

@@ -46,13 +46,6 @@ def get(call: Call) -> Any:
     )
 
 
-@route("GET", "/api/faces", "face.read")
-def faces(call: Call) -> Any:
-    """The visible faces of one asset, in the edited frame."""
-    asset = find_asset(call.library, call.user, call.query.get("id"))
-    return [wire.face_with_person(f, asset, call.library, call.dialect, call.user.id) for f in wire.visible_faces(asset)]
-
-
 @route("GET", "/api/assets/{id}/original", "asset.download")
 def original(call: Call) -> Any:
     """The file itself; ``edited=true`` gives the edited picture, a file that is gone 2.x's mislabelled 500 or 3.x's 404."""

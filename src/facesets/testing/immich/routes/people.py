@@ -52,6 +52,71 @@ def _number(call: Call, name: str, default: int, high: int | None) -> int:
     return int(text)
 
 
+@route("POST", "/api/people", "person.create", status=201)
+def create(call: Call) -> Any:
+    """A person without faces yet."""
+    person = call.library.person(call.user)
+    _apply(person, call.json())
+    return wire.person(person, call.dialect)
+
+
+@route("PUT", "/api/people/{id}", "person.update")
+def update(call: Call) -> Any:
+    """Name, hide, favour, date; ``featureFaceAssetId`` takes the person's face on that asset as the featured one."""
+    person, body = find_person(call.library, call.user, call.params["id"], "person.update"), call.json()
+    _apply(person, body)
+    if featured := body.get("featureFaceAssetId"):
+        person.face_id = next((f.id for a, f in call.library.faces_of(person.id) if a.id == featured), person.face_id)
+    person.updated_at = call.library.now()
+    return wire.person(person, call.dialect)
+
+
+def _apply(person: Person, body: dict[str, Any]) -> None:
+    person.name = str(body.get("name", person.name))
+    person.birth_date = body.get("birthDate", person.birth_date)
+    person.is_hidden = bool(body.get("isHidden", person.is_hidden))
+    person.is_favorite = bool(body.get("isFavorite", person.is_favorite))
+    person.color = body.get("color", person.color)
+
+
+@route("DELETE", "/api/people/{id}", "person.delete", status=204)
+def delete(call: Call) -> Any:
+    """The person goes, the faces stay, unassigned."""
+    _remove(call, find_person(call.library, call.user, call.params["id"], "person.delete"), heir=None)
+
+
+@route("DELETE", "/api/people", "person.delete", status=204)
+def delete_many(call: Call) -> Any:
+    """The same for several."""
+    for one in [find_person(call.library, call.user, i, "person.delete") for i in call.json().get("ids", [])]:
+        _remove(call, one, heir=None)
+
+
+@route("POST", "/api/people/{id}/merge", "person.merge")
+def merge(call: Call) -> Any:
+    """Give this person the faces of others, who go."""
+    heir = find_person(call.library, call.user, call.params["id"], "person.update")
+    results: list[wire.Json] = []
+    for one in call.json().get("ids", []):
+        other = call.library.people.get(one)
+        if other is None or other.owner_id != call.user.id or other is heir:
+            results.append({"id": one, "success": False, "error": "no_permission" if other else "not_found"})
+            continue
+        heir.name = heir.name or other.name
+        heir.birth_date = heir.birth_date or other.birth_date
+        _remove(call, other, heir=heir)
+        results.append({"id": one, "success": True})
+    heir.updated_at = call.library.now()
+    return results
+
+
+def _remove(call: Call, person: Person, *, heir: Person | None) -> None:
+    for _, face in call.library.faces_of(person.id):
+        face.person_id = heir.id if heir else None
+        face.updated_at = call.library.now()
+    del call.library.people[person.id]
+
+
 @route("GET", "/api/people/{id}", "person.read")
 def get(call: Call) -> Any:
     """One person."""

@@ -20,7 +20,8 @@ def item(asset: Asset, call: Call, asked: query.Query) -> wire.Json:
 def metadata(call: Call) -> Any:
     """A page of assets, with what else was asked of them."""
     asked = query.parse(call.json(), call.dialect, call.library)
-    rows, more = paging.page(asked, query.scope(asked, call.user, call.library, call.dialect), call.library)
+    owners = query.scope(asked, call.user, call.library, call.dialect)
+    rows, more = paging.page(asked, owners, call.library, ties_lost=call.dialect.ties_lost)
     return wire.search_page([item(a, call, asked) for a in rows], str(asked.page + 1) if more else None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import wire
-from ..dialects import Problem, invalid
+from ..dialects import Problem, invalid, no_access
 from ..ids import js_time, pg_time
 from ..routing import Call, route
 
@@ -62,6 +62,16 @@ def partners(call: Call) -> Any:
         if mine == call.user.id:
             rows.append({**wire.user_brief(call.library.users[other], stamp=pg_time), "inTimeline": one.in_timeline})
     return rows
+
+
+@route("PUT", "/api/partners/{id}", "partner.update")
+def update_partner(call: Call) -> Any:
+    """Mix a partner's photos into the caller's timeline, or stop that."""
+    one = next((p for p in call.library.partners if (p.viewer_id, p.sharer_id) == (call.user.id, call.params["id"])), None)
+    if one is None:
+        raise no_access("partner.update")
+    one.in_timeline = call.json().get("inTimeline") is True
+    return {**wire.user_brief(call.library.users[one.sharer_id], stamp=pg_time), "inTimeline": one.in_timeline}
 
 
 @route("GET", "/api/libraries", "library.read", admin=True)
