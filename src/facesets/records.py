@@ -181,7 +181,7 @@ class Asset:
     size_bytes: int | None = None
     width: int | None = None  # display-oriented pixels of the original
     height: int | None = None
-    taken_at: str | None = None  # ISO 8601
+    taken_at: str | None = None  # ISO 8601, wall-clock time where it was taken, without a zone
     updated_at: str | None = None
     thumbhash: str | None = None
     visibility: str = "timeline"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
@@ -12,6 +13,7 @@ from . import Registry
 
 _COLUMNS = tuple(f.name for f in fields(Asset))
 REASONS_OF = {state: tuple(r for r in Reason if r.state is state) for state in State}
+_GOOD = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE], *REASONS_OF[State.FAILED])  # whose bytes were here
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +51,121 @@ def users(registry: Registry) -> list[User]:
 
 
 def add_listed(registry: Registry, label: str, source: str, assets: Iterable[Asset], run_id: int) -> int:
-    """Record what a listing says; returns how many assets were new.
+    """Record what a listing says of this user's own assets; returns how many were new.
 
-    A new asset is LISTED. A known one keeps its reason, unless the source changed its content (SHA-1, or size and update time
-    where no SHA-1 is known) or its standing (trashed, offline, visibility): then it is LISTED again.
+    A new asset is LISTED. A known one keeps its reason, unless the source changed its content (SHA-1; where the source knows none,
+    its size, and in a folder its time), its standing (trashed, offline, visibility), or the face boxes it was left aside for: then
+    it is LISTED again. Changed content forgets the hash and path of the old. What only the bytes told (a library asset's SHA-1, a
+    folder photo's date) is kept.
     """
     columns = ", ".join(_COLUMNS)
-    updates = ", ".join(f"{c} = excluded.{c}" for c in _COLUMNS if c not in ("owner_id", "asset_id", "boxes"))
+    content = (
+        "((excluded.sha1 IS NOT NULL AND excluded.sha1 IS NOT sha1) "
+        "OR (excluded.sha1 IS NULL AND excluded.size_bytes IS NOT size_bytes) "
+        "OR (excluded.source = 'folder' AND excluded.updated_at IS NOT updated_at))"
+    )
     changed = (
-        "(excluded.sha1 IS NOT sha1 OR (sha1 IS NULL AND excluded.size_bytes IS NOT size_bytes) "
-        "OR excluded.is_trashed <> is_trashed OR excluded.is_offline <> is_offline OR excluded.visibility <> visibility "
-        "OR reason = 'gone')"
+        f"({content} OR excluded.is_trashed <> is_trashed OR excluded.is_offline <> is_offline OR excluded.visibility <> visibility "
+        "OR reason IN ('gone', 'other_owner') "
+        "OR (reason IN ('no_faces', 'no_big_face') AND excluded.boxes IS NOT NULL AND excluded.boxes IS NOT boxes))"
+    )
+    learnt = {"sha1", "taken_at", "width", "height"}
+    updates = ", ".join(
+        f"{c} = CASE WHEN {content} THEN excluded.{c} ELSE coalesce(excluded.{c}, {c}) END" if c in learnt else f"{c} = excluded.{c}"
+        for c in _COLUMNS
+        if c not in ("owner_id", "asset_id", "boxes")
     )
     before = registry.db.execute("SELECT count(*) FROM assets").fetchone()[0]
     registry.db.executemany(
         f"INSERT INTO assets ({columns}, label, source, reason, seen_run) "
         f"VALUES ({', '.join('?' * len(_COLUMNS))}, ?, ?, 'listed', ?) "
         f"ON CONFLICT (owner_id, asset_id) DO UPDATE SET reason = CASE WHEN {changed} THEN 'listed' ELSE reason END, "
-        f"boxes = coalesce(excluded.boxes, boxes), {updates}, seen_run = excluded.seen_run",
+        f"sha256 = CASE WHEN {content} THEN NULL ELSE sha256 END, path = CASE WHEN {content} THEN NULL ELSE path END, "
+        f"boxes = coalesce(excluded.boxes, boxes), {updates}, label = excluded.label, source = excluded.source, "
+        "seen_run = excluded.seen_run",
         ((*_values(asset), label, source, run_id) for asset in assets),
     )
     return int(registry.db.execute("SELECT count(*) FROM assets").fetchone()[0] - before)
+
+
+def add_foreign(registry: Registry, label: str, source: str, assets: Iterable[Asset], run_id: int) -> int:
+    """Record assets of other owners that this user's key shows; one that its owner's own listing recorded is left to that.
+
+    Returns how many were new.
+    """
+    columns = ", ".join(_COLUMNS)
+    before = registry.db.execute("SELECT count(*) FROM assets").fetchone()[0]
+    registry.db.executemany(
+        f"INSERT INTO assets ({columns}, label, source, reason, seen_run) "
+        f"VALUES ({', '.join('?' * len(_COLUMNS))}, ?, ?, 'other_owner', ?) "
+        "ON CONFLICT (owner_id, asset_id) DO UPDATE SET seen_run = excluded.seen_run, reason = 'other_owner' "
+        "WHERE label = excluded.label AND reason IN ('other_owner', 'gone')",
+        ((*_values(asset), label, source, run_id) for asset in assets),
+    )
+    return int(registry.db.execute("SELECT count(*) FROM assets").fetchone()[0] - before)
+
+
+def relist(registry: Registry, label: str, reasons: Sequence[Reason]) -> None:
+    """Decide again about a user's assets that have one of these reasons."""
+    registry.db.execute(
+        f"UPDATE assets SET reason = 'listed', detail = NULL WHERE label = ? AND reason IN ({', '.join('?' * len(reasons))})",
+        (label, *reasons),
+    )
+
+
+def relist_orphans(registry: Registry, label: str) -> None:
+    """Decide again about duplicates whose kept twin has gone, or has other bytes now."""
+    duplicate, alive = REASONS_OF[State.DUPLICATE], (*_GOOD, Reason.LISTED, *REASONS_OF[State.RETRY])
+    registry.db.execute(
+        "UPDATE assets SET reason = 'listed', detail = NULL, kept_id = NULL WHERE label = ? AND kept_id IS NOT NULL "
+        f"AND reason IN ({', '.join('?' * len(duplicate))}) "
+        "AND NOT EXISTS (SELECT 1 FROM assets AS kept WHERE kept.id = assets.kept_id "
+        f"AND kept.sha256 = assets.sha256 AND kept.reason IN ({', '.join('?' * len(alive))}))",
+        (label, *duplicate, *alive),
+    )
+
+
+def ids_in_order(registry: Registry, label: str, source: str, reasons: Sequence[Reason]) -> array[int]:
+    """Row ids in canonical order: by when the photo was taken (a folder's: by path), then by asset id. Eight bytes each."""
+    sql = (
+        f"SELECT id FROM assets WHERE label = ? AND source = ? AND reason IN ({', '.join('?' * len(reasons))}) "
+        "ORDER BY CASE source WHEN 'folder' THEN original_path ELSE coalesce(taken_at, '') END, asset_id"
+    )
+    return array("q", (row[0] for row in registry.db.execute(sql, (label, source, *reasons))))
+
+
+def place(row: AssetRow) -> tuple[str, str]:
+    """A row's place in the canonical order of :func:`ids_in_order`."""
+    return row.asset.original_path if row.source == "folder" else row.asset.taken_at or "", row.asset.asset_id
+
+
+def learn(registry: Registry, row_id: int, *, sha1: str, taken_at: str | None, size_pixels: tuple[int, int] | None) -> None:
+    """Keep what the bytes told of an asset; what the source said already stands."""
+    width, height = size_pixels or (None, None)
+    registry.db.execute(
+        "UPDATE assets SET sha1 = ?, taken_at = coalesce(taken_at, ?), width = coalesce(width, ?), height = coalesce(height, ?) "
+        "WHERE id = ?",
+        (sha1, taken_at, width, height, row_id),
+    )
+
+
+def settle_duplicate(registry: Registry, row_id: int, reason: Reason, detail: str, sha256: str, kept_id: int | None) -> None:
+    """An asset whose bytes (``sha256``) are kept elsewhere: by another asset, or in an external cache."""
+    registry.db.execute(
+        "UPDATE assets SET reason = ?, detail = ?, sha256 = ?, path = NULL, kept_id = ? WHERE id = ?",
+        (reason, detail, sha256, kept_id, row_id),
+    )
+
+
+def take_over(registry: Registry, row: AssetRow, kept: AssetRow) -> None:
+    """``row`` becomes the asset whose bytes are kept, in the place of ``kept``, which becomes its duplicate. No file moves."""
+    registry.db.execute(
+        "UPDATE assets SET reason = ?, detail = ?, sha256 = ?, path = ?, kept_id = NULL WHERE id = ?",
+        (kept.reason, kept.detail, kept.sha256, kept.path, row.id),
+    )
+    registry.db.execute("UPDATE assets SET kept_id = ? WHERE kept_id = ?", (row.id, kept.id))
+    assert kept.sha256 is not None
+    settle_duplicate(registry, kept.id, Reason.DUP_STAGED, f"same bytes as {row.asset.asset_id}", kept.sha256, row.id)
 
 
 def _values(asset: Asset) -> Iterator[object]:
@@ -155,11 +251,10 @@ def find(registry: Registry, asset_id: str) -> list[AssetRow]:
 def with_bytes(registry: Registry, *, sha256: str | None = None, sha1: str | None = None) -> AssetRow | None:
     """The asset whose bytes are kept for this hash: staged or through, not itself a duplicate; the first listed of several."""
     column, value = ("sha256", sha256) if sha256 is not None else ("sha1", sha1)
-    good = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE], *REASONS_OF[State.FAILED])
     row = registry.db.execute(
         f"SELECT * FROM assets WHERE {column} = ? AND sha256 IS NOT NULL "
-        f"AND reason IN ({', '.join('?' * len(good))}) ORDER BY id LIMIT 1",
-        (value, *good),
+        f"AND reason IN ({', '.join('?' * len(_GOOD))}) ORDER BY id LIMIT 1",
+        (value, *_GOOD),
     ).fetchone()
     return None if row is None else _row(row)
 

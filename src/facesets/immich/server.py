@@ -1,0 +1,141 @@
+"""Immich room: finding the API behind what the user typed, its version, whose key it is and what the key may do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+
+from ..errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, SettingsError, Unreachable, WrongKey
+from . import wire
+from .transport import Client, Redirected
+
+PERMISSIONS = ("asset.read", "asset.download", "face.read", "user.read")  # what listing, staging and naming the owner need
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server's version."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An account of the server."""
+
+    user_id: str
+    name: str
+
+
+def connect(
+    url: str,
+    key: str,
+    *,
+    timeout: float = 30.0,
+    attempts: int = 5,
+    ca_file: str = "",
+    connections: int = 32,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Client, Server]:
+    """A client for the Immich that ``url`` means, with or without slash, ``/api`` or a page behind it, and its version.
+
+    Looks without the key first, so that the key is never sent to something that is not Immich. Raises NotImmich, Unreachable,
+    SettingsError.
+    """
+    try:
+        given = httpx.URL(url.strip())
+    except httpx.InvalidURL:
+        given = httpx.URL("")
+    if given.scheme not in ("http", "https") or not given.host:
+        raise SettingsError(
+            f"{url!r} is not an address: write it as in your browser, e.g. https://photos.example.org or http://192.168.1.5:2283",
+            key="[immich] url",
+        )
+    with Client(str(given), "", timeout=min(timeout, 10.0), attempts=min(attempts, 2), ca_file=ca_file, sleep=sleep) as scout:
+        # two attempts are enough to learn that nobody is there; the real client is more patient
+        found, answers = None, list[ServerError]()
+        for api in _candidates(scout, given):
+            try:
+                found = _probe(scout, api)
+                break
+            except Unreachable:
+                raise
+            except ServerError as err:
+                answers.append(err)
+        if found is None:
+            raise NotImmich(
+                f"{scout.shown} does not answer as Immich ({answers[0]}). "
+                "Give the address at which you open Immich in the browser (IMMICH_URL, or url in facesets.toml)."
+            )
+        api = scout.api
+    client = Client(str(api), key, timeout=timeout, attempts=attempts, ca_file=ca_file, connections=connections, sleep=sleep)
+    return client, found
+
+
+def _candidates(scout: Client, given: httpx.URL) -> Iterator[httpx.URL]:
+    """Where the API may be: below the given address, where its well-known file says, or at its root."""
+    base = given.copy_with(query=None, fragment=None, path=given.path.rstrip("/"))
+    own = base.path if base.path.endswith("/api") else base.path.rstrip("/") + "/api"
+    yield base.copy_with(path=own)
+    scout.api = base.copy_with(path="/")
+    try:
+        known = wire.field(scout.get("/.well-known/immich"), "api", dict, "well-known")
+        yield scout.api.join(wire.field(known, "endpoint", str, "well-known"))
+    except (ServerError, httpx.InvalidURL):
+        pass  # most servers need it not; the first candidate's answer is the one to report
+    if own != "/api":
+        yield base.copy_with(path="/api")
+
+
+def _probe(scout: Client, api: httpx.URL) -> Server:
+    scout.api = api
+    try:
+        return version(scout)
+    except Redirected as err:
+        # http://host that sends everybody to https://host: the usual proxy, and the same server
+        if err.target.host != api.host or err.target.scheme != "https" or not err.target.path.endswith("/server/version"):
+            raise
+        scout.api = err.target.copy_with(path=err.target.path.removesuffix("/server/version"), query=None)
+        return version(scout)
+
+
+def version(client: Client) -> Server:
+    """The server's version; needs no key. Raises BadAnswer, NotImmich."""
+    answer = client.get("/server/version")
+    return Server(*(wire.field(answer, part, int, "server version") for part in ("major", "minor", "patch")))
+
+
+def whoami(client: Client) -> Person:
+    """The key's owner. Raises WrongKey, MissingPermission (``user.read``)."""
+    answer = client.get("/users/me")
+    return Person(wire.uuid(answer, "id", "users/me"), wire.field(answer, "name", str, "users/me"))
+
+
+def permissions(client: Client) -> frozenset[str]:
+    """What the key may do, by Immich's names; ``all`` means everything. Any key may ask."""
+    return frozenset(str(name) for name in wire.field(client.get("/api-keys/me"), "permissions", list, "api-keys/me"))
+
+
+def missing(granted: frozenset[str], wanted: tuple[str, ...] = PERMISSIONS) -> tuple[str, ...]:
+    """Which of the ``wanted`` permissions a key lacks."""
+    return () if "all" in granted else tuple(name for name in wanted if name not in granted)
+
+
+def name_of(client: Client, user_id: str) -> str:
+    """The name of an account, or "" where the key may not know it; for messages only."""
+    try:
+        accounts = client.get("/users")
+    except (MissingPermission, NotFound, WrongKey, BadAnswer):
+        return ""
+    for account in accounts if isinstance(accounts, list) else []:
+        if isinstance(account, dict) and account.get("id") == user_id:
+            return wire.clean(str(account.get("name", "")))
+    return ""

@@ -1,0 +1,290 @@
+"""Immich room: one HTTP client, one retry policy, one place where statuses become errors. Touches the network only.
+
+The key travels in the ``x-api-key`` header of requests to the API's own origin and nowhere else: not in URLs, not across
+redirects to another origin, not in messages.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import httpx
+
+from .. import __version__
+from ..errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, SettingsError, Unreachable, WrongKey, redact
+
+T = TypeVar("T")
+AGENT = f"facesets/{__version__}"
+_KEEP_ALIVE = 4.0  # Immich ends an idle connection after 5 s; ending it first avoids resets
+_WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_SHORT_PATIENCE = 2  # attempts after a plain 500: an original that is missing on disk answers so on 2.x, every time
+_LONGEST_PAUSE = 30.0
+_LONGEST_ASKED = 300.0  # a Retry-After beyond this is cut: the item is better left for the next run
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What went over the wire: requests sent (attempts included), attempts beyond the first, body bytes received."""
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+
+
+class Redirected(NotImmich):
+    """The server sends us to another origin (or a POST elsewhere), where the key does not go. ``target`` says where."""
+
+    def __init__(self, message: str, target: httpx.URL) -> None:
+        super().__init__(message)
+        self.target = target
+
+
+class Garbled(Unreachable):
+    """Bytes came that are not the promised ones; trying again may help, but not often."""
+
+
+class _Failed(Unreachable):
+    """An answer that says: not now."""
+
+    def __init__(self, message: str, status: int, asked: float) -> None:
+        super().__init__(message)
+        self.status, self.asked = status, asked
+
+
+class Client:
+    """A thread-safe client of one Immich API with one key. Use as a context manager.
+
+    ``api`` is the address of the API itself (ends in ``/api``); ``sleep`` is a seam for tests.
+    """
+
+    def __init__(
+        self,
+        api: str,
+        key: str,
+        *,
+        timeout: float = 30.0,
+        attempts: int = 5,
+        ca_file: str = "",
+        connections: int = 32,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.api = httpx.URL(api.rstrip("/"))
+        self.attempts = max(1, attempts)
+        self._key, self._sleep = key, sleep
+        self._lock, self._traffic = threading.Lock(), Traffic()
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
+        self._http = httpx.Client(
+            verify=_trust(ca_file),
+            timeout=httpx.Timeout(timeout, pool=None),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEP_ALIVE),
+            headers={"User-Agent": AGENT, "Accept": "application/json"},
+            follow_redirects=False,
+        )
+
+    @property
+    def shown(self) -> str:
+        """The API's address as messages may show it: without user name and password."""
+        return _shown(self.api)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went over the wire so far."""
+        with self._lock:
+            return self._traffic
+
+    def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """The JSON answer to GET ``path``. Raises as :meth:`exchange`, and NotImmich or BadAnswer where it is no JSON."""
+        return self.exchange("GET", path, self._json, params=params)
+
+    def search(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON answer to a POST that only asks, and may therefore be repeated. Raises as :meth:`get`."""
+        return self.exchange("POST", path, self._json, body=body)
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        consume: Callable[[httpx.Response], T],
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """What ``consume`` makes of a good answer, whose body it reads. Everything is tried again by the one retry policy:
+        exponential pauses with jitter, the server's Retry-After honoured; so ``consume`` must start anew each time.
+
+        Raises Unreachable once every attempt failed, else the error of the status (:func:`errors_of`), else what ``consume``
+        raises (its Unreachable counts as a failed attempt).
+        """
+        url = self.api.copy_with(path=self.api.path.rstrip("/") + path)
+        attempt = 0
+        while True:
+            attempt += 1
+            pause = min(0.5 * 2 ** (attempt - 1), _LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
+            patience = self.attempts
+            try:
+                with self._answer(method, url, params, body, headers) as response:
+                    return consume(response)
+            except httpx.RequestError as err:  # the transport broke, or the body could not be decompressed
+                if attempt >= self.attempts or _hopeless(err):
+                    raise Unreachable(f"{self.shown} does not answer: {_why(err)}") from err
+            except httpx.InvalidURL as err:
+                raise BadAnswer(f"{self.shown}: redirects to an address that is none") from err
+            except _Failed as err:
+                if attempt >= min(self.attempts, _SHORT_PATIENCE if err.status == 500 else patience):
+                    raise Unreachable(str(err)) from None
+                pause = max(pause, min(err.asked, _LONGEST_ASKED))
+            except Garbled:
+                if attempt >= min(self.attempts, _SHORT_PATIENCE):
+                    raise
+            except Unreachable:
+                if attempt >= patience:
+                    raise
+            self._count(retries=1)
+            self._sleep(pause)
+
+    def _json(self, response: httpx.Response) -> Any:
+        kind = response.headers.get("content-type", "")
+        if "json" not in kind:
+            raise NotImmich(f"{self.shown} is not an Immich API: it sent {kind.split(';')[0] or 'something untyped'} instead of JSON")
+        try:
+            return json.loads(response.read())
+        except ValueError as err:
+            raise BadAnswer(f"{self.shown}{_path(response)}: not JSON, though it says so") from err
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        url: httpx.URL,
+        params: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+    ) -> Iterator[httpx.Response]:
+        """A good answer (2xx, 304, 416) with its body still to be read. Redirects are followed within the API's own origin."""
+        for _ in range(4):
+            own = {"x-api-key": self._key} if self._key else {}
+            request = self._http.build_request(method, url, params=params, json=body, headers={**(headers or {}), **own})
+            self._count(requests=1)
+            response = self._http.send(request, stream=True)
+            try:
+                if not response.has_redirect_location:
+                    if not (response.is_success or response.status_code in (304, 416)):
+                        raise errors_of(response, response.read(), self.shown, self._key)
+                    yield response
+                    return
+                url, params = response.url.join(response.headers["location"]), None
+            finally:
+                response.close()
+                self._count(bytes_=response.num_bytes_downloaded)
+            if _origin(url) != _origin(self.api) or method != "GET":
+                raise Redirected(
+                    f"{self.shown} redirects to {_origin(url)}, and your key is not sent there. "
+                    "If that is your server, give its address as url.",
+                    url,
+                )
+        raise BadAnswer(f"{self.shown}: redirects without end")
+
+    def _count(self, *, requests: int = 0, retries: int = 0, bytes_: int = 0) -> None:
+        with self._lock:
+            old = self._traffic
+            self._traffic = Traffic(old.requests + requests, old.retries + retries, old.bytes + bytes_)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def errors_of(response: httpx.Response, data: bytes, shown: str, key: str) -> ServerError:
+    """The error for an answer that is no success: WrongKey, MissingPermission, NotFound, NotImmich, BadAnswer, Unreachable."""
+    status, where = response.status_code, shown + _path(response)
+    said = redact(_message(data), key)
+    if status >= 500 or status in _WORTH_RETRYING:
+        return _Failed(f"{where}: the server failed ({status}{': ' + said if said else ''})", status, _retry_after(response))
+    if not said and "json" not in response.headers.get("content-type", ""):
+        return NotImmich(f"{where} is not an Immich API: it answered {status} without JSON")
+    if status == 401:
+        return WrongKey(f"{shown} does not accept the API key ({said}). Make one in Immich: Account settings > API keys.")
+    if status == 403:
+        missing = re.search(r"Missing required permission: ([\w.]+)", said)
+        return MissingPermission(missing[1]) if missing else ServerError(f"{where}: forbidden ({said})")
+    if status == 404 or (status == 400 and response.request.method == "GET"):
+        return NotFound(f"{where}: {said}")
+    return BadAnswer(f"{where}: refused ({status}: {said})")
+
+
+def _message(data: bytes) -> str:
+    """What an error body says; Immich's ``message`` is a text or a list of texts."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return ""
+    message = body.get("message", "") if isinstance(body, dict) else ""
+    text = "; ".join(map(str, message)) if isinstance(message, list) else str(message)
+    return text.encode("utf-8", "replace").decode()[:300]
+
+
+def _retry_after(response: httpx.Response) -> float:
+    value = response.headers.get("retry-after", "").strip()
+    if not value:
+        return 0.0
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _trust(ca_file: str) -> ssl.SSLContext | bool:
+    if not ca_file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as err:
+        raise SettingsError(f"no certificate authority can be read from {ca_file!r}: {err}", key="[immich] ca_file") from err
+
+
+def _hopeless(err: httpx.RequestError) -> bool:
+    """Whether trying again cannot help: a certificate that is not trusted, an address nobody can reach."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(err) or isinstance(err, httpx.UnsupportedProtocol | httpx.LocalProtocolError)
+
+
+def _why(err: httpx.RequestError) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(err):
+        return f"its TLS certificate is not trusted ({err}); with an authority of your own, set [immich] ca_file"
+    if isinstance(err, httpx.TimeoutException):
+        return "timed out"
+    return str(err) or type(err).__name__
+
+
+def _origin(url: httpx.URL) -> str:
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+    return f"{url.scheme}://{url.host}:{port}"
+
+
+def _shown(url: httpx.URL) -> str:
+    return str(url.copy_with(userinfo=b""))
+
+
+def _path(response: httpx.Response) -> str:
+    """The path below the API, without its query."""
+    path = response.request.url.path
+    return path.rpartition("/api")[2]

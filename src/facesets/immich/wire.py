@@ -1,0 +1,175 @@
+"""Immich room: what the wire carries, read into our own records. Pure.
+
+Unknown fields and enum values are let through; a field that matters and is missing or of the wrong kind is a BadAnswer that
+names it. Texts are data: they may hold anything but lone surrogates, which no UTF-8 file or database takes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import BadAnswer
+from ..records import Asset, FaceBox
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_QUARTER_TURNS = frozenset("5678")  # EXIF orientations that swap width and height
+
+
+def clean(value: str) -> str:
+    """``value`` with lone surrogates written out as escapes."""
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+def field(table: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
+    """``table[name]``, which must be there and of ``kind``. Raises BadAnswer naming it."""
+    if not isinstance(table, Mapping) or name not in table:
+        raise BadAnswer(f"{where}: the answer lacks {name!r}, which this version of facesets needs")
+    value = table[name]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+        raise BadAnswer(f"{where}: {name!r} is {type(value).__name__}, which makes no sense there")
+    return clean(value) if isinstance(value, str) else value
+
+
+def uuid(table: Any, name: str, where: str) -> str:
+    """An id, in Immich's one form; ids travel in URLs, so nothing else is let through. Raises BadAnswer."""
+    value = str(field(table, name, str, where)).lower()
+    if not _UUID.fullmatch(value):
+        raise BadAnswer(f"{where}: {name!r} is not an id: {value[:80]!r}")
+    return value
+
+
+def asset(item: Any, where: str = "asset") -> Asset:
+    """An asset of a search answer (2.x and 3.x). Its boxes are None where the answer has no ``unassignedFaces`` (3.x)."""
+    asset_id = uuid(item, "id", where)
+    where = f"{where} {asset_id}"
+    path = field(item, "originalPath", str, where)
+    exif = item.get("exifInfo")
+    exif = exif if isinstance(exif, Mapping) else {}
+    width, height = _oriented_size(item, exif)
+    return Asset(
+        owner_id=uuid(item, "ownerId", where),
+        asset_id=asset_id,
+        type=field(item, "type", str, where),
+        original_path=path,
+        file_name=_text(item, "originalFileName"),
+        mime_type=_text(item, "originalMimeType"),
+        sha1=_sha1(item, path, where),
+        library_id=_text(item, "libraryId") or None,
+        size_bytes=_whole(exif.get("fileSizeInByte")),
+        width=width,
+        height=height,
+        taken_at=_local_time(item),
+        updated_at=_text(item, "updatedAt") or None,
+        thumbhash=_text(item, "thumbhash") or None,
+        visibility=field(item, "visibility", str, where),
+        is_trashed=field(item, "isTrashed", bool, where),
+        is_offline=field(item, "isOffline", bool, where),
+        is_edited=item.get("isEdited") is True,
+        boxes=boxes(item, where) if isinstance(item.get("unassignedFaces"), list) else None,
+    )
+
+
+def boxes(item: Mapping[str, Any], where: str) -> tuple[FaceBox, ...]:
+    """The boxes a search answer of 2.x carries: people's faces and the unassigned ones, in one order that hangs on nothing else."""
+    found = [_box(face, None, where) for face in _list(item.get("unassignedFaces"))]
+    for person in _list(item.get("people")):
+        if isinstance(person, Mapping):
+            found += [_box(face, person, where) for face in _list(person.get("faces"))]
+    return _ordered(found)
+
+
+def faces(answer: Any, where: str) -> tuple[FaceBox, ...]:
+    """The boxes of ``GET /faces``. Raises BadAnswer."""
+    if not isinstance(answer, list):
+        raise BadAnswer(f"{where}: not a list of faces")
+    return _ordered([_box(face, face.get("person") if isinstance(face, Mapping) else None, where) for face in answer])
+
+
+def page(answer: Any, where: str) -> tuple[list[Any], int | None]:
+    """The items of a search page and the number of the next one (a text, a number or null on the wire)."""
+    assets = field(answer, "assets", dict, where)
+    items = field(assets, "items", list, where)
+    following = assets.get("nextPage")
+    if following is None:
+        return items, None
+    if isinstance(following, bool) or not str(following).isdigit():
+        raise BadAnswer(f"{where}: 'nextPage' is {following!r}")
+    return items, int(following)
+
+
+def bucket_ids(answer: Any, where: str) -> Iterator[tuple[str, str]]:
+    """``(asset id, owner id)`` of a timeline bucket, whose fields are columns. Raises BadAnswer."""
+    ids, owners = field(answer, "id", list, where), field(answer, "ownerId", list, where)
+    if len(ids) != len(owners):
+        raise BadAnswer(f"{where}: {len(ids)} ids, {len(owners)} owners")
+    return ((uuid({"id": i}, "id", where), uuid({"ownerId": o}, "ownerId", where)) for i, o in zip(ids, owners, strict=True))
+
+
+def _box(face: Any, person: Any, where: str) -> FaceBox:
+    x1, y1, x2, y2 = (float(field(face, f"boundingBox{c}", (int, float), where)) for c in ("X1", "Y1", "X2", "Y2"))
+    if not all(map(math.isfinite, (x1, y1, x2, y2))):
+        raise BadAnswer(f"{where}: a face box that is no numbers")
+    person = person if isinstance(person, Mapping) else {}
+    return FaceBox(
+        x1,
+        y1,
+        x2,
+        y2,
+        image_width=int(field(face, "imageWidth", (int, float), where)),
+        image_height=int(field(face, "imageHeight", (int, float), where)),
+        face_id=_text(face, "id"),
+        person_id=_text(person, "id") or None,
+        person_name=_text(person, "name") or None,
+    )
+
+
+def _ordered(found: Sequence[FaceBox]) -> tuple[FaceBox, ...]:
+    return tuple(sorted(found, key=lambda box: (box.x1, box.y1, box.x2, box.y2, box.face_id)))
+
+
+def _sha1(item: Mapping[str, Any], path: str, where: str) -> str | None:
+    """The SHA-1 of the bytes, hex, where it is one: external libraries send that of ``path:<originalPath>``, and do not say so."""
+    try:
+        digest = base64.b64decode(field(item, "checksum", str, where), validate=True)
+    except binascii.Error as err:
+        raise BadAnswer(f"{where}: 'checksum' is not base64") from err
+    external = item.get("libraryId", "unknown") is not None or digest == hashlib.sha1(b"path:" + path.encode()).digest()  # noqa: S324
+    return None if external or len(digest) != 20 else digest.hex()
+
+
+def _oriented_size(item: Mapping[str, Any], exif: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """The original's size as displayed. The asset's own width and height are those of its edited version."""
+    width, height = _whole(exif.get("exifImageWidth")), _whole(exif.get("exifImageHeight"))
+    if width and height:
+        return (height, width) if str(exif.get("orientation")) in _QUARTER_TURNS else (width, height)
+    if item.get("isEdited") is True:
+        return None, None
+    return _whole(item.get("width")), _whole(item.get("height"))
+
+
+def _local_time(item: Mapping[str, Any]) -> str | None:
+    """Wall-clock time where the photo was taken. Immich marks it Z, which it is not."""
+    value = _text(item, "localDateTime") or _text(item, "fileCreatedAt")
+    return value.removesuffix("Z") or None
+
+
+def _text(table: Any, name: str) -> str:
+    value = table.get(name)
+    return clean(value) if isinstance(value, str) else ""
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number of 1 to 2**53, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 2**53:
+        return None
+    return int(value)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

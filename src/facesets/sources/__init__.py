@@ -1,0 +1,67 @@
+"""The sources room: who has photos. A Source lists assets, tells face boxes where it knows them, and hands over bytes.
+
+Knows no registry, except for binding a label to its owner, and decides nothing: staging does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..progress import Progress
+from ..records import Asset, FaceBox, User
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An original's bytes at ``path`` (the asked target, or where it lies already), with digests in hex.
+
+    ``taken_at`` and ``size_pixels`` (oriented width, height) only where the source learns them no earlier than from the bytes.
+    """
+
+    path: Path
+    sha256: str
+    sha1: str
+    size: int
+    taken_at: str | None = None
+    size_pixels: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a source has done so far: requests sent, originals downloaded, bytes received."""
+
+    requests: int = 0
+    downloads: int = 0
+    bytes: int = 0
+
+
+class Source(Protocol):
+    """Where one user's photos come from. ``boxes`` and ``fetch`` may be called from several threads at a time."""
+
+    @property
+    def name(self) -> str:
+        """``immich`` or ``folder``."""
+
+    @property
+    def user(self) -> User:
+        """Whose photos these are; assets of other owners may be listed too."""
+
+    @property
+    def tells_faces(self) -> bool:
+        """Whether it knows where faces are; where not, every photo is worth embedding."""
+
+    @property
+    def work(self) -> Work:
+        """What it has done so far."""
+
+    def listing(self, progress: Progress) -> Iterator[Asset]:
+        """Every item there is, each once, photos or not."""
+
+    def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
+        """The face boxes of an asset whose ``boxes`` are None. Raises ServerError."""
+
+    def fetch(self, asset: Asset, target: Path) -> Fetched:
+        """Its original, whole and checked, at ``target`` or in place. Raises NotFound, Unreachable, OSError."""

@@ -1,0 +1,74 @@
+"""Sources room: a user's library on an Immich server, by the API."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ..immich import Client, Server, connect, faces, listing, originals
+from ..immich.listing import Reconciliation
+from ..progress import Progress
+from ..records import Asset, FaceBox, User
+from ..settings import Settings
+from . import Fetched, Work
+
+
+class ImmichSource:
+    """One user's photos on one server. ``reconciliation`` is complete once the listing is exhausted."""
+
+    name = "immich"
+    tells_faces = True
+
+    def __init__(self, client: Client, user: User, *, server: Server | None = None, page_size: int = 1000, workers: int = 8) -> None:
+        self.client, self.user, self.server = client, user, server
+        self.page_size, self.workers = page_size, workers
+        self.reconciliation = Reconciliation()
+        self._lock, self._downloads = threading.Lock(), 0
+
+    @property
+    def work(self) -> Work:
+        """What it has done so far."""
+        traffic = self.client.traffic
+        return Work(traffic.requests, self._downloads, traffic.bytes)
+
+    def listing(self, progress: Progress) -> Iterator[Asset]:
+        """Every asset the key can see, each once: partners', trashed, offline and archived ones and videos too."""
+        self.reconciliation = Reconciliation()
+        with progress.task("listing", unit="assets") as task:
+            for asset in listing.assets(
+                self.client, self.user.user_id, self.reconciliation, page_size=self.page_size, workers=self.workers
+            ):
+                task.advance()
+                yield asset
+        if not self.reconciliation.agrees:
+            progress.note(f"The server contradicts itself about what it has: {self.reconciliation.told()}.")
+
+    def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
+        """The face boxes of one asset. Those of an edited one stand in the edited picture: where in the original is not known."""
+        found = faces.boxes(self.client, asset.asset_id)
+        return tuple(replace(box, image_width=0, image_height=0) for box in found) if asset.is_edited else found
+
+    def fetch(self, asset: Asset, target: Path) -> Fetched:
+        """The original at ``target``; a whole one that an interrupted run left there is taken as it is."""
+        done = _already(asset, target)
+        if done is None:
+            done = originals.download(self.client, asset.asset_id, target, sha1=asset.sha1, size=asset.size_bytes)
+            with self._lock:
+                self._downloads += 1
+        return Fetched(target, done.sha256, done.sha1, done.size)
+
+
+def open_client(settings: Settings, key: str) -> tuple[Client, Server]:
+    """A client for the server in the settings. Raises NotImmich, Unreachable, SettingsError."""
+    own = settings.immich
+    return connect(own.url, key, timeout=own.timeout, attempts=own.attempts, ca_file=own.ca_file)
+
+
+def _already(asset: Asset, target: Path) -> originals.Downloaded | None:
+    """What lies at ``target`` if it is this asset's original: by SHA-1 where that is known, by length else."""
+    if not target.is_file() or (asset.sha1 is None and asset.size_bytes != target.stat().st_size):
+        return None
+    done = originals.digests(target)
+    return done if asset.sha1 in (None, done.sha1) else None

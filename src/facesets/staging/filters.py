@@ -1,0 +1,91 @@
+"""Staging room: which assets are worth their bytes. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+
+from ..records import Asset, FaceBox, Reason
+
+
+def path_filter(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """A test whether a path matches one of the globs, whole and in its case.
+
+    ``**`` stands for any number of folders, ``*`` and ``?`` stay within one name, ``[...]`` is a set of characters; a pattern
+    without a slash matches names anywhere. Windows' backslashes count as slashes, and a leading slash does not count.
+    """
+    # without patterns: one that matches nothing
+    matches = re.compile("|".join(f"(?:{_regex(pattern)})" for pattern in patterns) or r"(?!)", re.DOTALL).fullmatch
+    return lambda path: matches(path.replace("\\", "/").lstrip("/")) is not None
+
+
+def _regex(pattern: str) -> str:
+    parts = pattern.replace("\\", "/").lstrip("/").split("/")
+    if len(parts) == 1:
+        parts = ["**", *parts]
+    regex = ""
+    for position, part in enumerate(parts):
+        last = position == len(parts) - 1
+        if part == "**":
+            regex += ".+" if last else "(?:[^/]*/)*"
+        else:
+            regex += _segment(part) + ("" if last else "/")
+    return regex
+
+
+def _segment(glob: str) -> str:
+    pieces = re.findall(r"\[[!^]?\]?[^\]]*\]|.", glob, re.DOTALL)
+    return "".join({"*": "[^/]*", "?": "[^/]"}.get(piece) or (_set(piece) if len(piece) > 1 else re.escape(piece)) for piece in pieces)
+
+
+def _set(piece: str) -> str:
+    inner = piece[1:-1]
+    negated = inner[:1] in ("!", "^")
+    inner = (inner[1:] if negated else inner).replace("\\", r"\\").replace("[", r"\[").replace("]", r"\]")
+    return f"(?!/)[{'^' if negated else ''}{inner}]"
+
+
+def standing(asset: Asset, owner_id: str, *, archived: bool, excluded: Callable[[str], bool]) -> tuple[Reason, str | None] | None:
+    """Why an asset is left aside without looking at its faces, and what to say of it; None where nothing stands against it."""
+    if asset.owner_id != owner_id:
+        return Reason.OTHER_OWNER, f"belongs to {asset.owner_id}"
+    for against, reason in (
+        (asset.is_offline, Reason.OFFLINE),
+        (asset.is_trashed, Reason.TRASHED),
+        (asset.visibility == "locked", Reason.LOCKED),
+        (asset.visibility == "hidden", Reason.HIDDEN),
+        (asset.type != "IMAGE", Reason.NOT_IMAGE),
+        (asset.visibility == "archive" and not archived, Reason.ARCHIVED),
+    ):
+        if against:
+            return reason, None
+    if asset.visibility not in ("timeline", "archive"):
+        return Reason.HIDDEN, f"visibility {asset.visibility!r}, which this version of facesets does not know"
+    return (Reason.EXCLUDED_PATH, None) if excluded(asset.original_path) else None
+
+
+def face_short(asset: Asset, boxes: Sequence[FaceBox]) -> float:
+    """The largest face's short side in oriented pixels of the original; 0 without a face, infinite where it cannot be known.
+
+    Unknown are a box whose frame has no size, and all boxes of an original whose own size the source does not tell: then the
+    photo is worth a look, since embedding measures again.
+    """
+    best = 0.0
+    for box in boxes:
+        if not (box.image_width > 0 and box.image_height > 0 and asset.width and asset.height):
+            return math.inf
+        scaled = box.scaled_to(asset.width, asset.height)
+        if scaled is not None:
+            best = max(best, min(scaled[2] - scaled[0], scaled[3] - scaled[1]))
+    return best
+
+
+def by_faces(asset: Asset, boxes: Sequence[FaceBox], min_face_short: float) -> tuple[Reason, str | None] | None:
+    """Why an asset is left aside for its faces; None where at least one is big enough."""
+    if not boxes:
+        return Reason.NO_FACES, None
+    short = face_short(asset, boxes)
+    if short < min_face_short or short == 0:
+        return Reason.NO_BIG_FACE, f"largest face {short:.0f} px, wanted {min_face_short:g}"
+    return None
