@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import facesets.identity as room
-from facesets.identity import ARCFACE, Centroid, Decision, FaceTable, Gates, centroid, decide
+from facesets.identity import ARCFACE, Decision, FaceTable, Gates, centroid, decide
 from facesets.identity.match import distances
-from facesets.records import Reason, State
+from facesets.records import Centroid, Reason, State
 from tests.identity.people import people, table_of
 
 
@@ -32,7 +32,7 @@ def same(a: Decision, b: Decision) -> bool:
 
 def test_the_door_is_what_it_is_said_to_be() -> None:
     assert sorted(room.__all__) == [
-        "ARCFACE", "Centroid", "Counts", "Decision", "FaceTable", "Gates", "Merge", "NewSet", "Verdict",
+        "ARCFACE", "Counts", "Decision", "FaceTable", "Gates", "Merge", "NewSet", "Verdict",
         "average_linkage", "centroid", "cluster", "consolidate", "decide", "set_name",
     ]  # fmt: skip
     assert all(hasattr(room, name) for name in room.__all__)

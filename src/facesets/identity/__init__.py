@@ -10,12 +10,11 @@ from facesets.identity.consolidate import Merge, consolidate
 from facesets.identity.decide import Counts, Decision, NewSet, Verdict, decide, set_name
 from facesets.identity.gates import Gates
 from facesets.identity.linkage import average_linkage
-from facesets.identity.match import Centroid, centroid
+from facesets.identity.match import centroid
 from facesets.identity.table import FaceTable
 
 __all__ = [
     "ARCFACE",
-    "Centroid",
     "Counts",
     "Decision",
     "FaceTable",

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from facesets.identity.arrays import Ints, vectors_of
 from facesets.identity.cluster import cluster
 from facesets.identity.gates import Gated, Gates, gate
-from facesets.identity.match import Centroid, Nearest, distances, nearest_sets
+from facesets.identity.match import Nearest, distances, nearest_sets
 from facesets.identity.ranking import rank
 from facesets.identity.table import FaceTable
 from facesets.progress import Progress
-from facesets.records import Cuts, Reason
+from facesets.records import Centroid, Cuts, Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesets.identity.arrays import Floats, Ints
+from facesets.records import Centroid
 
 DECIMALS = 6  # what is written is rounded to this, and what is decided is decided on what is written
 _BLOCK = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Centroid:
-    """Where a set lies: its centroid (float64 [d], see :func:`centroid`) and the number of faces it was made of.
-
-    One set may have several (one an era); a face's distance to the set is the distance to the nearest.
-    """
-
-    name: str
-    vector: NDArray[np.float64]
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +54,10 @@ def distances(vectors: Floats, centroids: Floats) -> NDArray[np.float64]:
 
 
 def nearest_sets(vectors: Floats, centroids: Sequence[Centroid]) -> Nearest:
-    """The two nearest sets of every row of ``vectors`` [n, d]; of equally near ones the first by name wins."""
+    """The two nearest sets of every row of ``vectors`` [n, d]; of equally near ones the first by name wins.
+
+    One set may have several centroids (one an era); a face's distance to the set is the distance to the nearest.
+    """
     names = tuple(sorted({c.name for c in centroids}))
     n = len(vectors)
     first, second = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
