@@ -289,8 +289,8 @@ def api_key(label: str, workspace: Path, environ: Mapping[str, str] = os.environ
     path = workspace / KEY_FILE
     if path.exists():
         keys = _key_file(path)
-        if key := keys.get(label) or keys.get("default"):
-            return key
+        if filed := keys.get(label) or keys.get("default"):
+            return filed
     if key := environ.get("IMMICH_API_KEY", "").strip():
         return key
     raise UsageError(

@@ -29,7 +29,7 @@ def explain(app: App, what: str) -> None:
 
 
 def _asset(registry: Registry, row: AssetRow) -> dict[str, Any]:
-    story = {
+    story: dict[str, Any] = {
         "asset": row.asset.asset_id, "owner": row.asset.owner_id, "user": row.label, "path": row.asset.original_path,
         "taken_at": row.asset.taken_at, "state": row.state, "reason": row.reason, "why": SENTENCES[row.reason], "detail": row.detail,
         "sha256": row.sha256, "kept": row.path, "boxes_told": None if row.asset.boxes is None else len(row.asset.boxes),

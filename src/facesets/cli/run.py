@@ -21,6 +21,7 @@ folder_option = click.option(
 )
 pack_option = click.option("--pack", metavar="NAME|FOLDER", help="Model pack: auto, open, buffalo_l, ... or a folder of .onnx files.")
 accept_option = click.option("--accept-missing", is_flag=True, help="Go on although some photos failed in a way that may heal.")
+classic_option = click.option("--classic", is_flag=True, help="Average linkage alone, as the reference does; people fall into more sets.")
 
 
 @click.command()
@@ -28,15 +29,16 @@ accept_option = click.option("--accept-missing", is_flag=True, help="Go on altho
 @folder_option
 @pack_option
 @accept_option
+@classic_option
 @json_option
 @click.pass_obj
-def run(app: App, labels: tuple[str, ...], folder: Path | None, pack: str | None, accept_missing: bool) -> None:
+def run(app: App, labels: tuple[str, ...], folder: Path | None, pack: str | None, accept_missing: bool, classic: bool) -> None:
     """Do it all: find the photos, embed their faces, cluster, and write new sets.
 
     Existing sets keep every byte. Run it again next month: only what is new is fetched, known people are recognised, and new
     people get the next numbers. Exit code 3: some photos failed in a way that may heal; the same command tries them again.
     """
-    do(app, labels, STEPS, folder=folder, pack_name=pack, accept_missing=accept_missing)
+    do(app, labels, STEPS, folder=folder, pack_name=pack, accept_missing=accept_missing, classic=classic)
 
 
 def do(app: App, labels: tuple[str, ...], steps: tuple[str, ...], **options: Any) -> None:

@@ -28,4 +28,8 @@ def verify(app: App) -> None:
 
 
 def _told(report: VerifyReport) -> str:
-    raise NotImplementedError
+    counts = report.counts
+    lines = [f"problem: {problem}" for problem in report.problems] + [f"note: {note}" for note in report.notes]
+    verdict = "all as recorded" if report.ok else f"{len(report.problems)} problems"
+    lines += [f"{counts['sets']:,} sets, {counts['files']:,} files, {counts['bytes']:,} bytes: {verdict}"]
+    return "\n".join(lines)

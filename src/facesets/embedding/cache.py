@@ -52,6 +52,15 @@ def load_cache(path: Path, *, model: str | None = None) -> Cache:
     return cache
 
 
+def stored_model(path: Path) -> str:
+    """Whose vectors the cache at ``path`` holds, without reading them. Raises errors.CorruptFile."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return _text(path, "model", stored["model"])
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile, ValueError) as error:
+        raise CorruptFile(path, f"cannot be read as a v2 cache: {error}") from error
+
+
 def save_cache(path: Path, cache: Cache) -> None:
     """Write ``cache`` to ``path``, whole or not at all; the same content gives the same bytes."""
     arrays = {

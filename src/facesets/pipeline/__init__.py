@@ -21,12 +21,13 @@ from ..progress import Progress
 from ..records import State
 from ..registry import Registry, assets, faces, runs, sets
 from ..settings import LABEL
-from ..sources import Source, open_source
+from ..sources import Source
 from ..staging import stage as stage_source
 from ..workspace import Workspace
 from .adopt import adopt
 from .embed import embed, known_elsewhere, queue_staged
 from .plan import plan
+from .source import open_source
 from .write import write_planned
 
 log = logging.getLogger(__name__)
@@ -84,11 +85,11 @@ def run(
             _write(workspace, registry, summary, progress)  # what an earlier run promised comes first
         if "stage" in steps:
             for label in labels:
-                with open_source(workspace, registry, label, folder=folder, progress=progress) as source:
+                with open_source(workspace, registry, label, folder, progress) as source:
                     _stage(workspace, registry, source, label, run_id, summary, progress)
         if "embed" in steps:
             summary.steps["embed"] = embed(workspace, registry, labels, pack(), progress)
-            summary.embedded = summary.steps["embed"]["new_faces_photos"]
+            summary.embedded = summary.steps["embed"]["queue"] - summary.steps["embed"]["load_errors"]
         summary.retryable = assets.by_state(assets.counts(registry, labels)).get(State.RETRY, 0)
         if summary.retryable and not accept_missing and "cluster" in steps:
             left = RetryableLeft(
@@ -124,10 +125,10 @@ def _stage(
     counters = stage_source(
         workspace, registry, source, run_id=run_id, known_sha256=known_elsewhere(workspace), progress=progress
     )
-    summary.steps.setdefault("stage", {})[label] = asdict(counters)
+    summary.steps.setdefault("stage", {})[label] = counters.as_dict()
     summary.listed += counters.total_assets_seen
-    summary.requests += source.requests
-    summary.downloads += source.downloads
+    summary.requests += source.work.requests
+    summary.downloads += source.work.downloads
     queue_staged(workspace, registry, label)
 
 

@@ -6,13 +6,14 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..embedding import Pack, find_faces, read_image
 from ..errors import UnreadableImage
 from ..export.existing import ExistingSet, existing_sets, file_facts, highest_number
-from ..identity import centroid_of
+from ..identity import centroid as centroid_of
 from ..progress import Progress
-from ..records import FaceSet
+from ..records import Centroid, FaceSet
 from ..registry import Registry, sets
 from ..workspace import Workspace
 
@@ -53,20 +54,21 @@ def _adopt_one(registry: Registry, existing: ExistingSet, pack: Pack, run_id: in
             sets.set_centroid(registry, pack.id, centroid)
 
 
-def _centroid(existing: ExistingSet, pack: Pack) -> sets.Centroid | None:
+def _centroid(existing: ExistingSet, pack: Pack) -> Centroid | None:
     """The mean over one face an image: the largest, as such images show one person."""
     vectors = [vector for path in existing.images if (vector := _main_face(path, pack)) is not None]
     if not vectors:
         return None
-    return sets.Centroid(existing.name, centroid_of(np.stack(vectors)), len(vectors))
+    return Centroid(existing.name, centroid_of(np.stack(vectors)), len(vectors))
 
 
-def _main_face(path: Path, pack: Pack) -> np.ndarray | None:
+def _main_face(path: Path, pack: Pack) -> NDArray[np.float32] | None:
     try:
         found, vectors = find_faces(read_image(path), "", pack)
-    except UnreadableImage as err:
+    except (UnreadableImage, OSError) as err:
         log.warning("%s: %s", path, err)
         return None
     if not found:
         return None
-    return vectors[max(range(len(found)), key=lambda i: (found[i].face_short, -i))]
+    largest: NDArray[np.float32] = vectors[max(range(len(found)), key=lambda i: (found[i].face_short, -i))]
+    return largest

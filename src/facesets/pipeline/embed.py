@@ -41,14 +41,14 @@ def queue_staged(workspace: Workspace, registry: Registry, label: str) -> int:
     entries = [
         QueueEntry(
             asset_id=row.asset.asset_id,
-            path=row.path or "",
-            worker_path=_worker_path(workspace, row.path or ""),
-            sha256=row.sha256 or "",
+            path=row.path,
+            worker_path=_worker_path(workspace, row.path),
+            sha256=row.sha256,
             taken_at=row.asset.taken_at,
             boxes=_oriented_boxes(row),
         )
         for row in assets.select(registry, labels=[label], reasons=[Reason.STAGED])
-        if (row.asset.asset_id, row.sha256) not in queued
+        if row.path and row.sha256 and (row.asset.asset_id, row.sha256) not in queued
     ]
     append_queue(path, label, entries, path_map=workspace.settings.paths.map)
     return len(entries)
@@ -75,7 +75,7 @@ def embed(workspace: Workspace, registry: Registry, labels: Sequence[str], pack:
     """Embed what the users' queues hold and this pack has not seen; returns the yardstick's counters."""
     started = time.perf_counter()
     todo = list(_todo(workspace, registry, labels or [user.label for user in assets.users(registry)], pack))
-    done = dict.fromkeys(("new_faces", "new_noface", "load_errors", "new_faces_photos"), 0)
+    done = dict.fromkeys(("new_faces", "new_noface", "load_errors"), 0)
     settings = workspace.settings.embed
     with progress.task("finding and embedding faces", len(todo), "photos") as task:
         batch: list[EmbedResult] = []
@@ -130,7 +130,6 @@ def _record(registry: Registry, batch: Sequence[EmbedResult], pack: Pack, done: 
                 )
             assets.settle_bytes(registry, sha256, result.reason, result.detail)
             done["new_faces"] += len(result.faces)
-            done["new_faces_photos"] += bool(result.faces)
             done["new_noface"] += result.reason is Reason.EMBEDDED_NO_FACE
             if result.reason.state in (State.FAILED, State.RETRY):
                 done["load_errors"] += 1
