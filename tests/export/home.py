@@ -62,6 +62,11 @@ def furnished(home: Home, photo: npt.NDArray[np.uint8]) -> Home:
         folder.mkdir(parents=True)
         Image.fromarray(photo[40:200, 140:300]).save(folder / "a <b>.jpg")
     (home.sets / "faceset_002/notes.txt").write_text("mine")
+    photos = home.workspace.root / "photos/ann"
+    photos.mkdir()
+    Image.fromarray(photo).save(photos / "0.jpg")
+    for n in range(1, EMBEDDED):
+        (photos / f"{n}.jpg").hardlink_to(photos / "0.jpg")
     run = runs.start(home.registry, "test")
     with home.registry.transaction():
         _assets(home.registry, run)
@@ -84,7 +89,7 @@ def _assets(registry: Registry, run: int) -> None:
     others = (Reason.NO_FACES, Reason.EXCLUDED_PATH, Reason.UNREADABLE, Reason.DOWNLOAD_ERROR)
     for n, row in enumerate(list(assets.select(registry))):
         if n < EMBEDDED:
-            assets.settle(registry, row.id, Reason.EMBEDDED, sha256=f"{n:064x}", path=f"photos/ann/{n}.png")
+            assets.settle(registry, row.id, Reason.EMBEDDED, sha256=f"{n:064x}", path=f"photos/ann/{n}.jpg")
         else:
             assets.settle(registry, row.id, others[n % 4])
 

@@ -41,5 +41,11 @@ def note(registry: Registry, run_id: int | None, event: str, **data: Any) -> Non
     )
 
 
+def last_note(registry: Registry, event: str) -> dict[str, Any] | None:
+    """What the journal's last line of this event says."""
+    row = registry.db.execute("SELECT data FROM journal WHERE event = ? ORDER BY id DESC LIMIT 1", (event,)).fetchone()
+    return None if row is None else dict(json.loads(row[0]))
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
