@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
@@ -79,12 +80,17 @@ def may_see(asset: Asset, viewer: User, library: Library) -> bool:
 
 
 def find_asset(
-    library: Library, viewer: User, asset_id: str | None, permission: str = "asset.read", *, file_route: bool = False
+    library: Library,
+    viewer: User,
+    asset_id: str | None,
+    permission: str = "asset.read",
+    *,
+    headers: Mapping[str, str] | None = None,
 ) -> Asset:
     """The asset of this id, if the viewer may see it. Raises 400 in Immich's words."""
     asset = library.asset(require_uuid(asset_id))
     if asset is None or not may_see(asset, viewer, library):
-        raise no_access(permission, file_route=file_route)
+        raise no_access(permission, headers=headers)
     return asset
 
 

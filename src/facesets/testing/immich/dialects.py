@@ -6,10 +6,11 @@ Recorded of 2.7.2 and 3.1.0; another version number is announced as asked and ot
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+NO_CACHE = {"Cache-Control": "none"}
 _STATUS_NAMES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 500: "Internal Server Error"}
 _UUID_PATTERN = "/^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12})$/"
 
@@ -64,9 +65,12 @@ class Invalid:
 class Problem(Exception):
     """A refusal on its way to the client. ``bare`` leaves out 2.x's ``error`` name, as file routes do."""
 
-    def __init__(self, status: int, message: str = "", *invalid: Invalid, bare: bool = False, file_route: bool = False) -> None:
+    def __init__(
+        self, status: int, message: str = "", *invalid: Invalid, bare: bool = False, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.invalid, self.bare, self.file_route = status, message, invalid, bare, file_route
+        self.status, self.message, self.invalid, self.bare = status, message, invalid, bare
+        self.headers = dict(headers or {})  # of 2.x; 3.x sends its refusals plain
 
 
 def invalid(field: str, kind: str, **more: Any) -> Problem:
@@ -74,9 +78,9 @@ def invalid(field: str, kind: str, **more: Any) -> Problem:
     return Problem(400, "", Invalid(field, kind, **more))
 
 
-def no_access(permission: str, *, file_route: bool = False) -> Problem:
+def no_access(permission: str, *, headers: Mapping[str, str] | None = None) -> Problem:
     """400 for what is unknown, somebody else's or locked: Immich does not tell which."""
-    return Problem(400, f"Not found or no {permission} access", file_route=file_route)
+    return Problem(400, f"Not found or no {permission} access", headers=headers)
 
 
 def _class_validator(one: Invalid) -> list[str]:

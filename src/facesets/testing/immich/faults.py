@@ -184,10 +184,10 @@ def _json_fault(name: str, change: Callable[[Any, Draw], Any]) -> Fault:
 
 
 def _walk(value: Any, visit: Callable[[dict[str, Any]], None]) -> Any:
-    if isinstance(value, dict):
-        visit(value)
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _walk(inner, visit)
+    if isinstance(value, dict):
+        visit(value)  # after its values, so that what it adds is not walked in turn
     return value
 
 

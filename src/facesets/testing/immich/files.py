@@ -14,15 +14,23 @@ CACHE = "private, max-age=86400, no-transform, stale-while-revalidate=2592000, s
 
 
 def file_response(
-    request: Request, data: bytes, *, name: str, mime: str, modified: datetime, dialect: Dialect, correlation: str
+    request: Request,
+    data: bytes,
+    *,
+    name: str | None,
+    mime: str,
+    modified: datetime,
+    dialect: Dialect,
+    correlation: str,
+    cache: str = CACHE,
 ) -> Response:
     """Answer with a file, a part of it, 304, or Immich's odd refusal of a range that cannot be had (500 in 2.x, 404 in 3.x)."""
     etag = f'W/"{len(data):x}-{round(modified.timestamp() * 1000):x}"'
     stamp = format_datetime(modified.astimezone(UTC).replace(microsecond=0), usegmt=True)
     headers = {
-        "Cache-Control": CACHE,
+        "Cache-Control": cache,
         "Content-Type": mime,
-        "Content-Disposition": disposition(name),
+        **({"Content-Disposition": disposition(name)} if name else {}),
         "Accept-Ranges": "bytes",
         "Last-Modified": stamp,
         "ETag": etag,

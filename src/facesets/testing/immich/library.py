@@ -464,7 +464,7 @@ class Library:
         made = Edit(self._uuid("edit"), action, dict(parameters))
         asset.edits.append(made)
         asset.updated_at = self.now()
-        hide_cropped(asset)
+        after_edit(asset)
         return made
 
     def key_for(self, user: User | str) -> str:
@@ -504,8 +504,10 @@ class Library:
         return [(a, f) for a in self.owned_by(frozenset({owner})) for f in a.faces if f.person_id == person_id]
 
 
-def hide_cropped(asset: Asset) -> None:
-    """Set each face's visibility by the crop: visible where at least half of its box is inside, as Immich does on an edit."""
+def after_edit(asset: Asset) -> None:
+    """What Immich's job does after an edit: a new thumbhash, and faces visible where at least half of the box is inside the crop."""
+    if asset.thumbhash:
+        asset.thumbhash = make_thumbhash(asset.id, *((e.action, sorted(e.parameters.items())) for e in asset.edits))
     full = asset.size_upright
     crop = next((e.parameters for e in asset.edits if e.action == "crop"), None)
     for face in asset.faces if full else ():

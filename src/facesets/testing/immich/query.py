@@ -216,7 +216,7 @@ def _sha1(text: str) -> bytes:
 def _relation_tests(body: dict[str, Any], library: Library) -> list[Callable[[Asset], bool]]:
     tests: list[Callable[[Asset], bool]] = []
     if people := set(_uuids(body, "personIds")):
-        tests.append(lambda a: people <= {f.person_id for f in a.faces if f.deleted_at is None})
+        tests.append(lambda a: people <= {f.person_id for f in a.faces if f.is_visible and f.deleted_at is None})
     if tags := set(_uuids(body, "tagIds")):
         tests.append(lambda a: tags <= set(a.tag_ids))
     for album_id in _uuids(body, "albumIds"):

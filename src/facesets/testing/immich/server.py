@@ -105,8 +105,8 @@ class ImmichServer:
             return self._wrap(route.handler(call), route.status, request)
         except Problem as problem:
             response = json_response(self.dialect.error_body(problem, correlation), problem.status)
-            if problem.file_route and not self.dialect.modern:
-                response.headers["Cache-Control"] = "none"
+            if not self.dialect.modern:
+                response.headers |= problem.headers
             return response
 
     @staticmethod

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import edits, pictures, wire
 from ..auth import find_asset
-from ..dialects import Problem, invalid
+from ..dialects import NO_CACHE, Problem, invalid
 from ..files import disposition, file_response, internal_error
 from ..library import Asset, read_media
 from ..routing import Call, json_etag, route
@@ -50,7 +50,7 @@ def get(call: Call) -> Any:
 def original(call: Call) -> Any:
     """The file itself; ``edited=true`` gives the edited picture, a file that is gone 2.x's mislabelled 500 or 3.x's 404."""
     try:
-        asset = find_asset(call.library, call.user, call.params["id"], "asset.download", file_route=True)
+        asset = find_asset(call.library, call.user, call.params["id"], "asset.download", headers=NO_CACHE)
     except Problem as problem:
         if call.dialect.modern and not problem.invalid:
             raise Problem(404, "Not Found") from None
@@ -61,7 +61,7 @@ def original(call: Call) -> Any:
     if asset.edits and call.query.get("edited") == "true":
         data = rendered(asset, pictures.PREVIEW_SHORT * 100, webp=False, edited=True)
         if data is None:
-            raise Problem(404, "Not Found", bare=True, file_route=True)
+            raise Problem(404, "Not Found", bare=True, headers=NO_CACHE)
         name, mime, modified = f"{_stem(name)}.jpeg", "image/jpeg", asset.updated_at
     else:
         data = asset.read()
@@ -115,7 +115,7 @@ def thumbnail_bytes(asset: Asset, *, webp: bool, edited: bool = False) -> bytes 
     """The preview (or thumbnail) as Immich's job made it; None where it made none."""
     if not asset.has_preview:
         return None
-    if asset.preview is not None and not webp:
+    if asset.preview is not None and not webp and not edited:
         return read_media(asset.preview)
     return rendered(asset, pictures.THUMBNAIL_SHORT if webp else pictures.PREVIEW_SHORT, webp=webp, edited=edited)
 

@@ -11,7 +11,7 @@ from ..auth import find_own_asset, require_uuid
 from ..dialects import invalid
 from ..edits import EDIT_ACTIONS
 from ..ids import pg_time
-from ..library import Asset, Edit, hide_cropped
+from ..library import Asset, Edit, after_edit
 from ..query import VISIBILITIES
 from ..routing import Call, route
 
@@ -80,7 +80,7 @@ def put_edits(call: Call) -> Any:
         made.append(Edit(call.library.new_id("edit"), step["action"], dict(step.get("parameters", {}))))
     asset.edits = made
     asset.updated_at = call.library.now()
-    hide_cropped(asset)
+    after_edit(asset)
     return _edits(asset)
 
 
@@ -89,7 +89,7 @@ def delete_edits(call: Call) -> Any:
     """Back to the original."""
     asset = find_own_asset(call.library, call.user, call.params["id"], "asset.update")
     asset.edits, asset.updated_at = [], call.library.now()
-    hide_cropped(asset)
+    after_edit(asset)
 
 
 def _edits(asset: Asset) -> wire.Json:

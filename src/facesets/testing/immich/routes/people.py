@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import wire
 from ..auth import find_person
-from ..dialects import Problem, invalid
+from ..dialects import NO_CACHE, Problem, invalid
 from ..files import file_response
 from ..library import Person
 from ..routing import Call, route
@@ -127,8 +127,8 @@ def get(call: Call) -> Any:
 def statistics(call: Call) -> Any:
     """On how many assets a person stands."""
     who = find_person(call.library, call.user, call.params["id"])
-    shown = {a.id for a, f in call.library.faces_of(who.id) if not a.is_trashed and a.visibility != "locked" and f.deleted_at is None}
-    return {"assets": len(shown)}
+    shown = [a for a, f in call.library.faces_of(who.id) if f.is_visible and f.deleted_at is None]
+    return {"assets": len({a.id for a in shown if not a.is_trashed and a.visibility != "locked"})}
 
 
 @route("GET", "/api/people/{id}/thumbnail", "person.read")
@@ -138,12 +138,13 @@ def thumbnail(call: Call) -> Any:
     asset = next((a for a, f in call.library.faces_of(who.id) if f.id == who.face_id), None)
     data = thumbnail_bytes(asset, webp=False) if asset and call.dialect.modern else None
     if data is None or asset is None:
-        raise Problem(404, "Not Found", bare=True, file_route=True)
+        raise Problem(404, "Not Found", bare=True, headers=NO_CACHE)
     return file_response(
         call.request,
         data,
-        name=f"{who.id}.jpeg",
+        name=None,
         mime="image/jpeg",
+        cache="private, no-cache, no-transform",
         modified=who.updated_at,
         dialect=call.dialect,
         correlation=call.correlation,

@@ -27,10 +27,10 @@ _FEATURES = (
     "email",
 )
 _IMAGES = (
-    ".avif .bmp .gif .jpeg .jpg .png .webp .3fr .arw .cr2 .cr3 .dng .heic .heif .hif .jp2 .jpe .jxl "
-    ".nef .orf .raf .raw .rw2 .tif .tiff"
+    ".avif .bmp .gif .jpeg .jpg .png .webp .3fr .ari .arw .cap .cin .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .k25 .kdc .mrw "
+    ".nef .nrw .orf .ori .pef .psd .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f .heic .heif .hif .insp .jp2 .jpe .jxl .mpo .svg .tif .tiff"
 )
-_VIDEOS = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .webm .wmv"
+_VIDEOS = ".3gp .3gpp .avi .flv .insv .m2t .m2ts .m4v .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf .ts .vob .webm .wmv"
 
 
 @route("GET", "/api/server/ping", public=True)
@@ -89,9 +89,10 @@ def config(call: Call) -> Any:
 
 
 @route("GET", "/api/server/media-types", public=True)
-def media_types(_call: Call) -> Any:
+def media_types(call: Call) -> Any:
     """File endings that the server takes."""
-    return {"video": _VIDEOS.split(), "image": _IMAGES.split(), "sidecar": [".xmp"]}
+    images = [e for e in _IMAGES.split() if e != ".mpo" or call.dialect.modern]
+    return {"video": _VIDEOS.split(), "image": images, "sidecar": [".xmp"]}
 
 
 @route("GET", "/api/server/version-history", None)
@@ -107,7 +108,8 @@ def statistics(call: Call) -> Any:
     rows = []
     for user in call.library.users.values():
         owned = [a for a in call.library.owned_by(frozenset({user.id})) if not a.is_trashed]
-        sizes = {kind: sum(a.size for a in owned if a.type == kind) for kind in ("IMAGE", "VIDEO")}
+        uploads = [a for a in owned if a.library_id is None]
+        sizes = {kind: sum(a.size for a in uploads if a.type == kind) for kind in ("IMAGE", "VIDEO")}
         rows.append(
             {
                 "userId": user.id,

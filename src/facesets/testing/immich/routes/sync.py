@@ -19,14 +19,12 @@ from ..library import Asset, Face, Person
 from ..routing import Call, SyncMemory, route
 from ..transport import Response
 
-TYPES_2 = tuple(
-    f"{name}V1"
-    for name in (
-        *("Albums", "AlbumUsers", "AlbumToAssets", "AlbumAssets", "AlbumAssetExifs"),
-        *("Assets", "AssetExifs", "AssetEdits", "AssetMetadata", "AuthUsers", "Memories", "MemoryToAssets"),
-        *("Partners", "PartnerAssets", "PartnerAssetExifs", "PartnerStacks", "Stacks", "Users", "People", "AssetFaces"),
-    )
-) + ("AssetFacesV2", "UserMetadataV1")
+_FIRST = (
+    *("Albums", "AlbumUsers", "AlbumToAssets", "AlbumAssets", "AlbumAssetExifs"),
+    *("Assets", "AssetExifs", "AssetEdits", "AssetMetadata", "AuthUsers", "Memories", "MemoryToAssets"),
+    *("Partners", "PartnerAssets", "PartnerAssetExifs", "PartnerStacks", "Stacks", "Users", "People", "AssetFaces"),
+)
+TYPES_2 = (*(f"{name}V1" for name in _FIRST), "AssetFacesV2", "UserMetadataV1")
 TYPES_3 = (*TYPES_2, "AlbumsV2", "AlbumAssetsV2", "AssetsV2", "AssetOcrV1", "PartnerAssetsV2")
 _DEPRECATED = {"AssetsV1": "AssetsV2", "AssetFacesV1": "AssetFacesV2", "PartnerAssetsV1": "PartnerAssetsV2", "AlbumsV1": "AlbumsV2"}
 Row = tuple[str, wire.Json]  # id, data
@@ -156,7 +154,8 @@ def _types(call: Call) -> list[str]:
     wanted = call.json().get("types", [])
     allowed = TYPES_3 if call.dialect.modern else TYPES_2
     if not isinstance(wanted, list) or any(t not in allowed for t in wanted):
-        raise Problem(400, "", Invalid("types", "each", values=allowed))
+        mislabelled = {"Content-Type": "application/jsonlines+json; charset=utf-8"}
+        raise Problem(400, "", Invalid("types", "each", values=allowed), headers=mislabelled)
     for one in wanted if call.dialect.modern else ():
         if one in _DEPRECATED:
             raise Problem(400, f"SyncRequestType.{one} is deprecated, use SyncRequestType.{_DEPRECATED[one]} instead")
