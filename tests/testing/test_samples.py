@@ -12,7 +12,9 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageOps
 
+from facesets.embedding import Decoded, PhotoFaces, find_faces, load_pack
 from facesets.errors import PackUnavailable
+from facesets.records import Box
 from facesets.testing import Asset, samples
 from facesets.testing.sample_library import CURATED, SampleLibrary, sample_library
 
@@ -104,3 +106,43 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch:
     monkeypatch.setattr(samples, "GROUP", "no_such_package/t1.jpg")
     with pytest.raises(PackUnavailable, match=r"no_such_package.*pip install 'facesets\[open\]'"):
         samples.picture(samples.GROUP)
+
+
+@pytest.fixture(scope="module")
+def portraits() -> dict[str, list[tuple[Box, PhotoFaces]]]:
+    """For every sitter's every look: the known box, and what the open pack finds."""
+    pack = load_pack("open")
+    found: dict[str, list[tuple[Box, PhotoFaces]]] = {}
+    for sitter in samples.SITTERS:
+        for look in samples.LOOKS:
+            shot = samples.portrait(sitter, look)
+            photo = Decoded(shot.rgb, shot.rgb.shape[1], shot.rgb.shape[0])
+            found.setdefault(sitter, []).append((shot.boxes[sitter], find_faces(photo, "", pack)))
+    return found
+
+
+def test_a_portrait_shows_one_face_and_it_is_where_the_box_says(portraits: dict[str, list[tuple[Box, PhotoFaces]]]) -> None:
+    for sitter, shots in portraits.items():
+        for number, (box, (faces, _)) in enumerate(shots):
+            assert len(faces) == 1, (sitter, number)
+            assert _overlap(box, faces[0].box) > 0.75, (sitter, number, box, faces[0].box)
+
+
+def test_photos_of_a_person_are_no_near_duplicates_and_photos_of_two_are_not_taken_for_one(
+    portraits: dict[str, list[tuple[Box, PhotoFaces]]],
+) -> None:
+    cuts = load_pack("open").cuts
+    people = {sitter: np.concatenate([vectors for _, (_, vectors) in shots]) for sitter, shots in portraits.items()}
+    for one, own in people.items():
+        distances = 1 - own @ own.T
+        assert distances[np.triu_indices(len(own), 1)].min() > cuts.near_duplicate, one
+        assert distances.mean() < cuts.cluster, one
+        for other, theirs in people.items():
+            assert one == other or (1 - own @ theirs.T).mean() > cuts.cluster, (one, other)
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Intersection over union."""
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(wide, 0.0) * max(high, 0.0)
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)

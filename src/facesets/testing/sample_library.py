@@ -107,6 +107,7 @@ def sample_library() -> SampleLibrary:
     owner, partner = library.user("Sam Sample"), library.user("Pat Partner")
     library.partner(partner, owner, in_timeline=True)
     people = {sitter: library.person(owner, NAMES.get(sitter, "")) for sitter in SITTERS}
+    sitters = {person.id: sitter for sitter, person in people.items()}
     curated = [_portrait(CURATED, n) for n in CURATED_LOOKS]
     photos = [*_portraits(), *_bursts(), *_groups(_GROUPS), *_groups(_TOO_SMALL)]
     with ThreadPoolExecutor(2) as pool:
@@ -123,7 +124,7 @@ def sample_library() -> SampleLibrary:
         library,
         owner,
         {f"{number:02d}.jpg": data for number, (data, _) in enumerate(files, 1)},
-        {assets[photo.name].id: tuple(boxes) for photo, (_, boxes) in zip(photos, made, strict=True)},
+        {a.id: tuple(sitters[f.person_id] for f in a.faces if f.person_id) for a in library.assets.values()},
         second,
     )
 
@@ -160,10 +161,10 @@ def _add(library: Library, owner: User, photo: _Photo, data: bytes, boxes: Boxes
 
 def _add_copies(library: Library, owner: User, first: Asset, second: Asset) -> None:
     """The same bytes again: once with a checksum that says so, once in an external library, where only the download tells."""
-    same = _in_original_pixels(first)
+    same = _faces(library, first)
     library.photo(owner, first.data, file_name=f"copy-of-{first.file_name}", taken_at=first.file_created_at, faces=same)
     disk = library.external(owner, "Old disk", import_paths=("/mnt/disk",))
-    same = _in_original_pixels(second)
+    same = _faces(library, second)
     library.photo(owner, second.data, file_name=second.file_name, taken_at=second.file_created_at, faces=same, library=disk)
     preview = f"/mnt/disk/immich/thumbs/{owner.id}/{second.id[:2]}/{second.id[2:4]}/{second.id}-preview.jpeg"
     library.photo(owner, second.data, file_name=f"{second.id}-preview.jpeg", faces=same, library=disk, original_path=preview)
@@ -194,5 +195,9 @@ def _add_without_faces(library: Library, owner: User) -> None:
         library.photo(owner, data, file_name=f"{name.split('.')[0]}.jpg", taken_at=taken, faces=faces)
 
 
-def _in_original_pixels(asset: Asset) -> list[Box]:
-    return [Box(f.x1, f.y1, f.x2, f.y2, frame=(f.image_width, f.image_height)) for f in asset.faces]
+def _faces(library: Library, asset: Asset) -> list[Box]:
+    """The faces of a photo, for a copy of it."""
+    return [
+        Box(f.x1, f.y1, f.x2, f.y2, library.people[f.person_id] if f.person_id else None, (f.image_width, f.image_height))
+        for f in asset.faces
+    ]
