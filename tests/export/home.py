@@ -14,6 +14,7 @@ from facesets.export.folders import Member, SetPlan, write_set
 from facesets.export.manifest import ManifestEntry, merge_manifest
 from facesets.records import Asset, Centroid, Face, FaceSet, Reason
 from facesets.registry import Registry, assets, faces, runs, sets
+from facesets.settings import ExportSettings
 from facesets.workspace import Workspace
 
 PACK = "open@1"
@@ -113,6 +114,10 @@ def _faces(registry: Registry, centres: npt.NDArray[np.float64], rng: np.random.
         sets.add_members(registry, name, sorted(faces_of, key=lambda each: each[1]))
 
 
+def _lit(photo: npt.NDArray[np.uint8], member: Member) -> npt.NDArray[np.uint8]:
+    return (photo // (1 + int(member.face.sha256, 16) % 3)).astype(np.uint8)
+
+
 def carried_out(home: Home, photo: npt.NDArray[np.uint8]) -> Home:
     """The plan carried out, as the pipeline does it."""
     centroids = {c.name: c.vector for c in sets.centroids(home.registry, PACK)}
@@ -121,7 +126,7 @@ def carried_out(home: Home, photo: npt.NDArray[np.uint8]) -> Home:
         rows = [(faces.find(home.registry, face_id), distance) for _, face_id, distance in sets.members(home.registry, faceset.name)]
         members = [Member(row.face, distance, "owner", f"asset-{row.face.face_id}", None, "") for row, distance in rows if row]
         plan = SetPlan(faceset.name, faceset.number, "x", faceset.pack, centroids[faceset.name], members)
-        facts = write_set(home.sets, plan, lambda member: (photo // (1 + int(member.face.sha256, 16) % 3)).astype(np.uint8))
+        facts = write_set(home.sets, plan, lambda member: _lit(photo, member), export=ExportSettings(size=256))
         with home.registry.transaction():
             sets.set_files(home.registry, faceset.name, facts)
             sets.mark_written(home.registry, faceset.name)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+from importlib.util import find_spec
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from facesets.embedding import Decoded, find_faces, load_pack, read_image
 from facesets.export import crops
 
 from .home import LANDMARKS
@@ -90,3 +93,21 @@ def test_the_same_pixels_give_the_same_png_and_lose_nothing(astronaut: Pixels) -
     assert (np.asarray(Image.open(io.BytesIO(data))) == cut).all()
     assert b"tIME" not in data
     assert b"tEXt" not in data
+
+
+def test_a_detector_finds_the_one_face_again_and_knows_it() -> None:
+    """The six people of insightface's own photo, through the pack that every installation can have."""
+    found = find_spec("insightface")
+    assert found is not None
+    assert found.origin is not None
+    photo = read_image(Path(found.origin).parent / "data/images/t1.jpg")
+    pack = load_pack("open")
+    faces, vectors = find_faces(photo, "", pack)
+    assert len(faces) == 6
+    for face, vector in zip(faces, vectors, strict=True):
+        again, (seen,) = find_faces(Decoded(crops.crop(photo.rgb, face.landmarks, 512, 0.5), 512, 512), "", pack)
+        assert len(again) == 1
+        x1, y1, x2, y2 = again[0].box
+        assert abs((x1 + x2) / 2 - 256) < 64
+        assert abs((y1 + y2) / 2 - 256) < 64
+        assert ((seen - vector) ** 2).sum() / 2 < pack.cuts.match / 2
