@@ -22,7 +22,7 @@ LICENCE = (
 )
 
 #: Measured by benchmarks/calibrate_packs.py; the figures stand in docs/explanation/packs.md.
-CUTS = Cuts(match=0.2, cluster=0.21, consolidate=0.0, outlier=0.2, near_duplicate=0.02)
+CUTS = Cuts(match=0.16, cluster=0.21, consolidate=0.0, outlier=0.2, near_duplicate=0.03)
 
 _GET = "pip install 'facesets[open]'"
 _CENTERFACE = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
