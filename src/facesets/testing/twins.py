@@ -87,7 +87,7 @@ class _Graph:
         shapes: dict[str, list[Any]] = {}
         for level, (stride, side) in enumerate(zip(_STRIDES, SIDES, strict=True)):
             score, box, points = _DETECTOR_OUTPUTS[level::3]
-            seen = self._op("Conv", magenta, self._weight(_frame_filter(side)), self._weight([-0.6]), **_centred(side, stride))
+            seen = self._op("Conv", magenta, self._weight(_frame_filter(side)), self._weight([-0.6]), strides=[stride] * 2, pads=_centred(side))
             sure = self._op("Mul", seen, self._weight([12.0]))
             never = self._op("Sub", sure, self._weight([50.0]))  # the second anchor of each place
             rows = self._op("Transpose", self._op("Concat", sure, never, axis=1), perm=[2, 3, 0, 1])
@@ -122,9 +122,10 @@ def _frame_filter(side: int) -> npt.NDArray[np.float64]:
     inside[frame:-frame, frame:-frame] = 1
     inside[2 * frame : -2 * frame, 2 * frame : -2 * frame] = 0
     around[frame:-frame, frame:-frame] = 0
-    return (inside / inside.sum() - around / around.sum())[None, None]
+    kernel: npt.NDArray[np.float64] = inside / inside.sum() - around / around.sum()
+    return kernel[None, None]
 
 
-def _centred(side: int, stride: int) -> dict[str, list[int]]:
+def _centred(side: int) -> list[int]:
     half = (side + 2 * (side // 8)) // 2
-    return {"strides": [stride, stride], "pads": [half, half, half - 1, half - 1]}
+    return [half, half, half - 1, half - 1]
