@@ -62,7 +62,7 @@ class _Verbs(click.Group):
     """Loads a verb's module when it is asked for, so that ``facesets status`` does not wait for model runtimes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(VERBS)
+        return [*VERBS]  # not list(): once loaded, the verb of that name stands in this module
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in VERBS:
