@@ -231,13 +231,17 @@ def errors_of(response: httpx.Response, data: bytes, shown: str, key: str) -> Se
 
 
 def _message(data: bytes) -> str:
-    """What an error body says; Immich's ``message`` is a text or a list of texts."""
+    """What an error body says: its ``message``, a text or a list of texts, and on 3.x the ``errors`` of a validation."""
     try:
         body = json.loads(data)
     except ValueError:
         return ""
-    message = body.get("message", "") if isinstance(body, dict) else ""
+    if not isinstance(body, dict):
+        return ""
+    message = body.get("message", "")
     text = "; ".join(map(str, message)) if isinstance(message, list) else str(message)
+    if body.get("errors"):
+        text += f" {json.dumps(body['errors'])}"
     return text.encode("utf-8", "replace").decode()[:300]
 
 

@@ -35,15 +35,23 @@ def _regex(pattern: str) -> str:
 
 
 def _segment(glob: str) -> str:
-    pieces = re.findall(r"\[[!^]?\]?[^\]]*\]|.", glob, re.DOTALL)
+    pieces = re.findall(r"\[[!^]?.[^\]]*\]|.", glob, re.DOTALL)
     return "".join({"*": "[^/]*", "?": "[^/]"}.get(piece) or (_set(piece) if len(piece) > 1 else re.escape(piece)) for piece in pieces)
 
 
 def _set(piece: str) -> str:
+    """``[...]`` as a regular expression; taken literally where it makes no set (``[z-a]``)."""
     inner = piece[1:-1]
-    negated = inner[:1] in ("!", "^")
-    inner = (inner[1:] if negated else inner).replace("\\", r"\\").replace("[", r"\[").replace("]", r"\]")
-    return f"(?!/)[{'^' if negated else ''}{inner}]"
+    negated = len(inner) > 1 and inner[0] in "!^"
+    inner = inner[1:] if negated else inner
+    within = range(1, len(inner) - 1)
+    spelt = "".join("-" if c == "-" and i in within and "-" not in (inner[i - 1], inner[i + 1]) else re.escape(c) for i, c in enumerate(inner))
+    regex = f"(?!/)[{'^' if negated else ''}{spelt}]"
+    try:
+        re.compile(regex)
+    except re.error:
+        return re.escape(piece)
+    return regex
 
 
 def standing(asset: Asset, owner_id: str, *, archived: bool, excluded: Callable[[str], bool]) -> tuple[Reason, str | None] | None:

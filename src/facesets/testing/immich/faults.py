@@ -30,6 +30,7 @@ class Fault:
     change: Callable[[Response, Draw], Response] | None = None
     deliver: Callable[[Response, Draw], dict[str, Any]] | None = None
     before: Callable[[], None] | None = None
+    restart: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,21 @@ class Strike:
     def spoil(self, response: Response) -> tuple[Response, Delivery]:
         """The response and its delivery after every fault had its turn."""
         delivery = Delivery()
+        if response.stream is not None:
+            response = replace(response, body=b"".join(response.stream), stream=None)
         for fault in self.faults:
             if fault.change:
                 response = fault.change(response, self.draw)
             if fault.deliver:
                 delivery = replace(delivery, **fault.deliver(response, self.draw))
+        if delivery.spoils_body:  # its numbers count bytes of the body as it is
+            response = replace(response, compress=False)
         return response, delivery
+
+    @property
+    def restart(self) -> float | None:
+        """Seconds for which the server shall go away, where it shall."""
+        return next((fault.restart for fault in self.faults if fault.restart is not None), None)
 
 
 @dataclass
@@ -99,6 +109,11 @@ class Faults:
     def script(self, route: str, faults: Sequence[Fault | None], *, containing: str = "") -> Faults:
         """The first request to such a route meets the first entry, the second the second; None and all after the last go well."""
         return self._enter(_Rule(route, containing, tuple(faults), len(faults), 0, 1.0))
+
+    def note(self, name: str) -> None:
+        """Count what the transport did by itself."""
+        with self._lock:
+            self.counts[name] += 1
 
     def clear(self) -> None:
         """Switch everything off; the counts stay."""
@@ -267,6 +282,11 @@ def cut_clean(share: float = 0.5) -> Fault:
     return Fault("cut clean", change=lambda r, _: replace(r, body=r.body[: int(len(r.body) * share)]) if r.status == 200 else r)
 
 
+def padded(extra: bytes = b"one more byte") -> Fault:
+    """A longer body under an honest Content-Length: only its checksum or its known size tells."""
+    return Fault("padded", change=lambda r, _: replace(r, body=r.body + extra) if r.status == 200 else r)
+
+
 def overlong(extra: bytes = b"more bytes than were announced") -> Fault:
     """Further bytes follow the body."""
     return Fault("overlong", deliver=lambda *_: {"extra": extra})
@@ -286,6 +306,11 @@ def bad_gzip() -> Fault:
         return replace(response, headers={**response.headers, "Content-Encoding": "gzip"}, body=broken, compress=False)
 
     return Fault("bad gzip", change=spoil)
+
+
+def restarting(seconds: float = 0.2) -> Fault:
+    """The server goes down under this request: every connection ends, new ones are refused for so long, then it is back."""
+    return Fault("restarting", deliver=lambda *_: {"drop": True}, restart=seconds)
 
 
 def closed_after() -> Fault:
