@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +80,26 @@ def test_what_a_killed_run_left_is_begun_anew(tmp_path: Path, plan: SetPlan, loa
     (left / "0009.png").write_bytes(b"half")
     assert write_set(tmp_path / "killed", plan, load) == clean
     assert names(tmp_path / "killed") == ["faceset_007"]
+
+
+def test_kill_minus_9_in_the_middle_of_a_set_changes_nothing_in_the_end(tmp_path: Path, plan: SetPlan, load: Load) -> None:
+    clean = write_set(tmp_path / "clean", plan, load)
+    script = (
+        "import sys, time, pathlib; from facesets.export.folders import write_set; from tests.export.home import a_plan; import numpy\n"
+        "def load(member):\n"
+        "    if member.asset_id == 'asset-2': print('half', flush=True); time.sleep(60)\n"
+        "    return numpy.zeros((512, 512, 3), 'uint8')\n"
+        "write_set(pathlib.Path(sys.argv[1]), a_plan(), load)"
+    )
+    folder = tmp_path / "killed"
+    with subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"half\n"
+        process.kill()
+    assert names(folder) == [".faceset_007.partial"]
+    assert existing_sets(folder) == []
+    assert write_set(folder, plan, load) == clean
+    assert names(folder) == ["faceset_007"]
 
 
 def test_a_set_that_was_renamed_into_place_before_the_kill_is_accepted_untouched(tmp_path: Path, plan: SetPlan, load: Load) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from .facts import Distances
 
 _WIDTH, _HEIGHT = 960, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 64, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 28, 64, 44
 _CUTS = {"match": "match", "outlier": "outlier"}  # the cuts that speak of a face and a centroid, as this plot does
 
 
