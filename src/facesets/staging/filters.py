@@ -44,8 +44,9 @@ def _set(piece: str) -> str:
     inner = piece[1:-1]
     negated = len(inner) > 1 and inner[0] in "!^"
     inner = inner[1:] if negated else inner
-    within = range(1, len(inner) - 1)
-    spelt = "".join("-" if c == "-" and i in within and "-" not in (inner[i - 1], inner[i + 1]) else re.escape(c) for i, c in enumerate(inner))
+    spelt = "".join(
+        c if c == "-" and 0 < i < len(inner) - 1 and "-" not in (inner[i - 1], inner[i + 1]) else re.escape(c) for i, c in enumerate(inner)
+    )
     regex = f"(?!/)[{'^' if negated else ''}{spelt}]"
     try:
         re.compile(regex)
