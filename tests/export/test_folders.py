@@ -92,7 +92,8 @@ def test_kill_minus_9_in_the_middle_of_a_set_changes_nothing_in_the_end(tmp_path
         "write_set(pathlib.Path(sys.argv[1]), a_plan(), load)"
     )
     folder = tmp_path / "killed"
-    with subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, cwd=root) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"half\n"
         process.kill()
