@@ -44,9 +44,8 @@ def _set(piece: str) -> str:
     inner = piece[1:-1]
     negated = len(inner) > 1 and inner[0] in "!^"
     inner = inner[1:] if negated else inner
-    spelt = "".join(
-        c if c == "-" and 0 < i < len(inner) - 1 and "-" not in (inner[i - 1], inner[i + 1]) else re.escape(c) for i, c in enumerate(inner)
-    )
+    between = [0 < i < len(inner) - 1 and "-" not in (inner[i - 1], inner[i + 1]) for i in range(len(inner))]
+    spelt = "".join(c if c == "-" and makes_range else re.escape(c) for c, makes_range in zip(inner, between, strict=True))
     regex = f"(?!/)[{'^' if negated else ''}{spelt}]"
     try:
         re.compile(regex)
