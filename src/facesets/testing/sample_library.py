@@ -124,7 +124,7 @@ def sample_library() -> SampleLibrary:
         library,
         owner,
         {f"{number:02d}.jpg": data for number, (data, _) in enumerate(files, 1)},
-        {a.id: tuple(sitters[f.person_id] for f in a.faces if f.person_id) for a in library.assets.values()},
+        {a.id: told for a in library.assets.values() if (told := tuple(sitters[f.person_id] for f in a.faces if f.person_id))},
         second,
     )
 

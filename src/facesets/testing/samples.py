@@ -74,15 +74,15 @@ class Look:
 
 
 LOOKS = (
-    Look(),
-    Look(scale=1.9, roll=9, yaw=9, light=(0.7, 0.0), warmth=0.08, smile=0.04, backdrop="coffee.png", room=1.1),
-    Look(scale=1.35, roll=-8, yaw=-11, light=(-0.6, 0.2), warmth=-0.10, stretch=0.94, quality=72),
-    Look(scale=1.7, pitch=5, gamma=1.2, contrast=1.1, smile=-0.03, keystone=0.08, room=0.85),
-    Look(scale=1.5, pitch=-10, gamma=0.7, stretch=1.07, blur=1.2, quality=80, backdrop="brick.png", room=1.15),
-    Look(scale=2.1, colour=0.4, contrast=1.15, grain=7, yaw=-4, pitch=3, roll=4, smile=0.04),
-    Look(scale=1.25, yaw=-7, pitch=-6, roll=-12, colour=0.6, warmth=0.15, contrast=0.8, grain=5, blur=0.7, quality=62),
-    Look(scale=1.8, light=(0.2, -0.8), gamma=0.9, stretch=0.95, smile=0.06, keystone=-0.08, roll=11, backdrop="gravel.png", room=1.1),
-    Look(scale=1.45, light=(-0.4, 0.6), contrast=1.2, yaw=13, stretch=1.05, colour=0.5, warmth=0.1, smile=-0.04, quality=70),
+    Look(smile=0.01),
+    Look(scale=1.9, roll=9, yaw=13, pitch=-5, light=(0.9, 0.0), warmth=0.08, smile=0.05, backdrop="coffee.png", room=1.1),
+    Look(scale=1.35, roll=-8, yaw=-13, light=(-0.8, 0.2), warmth=-0.10, stretch=0.93, smile=-0.02, quality=72),
+    Look(scale=1.7, pitch=5, gamma=1.25, contrast=1.1, smile=-0.03, keystone=0.08, room=0.85),
+    Look(scale=1.5, pitch=-12, gamma=0.65, stretch=1.08, blur=1.2, quality=80, backdrop="brick.png", room=1.15),
+    Look(scale=2.1, colour=0.3, contrast=1.2, grain=7, yaw=-6, pitch=3, roll=4, smile=0.06),
+    Look(scale=1.25, yaw=-9, pitch=-7, roll=-12, colour=0.6, warmth=0.15, contrast=0.75, grain=5, blur=0.8, quality=62),
+    Look(scale=1.8, yaw=3, pitch=3, light=(0.2, -0.9), gamma=0.9, stretch=0.94, smile=0.08, keystone=-0.08, roll=11, backdrop="gravel.png", room=1.1),
+    Look(scale=1.45, light=(-0.4, 0.6), contrast=1.2, yaw=12, pitch=-2, stretch=1.06, colour=0.5, warmth=0.1, smile=-0.05, quality=70),
 )
 
 
