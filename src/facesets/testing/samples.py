@@ -81,7 +81,10 @@ LOOKS = (
     Look(scale=1.5, pitch=-12, gamma=0.65, stretch=1.08, blur=1.2, quality=80, backdrop="brick.png", room=1.15),
     Look(scale=2.1, colour=0.3, contrast=1.2, grain=7, yaw=-6, pitch=3, roll=4, smile=0.06),
     Look(scale=1.25, yaw=-9, pitch=-7, roll=-12, colour=0.6, warmth=0.15, contrast=0.75, grain=5, blur=0.8, quality=62),
-    Look(scale=1.8, yaw=3, pitch=3, light=(0.2, -0.9), gamma=0.9, stretch=0.94, smile=0.08, keystone=-0.08, roll=11, backdrop="gravel.png", room=1.1),
+    Look(
+        scale=1.8, roll=11, yaw=3, pitch=3, light=(0.2, -0.9), gamma=0.9, stretch=0.94, smile=0.08, keystone=-0.08,
+        backdrop="gravel.png", room=1.1,
+    ),  # fmt: skip
     Look(scale=1.45, light=(-0.4, 0.6), contrast=1.2, yaw=12, pitch=-2, stretch=1.06, colour=0.5, warmth=0.1, smile=-0.05, quality=70),
 )
 
