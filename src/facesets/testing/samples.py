@@ -84,7 +84,7 @@ LOOKS = (
     Look(
         scale=1.8, roll=11, yaw=3, pitch=3, light=(0.2, -0.9), gamma=0.9, stretch=0.94, smile=0.08, keystone=-0.08,
         backdrop="gravel.png", room=1.1,
-    ),  # fmt: skip
+    ),
     Look(scale=1.45, light=(-0.4, 0.6), contrast=1.2, yaw=12, pitch=-2, stretch=1.06, colour=0.5, warmth=0.1, smile=-0.05, quality=70),
 )
 
