@@ -20,7 +20,7 @@ from PIL import Image
 
 from facesets.testing import Album, ApiKey, Asset, Edit, Face, Library, Person, Stack, User
 from facesets.testing.immich.ids import make_uuid
-from facesets.testing.immich.library import Exif, ExternalLibrary
+from facesets.testing.immich.records import Exif, ExternalLibrary
 
 Json = Any
 _EXIF_OWN = {

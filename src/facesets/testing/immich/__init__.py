@@ -2,8 +2,10 @@
 
 from . import faults
 from .faults import Fault, Faults
-from .library import Album, ApiKey, Asset, Box, Edit, ExternalLibrary, Face, Library, Partner, Person, Stack, Tag, User
+from .library import Library
+from .records import Album, ApiKey, Asset, Box, Edit, Exif, ExternalLibrary, Face, Partner, Person, Stack, Tag, User
 from .server import Exchange, ImmichServer, immich_server
+from .synthetic import SyntheticLibrary
 
 __all__ = [
     "Album",
@@ -12,6 +14,7 @@ __all__ = [
     "Box",
     "Edit",
     "Exchange",
+    "Exif",
     "ExternalLibrary",
     "Face",
     "Fault",
@@ -21,6 +24,7 @@ __all__ = [
     "Partner",
     "Person",
     "Stack",
+    "SyntheticLibrary",
     "Tag",
     "User",
     "faults",

@@ -8,7 +8,8 @@ from http.cookies import CookieError, SimpleCookie
 
 from .dialects import Problem, invalid, no_access
 from .ids import UUID4
-from .library import ApiKey, Asset, Library, Person, User
+from .library import Library
+from .records import ApiKey, Asset, Person, User
 from .transport import Request
 
 

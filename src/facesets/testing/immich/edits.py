@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .library import Asset, Face
+from .records import Asset, Face
 
 EDIT_ACTIONS = ("crop", "rotate", "mirror")
 Steps = tuple[tuple[str, tuple[float, ...]], ...]

@@ -1,253 +1,36 @@
-"""Testing room: what stands on the testing server, as plain dataclasses, and builders that derive all a test does not say.
+"""Testing room: a library for the testing server, with builders that derive all that a test does not say.
 
 Ids, times, paths and keys follow from the library's seed and the order of calls. A running server sees every change at once.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Literal
 
 from . import pictures
 from .ids import EPOCH, as_time, hours, make_secret, make_thumbhash, make_uuid
-
-Media = bytes | Path | Callable[[], bytes]
-Visibility = Literal["timeline", "archive", "hidden", "locked"]
-SEEDED = datetime.fromisoformat("2024-01-01T00:00:00+00:00")  # when the server's rows were made
-
-
-@dataclass
-class User:
-    """An account. ``password`` is for the login that opens the sync stream."""
-
-    id: str
-    name: str
-    email: str
-    is_admin: bool = False
-    password: str = "password"  # noqa: S105  nobody's: the server exists in tests only
-    created_at: datetime = SEEDED
-    updated_at: datetime = SEEDED
-    avatar_color: str = "primary"
-    storage_label: str | None = None
-
-
-@dataclass
-class ApiKey:
-    """A key of ``owner_id``; ``permissions`` are Immich's names, ``all`` grants every one."""
-
-    secret: str
-    owner_id: str
-    id: str
-    name: str
-    permissions: tuple[str, ...] = ("all",)
-    created_at: datetime = SEEDED
-    updated_at: datetime = SEEDED
-
-
-@dataclass
-class Person:
-    """A person as Immich knows one: belongs to one user; an empty name is an unnamed cluster."""
-
-    id: str
-    owner_id: str
-    name: str = ""
-    birth_date: str | None = None
-    is_hidden: bool = False
-    is_favorite: bool = False
-    color: str | None = None
-    face_id: str | None = None  # its featured face
-    created_at: datetime = SEEDED
-    updated_at: datetime = SEEDED
-
-
-@dataclass
-class Face:
-    """A face row: whole pixels in the upright frame of ``image_width x image_height`` (usually the preview)."""
-
-    id: str
-    x1: int
-    y1: int
-    x2: int
-    y2: int
-    image_width: int
-    image_height: int
-    person_id: str | None = None
-    source_type: Literal["machine-learning", "manual", "exif"] = "machine-learning"
-    is_visible: bool = True
-    deleted_at: datetime | None = None
-    updated_at: datetime = SEEDED
-
-
-@dataclass(frozen=True)
-class Box:
-    """A face for ``Library.photo``: pixels of the upright original, or of ``frame`` where one is given."""
-
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    person: Person | None = None
-    frame: tuple[int, int] | None = None
-    source_type: Literal["machine-learning", "manual", "exif"] = "machine-learning"
-    is_visible: bool = True
-
-
-@dataclass
-class Edit:
-    """One step of a non-destructive edit: crop {x, y, width, height}, rotate {angle}, mirror {axis}."""
-
-    id: str
-    action: Literal["crop", "rotate", "mirror"]
-    parameters: dict[str, float | str]
-
-
-@dataclass
-class Exif:
-    """What Immich read off the file. ``width`` and ``height`` are raw: not turned by ``orientation``."""
-
-    width: int | None = None
-    height: int | None = None
-    orientation: str | None = None
-    date_time_original: datetime | None = None
-    modify_date: datetime | None = None
-    time_zone: str | None = None
-    make: str | None = None
-    model: str | None = None
-    description: str = ""
-    more: dict[str, object] = field(default_factory=dict)  # further exifInfo fields, by their wire names
-
-
-@dataclass
-class Asset:
-    """A photo or video. ``sha1`` is the bytes' own for uploads, of ``path:<originalPath>`` in external libraries."""
-
-    id: str
-    owner_id: str
-    file_name: str
-    original_path: str
-    data: Media
-    size: int
-    sha1: bytes
-    type: Literal["IMAGE", "VIDEO", "AUDIO", "OTHER"] = "IMAGE"
-    mime_type: str = "image/jpeg"
-    exif: Exif = field(default_factory=Exif)
-    file_created_at: datetime = EPOCH
-    file_modified_at: datetime = EPOCH
-    local_time: datetime = EPOCH
-    created_at: datetime = SEEDED
-    updated_at: datetime = SEEDED
-    visibility: Visibility = "timeline"
-    is_favorite: bool = False
-    deleted_at: datetime | None = None
-    is_offline: bool = False
-    library_id: str | None = None
-    live_photo_video_id: str | None = None
-    stack_id: str | None = None
-    duplicate_id: str | None = None
-    duration_ms: int | None = None
-    thumbhash: str | None = None
-    has_preview: bool = True
-    has_metadata: bool = True
-    preview: Media | None = None  # given bytes instead of a rendered preview
-    faces: list[Face] = field(default_factory=list)
-    edits: list[Edit] = field(default_factory=list)
-    tag_ids: list[str] = field(default_factory=list)
-    device_asset_id: str = ""
-    device_id: str = "test"
-
-    @property
-    def is_trashed(self) -> bool:
-        """In the trash; an offline file is there too."""
-        return self.deleted_at is not None
-
-    @property
-    def checksum(self) -> str:
-        """Base64, as the wire carries it."""
-        return base64.b64encode(self.sha1).decode()
-
-    @property
-    def size_upright(self) -> tuple[int, int] | None:
-        """Width and height of the original as displayed; None where Immich could not read the file."""
-        if not self.exif.width or not self.exif.height:
-            return None
-        orientation = int(self.exif.orientation) if self.exif.orientation and self.exif.orientation.isdigit() else None
-        return pictures.oriented(self.exif.width, self.exif.height, orientation)
-
-    def read(self) -> bytes:
-        """The original's bytes."""
-        return read_media(self.data)
-
-
-@dataclass
-class Partner:
-    """``sharer_id`` shows its timeline to ``viewer_id``; ``in_timeline`` mixes it into the viewer's own."""
-
-    sharer_id: str
-    viewer_id: str
-    in_timeline: bool = False
-
-
-@dataclass
-class Album:
-    """An album of ``owner_id``, shared with ``shared_with`` (user id -> role)."""
-
-    id: str
-    owner_id: str
-    name: str
-    asset_ids: list[str] = field(default_factory=list)
-    shared_with: dict[str, str] = field(default_factory=dict)
-    description: str = ""
-    created_at: datetime = SEEDED
-    updated_at: datetime = SEEDED
-
-
-@dataclass
-class ExternalLibrary:
-    """A folder on the server that Immich indexes in place."""
-
-    id: str
-    owner_id: str
-    name: str
-    import_paths: tuple[str, ...] = ("/mnt/media",)
-    exclusion_patterns: tuple[str, ...] = ("**/@eaDir/**", "**/._*", "**/#recycle/**")
-    created_at: datetime = SEEDED
-    updated_at: datetime = SEEDED
-    refreshed_at: datetime | None = SEEDED
-
-
-@dataclass
-class Tag:
-    """A tag of one user; ``value`` is its path (``a/b``)."""
-
-    id: str
-    owner_id: str
-    value: str
-    color: str | None = None
-    parent_id: str | None = None
-    created_at: datetime = SEEDED
-    updated_at: datetime = SEEDED
-
-
-@dataclass
-class Stack:
-    """Assets shown as one."""
-
-    id: str
-    owner_id: str
-    primary_id: str
-    asset_ids: list[str]
-
-
-def read_media(media: Media) -> bytes:
-    """The bytes behind a :data:`Media`."""
-    if isinstance(media, bytes):
-        return media
-    return media.read_bytes() if isinstance(media, Path) else media()
+from .records import (
+    SEEDED,
+    Album,
+    ApiKey,
+    Asset,
+    Box,
+    Edit,
+    Exif,
+    ExternalLibrary,
+    Face,
+    Media,
+    Partner,
+    Person,
+    Stack,
+    Tag,
+    User,
+    after_edit,
+    read_media,
+)
 
 
 class Library:
@@ -484,7 +267,7 @@ class Library:
         """The next id of this library."""
         return self._uuid(kind)
 
-    # what the routes ask; a lazily answered library overrides these
+    # what the routes ask; a lazily answered library overrides these (see synthetic.py)
 
     def asset(self, asset_id: str) -> Asset | None:
         """The asset of this id, whoever owns it."""
@@ -494,6 +277,26 @@ class Library:
         """All assets of these users, in the order they were added."""
         return [a for a in tuple(self.assets.values()) if a.owner_id in owner_ids]
 
+    def rows(
+        self, owner_ids: frozenset[str], taken: tuple[datetime | None, datetime | None] = (None, None), *, descending: bool = True
+    ) -> Sequence[Asset] | None:
+        """A lazy library's photos in order of time, plain as they are; None here, where all can be looked through."""
+        del owner_ids, taken, descending
+        return None
+
+    def usage(self, user_id: str) -> int:
+        """Bytes of a user's own uploads."""
+        return sum(a.size for a in self.owned_by(frozenset({user_id})) if a.library_id is None)
+
+    def face_counts(self, user_id: str) -> dict[str, int]:
+        """How many faces each person of a user has."""
+        counts: dict[str, int] = {}
+        for asset in self.owned_by(frozenset({user_id})):
+            for face in asset.faces:
+                if face.person_id and face.deleted_at is None and not asset.is_trashed:
+                    counts[face.person_id] = counts.get(face.person_id, 0) + 1
+        return counts
+
     def partners_of(self, viewer_id: str, *, in_timeline: bool = False) -> frozenset[str]:
         """Ids of the users who share with ``viewer_id``."""
         return frozenset(p.sharer_id for p in self.partners if p.viewer_id == viewer_id and (p.in_timeline or not in_timeline))
@@ -502,24 +305,6 @@ class Library:
         """Where a person stands, in the order the photos were added."""
         owner = self.people[person_id].owner_id
         return [(a, f) for a in self.owned_by(frozenset({owner})) for f in a.faces if f.person_id == person_id]
-
-
-def after_edit(asset: Asset) -> None:
-    """What Immich's job does after an edit: a new thumbhash, and faces visible where at least half of the box is inside the crop."""
-    if asset.thumbhash:
-        asset.thumbhash = make_thumbhash(asset.id, *((e.action, sorted(e.parameters.items())) for e in asset.edits))
-    full = asset.size_upright
-    crop = next((e.parameters for e in asset.edits if e.action == "crop"), None)
-    for face in asset.faces if full else ():
-        assert full is not None
-        if crop is None or not face.image_width:
-            face.is_visible = True
-            continue
-        scale = full[0] / face.image_width
-        left, top = float(crop["x"]) / scale, float(crop["y"]) / scale
-        right, bottom = left + float(crop["width"]) / scale, top + float(crop["height"]) / scale
-        inside = max(0.0, min(face.x2, right) - max(face.x1, left)) * max(0.0, min(face.y2, bottom) - max(face.y1, top))
-        face.is_visible = inside >= 0.5 * max(1, (face.x2 - face.x1) * (face.y2 - face.y1))
 
 
 def _set(record: object, name: str, value: object) -> None:

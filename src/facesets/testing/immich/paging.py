@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from . import query
 from .ids import digest
-from .library import Asset, Library
+from .library import Library
+from .records import Asset
 
 
 def page(asked: query.Query, owners: frozenset[str], library: Library, *, ties_lost: bool) -> tuple[Sequence[Asset], bool]:
@@ -19,25 +20,28 @@ def page(asked: query.Query, owners: frozenset[str], library: Library, *, ties_l
     """
     rows = query.select(asked, owners, library)
     start, end = (asked.page - 1) * asked.size, asked.page * asked.size
+    window = list(rows[start:end])
     if ties_lost and 2 * (end + 1) < len(rows):
-        rows = list(rows)
         for edge in (start, end):
-            _deal(rows, edge, (library.seed, asked.page, asked.size))
-    return rows[start:end], len(rows) > end
+            low, run = _dealt(rows, edge, (library.seed, asked.page, asked.size))
+            for position, asset in enumerate(run, low - start):
+                if 0 <= position < len(window):
+                    window[position] = asset
+    return window, len(rows) > end
 
 
-def _deal(rows: list[Asset], edge: int, seed: tuple[int, ...]) -> None:
-    """Shuffle the run of equal times that lies across ``edge``."""
+def _dealt(rows: Sequence[Asset], edge: int, seed: tuple[int, ...]) -> tuple[int, list[Asset]]:
+    """The run of equal times that lies across ``edge``, shuffled, and where it begins; an empty one where there is none."""
     if not 0 < edge < len(rows) or rows[edge - 1].file_created_at != rows[edge].file_created_at:
-        return
+        return edge, []
     low = high = edge
     while low > 0 and rows[low - 1].file_created_at == rows[edge].file_created_at:
         low -= 1
     while high < len(rows) and rows[high].file_created_at == rows[edge].file_created_at:
         high += 1
-    run = rows[low:high]
+    run = list(rows[low:high])
     random.Random(digest(*seed)).shuffle(run)  # noqa: S311  repeatable, not secret
-    rows[low:high] = run
+    return low, run
 
 
 def count(asked: query.Query, owners: frozenset[str], library: Library) -> int:

@@ -12,7 +12,8 @@ from typing import Any
 
 from .auth import Caller
 from .dialects import Dialect
-from .library import Library, User
+from .library import Library
+from .records import User
 from .transport import Request, Response
 
 

@@ -14,7 +14,8 @@ from .auth import identify
 from .dialects import Dialect, Problem, dialect_for
 from .faults import Faults
 from .ids import digest
-from .library import Library, User
+from .library import Library
+from .records import User
 from .routing import Call, Route, State, find, json_response
 from .transport import Delivery, HttpServer, Request, Response
 
@@ -44,8 +45,7 @@ class ImmichServer:
         self._state = State()
         self._lock = threading.Lock()
         self._count = 0
-        self._keep_alive = keep_alive
-        self._http = HttpServer(self._answer, port=port, keep_alive=keep_alive)
+        self._http = HttpServer(self._answer, port=port, keep_alive=keep_alive, on_idle=self._idle_closed)
 
     @property
     def url(self) -> str:
@@ -60,11 +60,22 @@ class ImmichServer:
         """How often a route was asked, e.g. ``GET /api/faces``."""
         return self.requests[route]
 
-    def restart(self) -> None:
-        """End every connection and listen anew on the same port; sessions live on, as in Immich's database."""
-        port = self._http.port
-        self._http.stop()
-        self._http = HttpServer(self._answer, port=port, keep_alive=self._keep_alive)
+    @property
+    def connections(self) -> int:
+        """How many connections were opened so far."""
+        return self._http.accepted
+
+    @property
+    def busiest(self) -> int:
+        """The most requests that were ever at work at one time."""
+        return self._http.busiest
+
+    def restart(self, seconds: float = 0.0) -> None:
+        """End every connection, refuse new ones for so long, then listen on the same port. Sessions outlive it, as Immich's do."""
+        self._http.restart(seconds)
+
+    def _idle_closed(self) -> None:
+        self.faults.note("idle closed")
 
     def close(self) -> None:
         """Stop listening and end every connection."""
@@ -87,6 +98,8 @@ class ImmichServer:
             self.requests[name] += 1
             self.statuses[response.status] += 1
             self.log.append(Exchange(name, request.method, request.target, response.status))
+        if strike and strike.restart is not None:
+            self._http.restart(strike.restart)
         return response, delivery
 
     @property

@@ -12,7 +12,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
@@ -88,7 +88,11 @@ class Delivery:
     length: int | None = None  # announce this Content-Length instead of the true one
     extra: bytes = b""  # sent after the body
     close: bool = False  # end the connection after the answer without having said so
-    raw: bytes | None = None  # send these bytes as the body, as they are, whatever the headers say
+
+    @property
+    def spoils_body(self) -> bool:
+        """True where the body does not go out as it is."""
+        return self.cut_after is not None or self.stall_after is not None or self.length is not None or bool(self.extra)
 
 
 Handler = Callable[[Request], tuple[Response, Delivery]]
@@ -97,70 +101,111 @@ Handler = Callable[[Request], tuple[Response, Delivery]]
 class HttpServer:
     """Serves ``handle`` on 127.0.0.1 until ``stop``; ``keep_alive`` seconds of silence end a connection."""
 
-    def __init__(self, handle: Handler, *, port: int = 0, keep_alive: float = 5.0) -> None:
-        self._handle = handle
+    def __init__(self, handle: Handler, *, port: int = 0, keep_alive: float = 5.0, on_idle: Callable[[], None] | None = None) -> None:
+        self._handle, self._on_idle = handle, on_idle
         self.keep_alive = keep_alive
+        self.accepted = 0  # connections so far
+        self.busiest = 0  # most requests at work at one time, from their arrival to their answer's last byte
+        self._busy = 0
         self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
-        self._acceptor = threading.Thread(target=self._accept, name="testing-immich", daemon=True)
-        self._acceptor.start()
+        self._start(self._accept, self._listener)
+
+    def _start(self, work: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=self._work, args=(work, *args), name="testing-immich", daemon=True)
+        with self._lock:
+            self._threads.add(thread)
+        thread.start()
+
+    def _work(self, work: Callable[..., None], *args: object) -> None:
+        try:
+            work(*args)
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
 
     def stop(self) -> None:
         """Close the listener and every connection, and wait for their threads."""
         self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
         self.hang_up()
-        self._acceptor.join(10)
         with self._lock:
             threads = tuple(self._threads)
         for thread in threads:
             thread.join(10)
 
     def hang_up(self) -> None:
-        """End every open connection at once, as a restart does."""
+        """Refuse new connections and end every open one at once."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
         with self._lock:
             connections = tuple(self._connections)
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def _accept(self) -> None:
+    def restart(self, seconds: float) -> None:
+        """Be away for so long, then listen on the same port again; comes back at once, the absence goes on behind it."""
+        self.hang_up()
+        self._start(self._return_after, seconds)
+
+    def _return_after(self, seconds: float) -> None:
+        self._wait(seconds)
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        self._accept(self._listener)
+
+    def _accept(self, listener: socket.socket) -> None:
         while not self._stopping.is_set():
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             with self._lock:
+                self.accepted += 1
                 self._connections.add(connection)
-                self._threads.add(thread)
-            thread.start()
+            self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
         try:
             with connection, connection.makefile("rb") as reader:
                 while not self._stopping.is_set():
                     connection.settimeout(self.keep_alive or None)
+                    try:
+                        reader.peek(1)
+                    except TimeoutError:
+                        return self._on_idle() if self._on_idle else None
                     request = read_request(reader)
                     if request is None:
-                        return
+                        return None
                     connection.settimeout(60)
-                    response, delivery = self._handle(request)
-                    if not self._send(connection, request, response, delivery):
-                        return
+                    if not self._exchange(connection, request):
+                        return None
         except (OSError, ValueError):
-            return  # the client went away or spoke no HTTP: nobody is left to tell
+            return None  # the client went away or spoke no HTTP: nobody is left to tell
         finally:
             with self._lock:
                 self._connections.discard(connection)
-                self._threads.discard(threading.current_thread())
+        return None
+
+    def _exchange(self, connection: socket.socket, request: Request) -> bool:
+        """Answer one request; True where the connection lives on."""
+        with self._lock:
+            self._busy += 1
+            self.busiest = max(self.busiest, self._busy)
+        try:
+            response, delivery = self._handle(request)
+            return self._send(connection, request, response, delivery)
+        finally:
+            with self._lock:
+                self._busy -= 1
 
     def _send(self, connection: socket.socket, request: Request, response: Response, delivery: Delivery) -> bool:
         """Send; True where the connection lives on."""
@@ -170,9 +215,10 @@ class HttpServer:
             return self._end(connection, delivery)
         keep = request.headers.get("connection", "").lower() != "close"
         head, body = self._frame(request, response, delivery, keep=keep)
-        if response.stream is not None and delivery.raw is None:
+        if response.stream is not None:
             connection.sendall(head)
-            for chunk in response.stream:
+            packed = b"Content-Encoding: gzip" in head
+            for chunk in blocks(gzip_stream(response.stream) if packed else response.stream):
                 connection.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             connection.sendall(b"0\r\n\r\n")
             return keep
@@ -186,16 +232,18 @@ class HttpServer:
 
     def _frame(self, request: Request, response: Response, delivery: Delivery, *, keep: bool) -> tuple[bytes, bytes]:
         headers = dict(response.headers)
-        body = response.body if delivery.raw is None else delivery.raw
+        body = response.body
         if request.method == "HEAD" or response.status in (204, 304):
             if response.status not in (204, 304):
                 headers.setdefault("Content-Length", str(len(body)))
             body = b""
-        elif response.stream is not None and delivery.raw is None:
+        elif response.stream is not None:
             headers["Transfer-Encoding"] = "chunked"
+            if response.compress and "gzip" in request.headers.get("accept-encoding", ""):
+                headers["Content-Encoding"] = "gzip"
         elif response.compress and len(body) >= COMPRESS_FROM and "gzip" in request.headers.get("accept-encoding", ""):
             headers.update({"Content-Encoding": "gzip", "Transfer-Encoding": "chunked"})
-            packed = body if delivery.raw is not None else gzip(body)
+            packed = gzip(body)
             body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed)
         else:
             headers["Content-Length"] = str(len(body) if delivery.length is None else delivery.length)
@@ -223,6 +271,28 @@ def gzip(data: bytes) -> bytes:
     """Gzip without a time stamp: the same bytes every time."""
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     return packer.compress(data) + packer.flush()
+
+
+def gzip_stream(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same for a stream."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    for chunk in chunks:
+        yield packer.compress(chunk)
+    yield packer.flush()
+
+
+def blocks(chunks: Iterable[bytes], size: int = 1 << 16) -> Iterator[bytes]:
+    """Small chunks joined to pieces of about ``size`` bytes, none empty."""
+    held: list[bytes] = []
+    length = 0
+    for chunk in chunks:
+        held.append(chunk)
+        length += len(chunk)
+        if length >= size:
+            yield b"".join(held)
+            held, length = [], 0
+    if length:
+        yield b"".join(held)
 
 
 def read_request(reader: Any) -> Request | None:

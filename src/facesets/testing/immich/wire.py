@@ -9,7 +9,8 @@ from typing import Any
 from .dialects import Dialect
 from .edits import edited_box, edited_size
 from .ids import js_time, pg_time
-from .library import Asset, Face, Library, Person, User
+from .library import Library
+from .records import Asset, Face, Person, User
 
 Json = dict[str, Any]
 _EXIF_REST = (

@@ -9,7 +9,7 @@ from .. import wire
 from ..auth import may_see, require_uuid
 from ..dialects import no_access
 from ..ids import js_time, pg_time
-from ..library import Album, Asset
+from ..records import Album, Asset
 from ..routing import Call, route
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..auth import find_asset, require_uuid
 from ..dialects import no_access
-from ..library import Asset
+from ..records import Asset
 from ..routing import Call, route
 from ..transport import Response
 

@@ -11,8 +11,8 @@ from ..auth import find_own_asset, require_uuid
 from ..dialects import invalid
 from ..edits import EDIT_ACTIONS
 from ..ids import pg_time
-from ..library import Asset, Edit, after_edit
 from ..query import VISIBILITIES
+from ..records import Asset, Edit, after_edit
 from ..routing import Call, route
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from .. import wire
 from ..auth import find_asset, find_own_asset, find_person, require_uuid
 from ..dialects import no_access
-from ..library import Asset, Face
+from ..records import Asset, Face
 from ..routing import Call, route
 from ..transport import Response
 

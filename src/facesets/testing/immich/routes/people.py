@@ -8,7 +8,7 @@ from .. import wire
 from ..auth import find_person
 from ..dialects import NO_CACHE, Problem, invalid
 from ..files import file_response
-from ..library import Person
+from ..records import Person
 from ..routing import Call, route
 from .assets import thumbnail_bytes
 
@@ -20,11 +20,7 @@ def people(call: Call) -> Any:
     """A page of the caller's people, favourites and those with most faces first; ``total`` counts also who is left out."""
     size = _number(call, "size", 500, 1000)
     page = _number(call, "page", 1, None)
-    faces: dict[str, int] = {}
-    for asset in call.library.owned_by(frozenset({call.user.id})):
-        for face in asset.faces:
-            if face.person_id and face.deleted_at is None and not asset.is_trashed:
-                faces[face.person_id] = faces.get(face.person_id, 0) + 1
+    faces = call.library.face_counts(call.user.id)
     own = [p for p in call.library.people.values() if p.owner_id == call.user.id and faces.get(p.id)]
     listed = [p for p in own if p.name or faces[p.id] >= MIN_FACES]
     if call.query.get("withHidden") != "true":

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from .. import paging, query, wire
-from ..library import Asset
+from ..records import Asset
 from ..routing import Call, route
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ids import js_time, make_uuid
-from ..library import SEEDED
+from ..records import SEEDED
 from ..routing import Call, route
 
 _FEATURES_ON = {"facialRecognition", "duplicateDetection", "map", "reverseGeocoding", "sidecar", "search", "trash", "passwordLogin"}

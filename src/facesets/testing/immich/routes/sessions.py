@@ -6,7 +6,7 @@ from typing import Any
 
 from ..dialects import Problem
 from ..ids import make_secret
-from ..library import User
+from ..records import User
 from ..routing import Call, json_response, route
 
 

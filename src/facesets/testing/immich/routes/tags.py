@@ -8,7 +8,7 @@ from typing import Any
 from .. import wire
 from ..auth import require_uuid
 from ..dialects import Problem, no_access
-from ..library import Tag
+from ..records import Tag
 from ..routing import Call, route
 
 

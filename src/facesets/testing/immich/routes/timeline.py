@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..auth import require_uuid
 from ..dialects import Problem, invalid, no_access
 from ..edits import edited_size
-from ..ids import pg_time
-from ..library import Asset
+from ..ids import EPOCH, as_time, pg_time
+from ..records import Asset
 from ..routing import Call, route
 
 
@@ -44,10 +46,31 @@ def _shown(call: Call) -> list[Asset]:
     ]
 
 
+def _lazy(call: Call) -> bool:
+    return not set(call.query) - {"timeBucket", "order", "visibility"} and call.library.rows(frozenset({call.user.id})) is not None
+
+
+def _lazy_month(call: Call, month: datetime) -> Sequence[Asset]:
+    following = (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(microseconds=1)
+    return call.library.rows(frozenset({call.user.id}), (month, following)) or ()
+
+
+def _lazy_counts(call: Call) -> dict[str, int]:
+    """Counts a month, found by looking at the first photo and the months' borders only."""
+    counts: dict[str, int] = {}
+    rows = call.library.rows(frozenset({call.user.id}), descending=False)
+    month = rows[0].local_time.replace(day=1, hour=0, minute=0, second=0, microsecond=0) if rows else None
+    while rows and month and sum(counts.values()) < len(rows):
+        if found := len(_lazy_month(call, month)):
+            counts[f"{month:%Y-%m-01}"] = found
+        month = (month.replace(day=28) + timedelta(days=4)).replace(day=1)
+    return counts
+
+
 @route("GET", "/api/timeline/buckets", "asset.read")
 def buckets(call: Call) -> Any:
     """Months, newest first, with how many assets each holds."""
-    counts = Counter(f"{a.local_time:%Y-%m-01}" for a in _shown(call))
+    counts = _lazy_counts(call) if _lazy(call) else Counter(f"{a.local_time:%Y-%m-01}" for a in _shown(call))
     return [{"timeBucket": month, "count": counts[month]} for month in sorted(counts, reverse=call.query.get("order") != "asc")]
 
 
@@ -57,7 +80,10 @@ def bucket(call: Call) -> Any:
     month = call.query.get("timeBucket", "")[:7]
     if len(month) != 7:
         raise invalid("timeBucket", "type", expected="string", received="undefined")
-    rows = [a for a in _shown(call) if f"{a.local_time:%Y-%m}" == month]
+    if _lazy(call):
+        rows = list(_lazy_month(call, as_time(f"{month}-01", EPOCH)))
+    else:
+        rows = [a for a in _shown(call) if f"{a.local_time:%Y-%m}" == month]
     rows.sort(key=lambda a: (a.file_created_at, a.id), reverse=call.query.get("order") != "asc")
     place = {"city": [a.exif.more.get("city") for a in rows], "country": [a.exif.more.get("country") for a in rows]}
     columns = {

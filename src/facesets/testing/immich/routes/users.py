@@ -10,15 +10,10 @@ from ..ids import js_time, pg_time
 from ..routing import Call, route
 
 
-def usage(call: Call, user_id: str) -> int:
-    """Bytes of a user's own uploads."""
-    return sum(a.size for a in call.library.owned_by(frozenset({user_id})) if a.library_id is None)
-
-
 @route("GET", "/api/users/me", "user.read")
 def me(call: Call) -> Any:
     """The caller."""
-    return wire.user_full(call.user, usage(call, call.user.id))
+    return wire.user_full(call.user, call.library.usage(call.user.id))
 
 
 @route("GET", "/api/users", "user.read")
@@ -30,7 +25,7 @@ def users(call: Call) -> Any:
 @route("GET", "/api/admin/users", "adminUser.read", admin=True)
 def admin_users(call: Call) -> Any:
     """Everybody, whole."""
-    return [wire.user_full(u, usage(call, u.id)) for u in reversed(call.library.users.values())]
+    return [wire.user_full(u, call.library.usage(u.id)) for u in reversed(call.library.users.values())]
 
 
 @route("GET", "/api/api-keys/me")
