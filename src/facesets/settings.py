@@ -115,7 +115,7 @@ class ExportSettings:
     """Sets on disk."""
 
     size: int = _doc(512, "Width and height of the aligned crops in pixels; 512 suits roop-unleashed and most trainers.")
-    margin: float = _doc(0.5, "Room around the aligned face, as a share of its size: detectors need it to find the face again.")
+    margin: float = _doc(0.5, "Room around the aligned face, as a share of its size, half of it on each side: detectors need it.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,10 +111,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     os.umask(0o077)  # whatever is made from here on is private: faces are other people's
     app = App()
     try:
-        facesets.main(args=argv, prog_name="facesets", obj=app, standalone_mode=False)
-        code = 0
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
+        stopped = facesets.main(args=argv, prog_name="facesets", obj=app, standalone_mode=False)
+        code = stopped if isinstance(stopped, int) else 0  # click hands back what a verb's Exit carried
     except click.ClickException as err:
         err.show()
         code = err.exit_code

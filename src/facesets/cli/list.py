@@ -62,9 +62,10 @@ def _faces(registry: Registry, labels: tuple[str, ...]) -> Iterator[dict[str, An
 
 def _sets(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     sizes, waiting = sets.sizes(registry), {s.name for s in sets.select(registry, written=False)}
+    adopted = sets.centroid_sizes(registry)
     for faceset in sets.select(registry):
         yield {
-            "name": faceset.name, "number": faceset.number, "origin": faceset.origin, "faces": sizes.get(faceset.name, 0),
+            "name": faceset.name, "number": faceset.number, "origin": faceset.origin, "faces": sizes.get(faceset.name) or adopted.get(faceset.name, 0),
             "person": faceset.person_name, "pack": faceset.pack, "written": faceset.name not in waiting,
         }  # fmt: skip
 

@@ -38,11 +38,21 @@ def adopt(workspace: Workspace, registry: Registry, pack: Pack, run_id: int, pro
 def _adopt_one(registry: Registry, existing: ExistingSet, pack: Pack, run_id: int, has_centroid: bool, progress: Progress) -> None:
     known = sets.find(registry, existing.name)
     facts = file_facts(existing.path)
-    unchanged = known is not None and sets.files(registry, existing.name) == facts
-    if unchanged and has_centroid:
+    recorded = sets.files(registry, existing.name) if known else []
+    if known and recorded == facts and has_centroid:
         return
-    if known is not None and not unchanged:
-        progress.note(f"{existing.name} was changed by hand since the last run; its centroid is taken from what it holds now.")
+    if known and recorded != facts:
+        hashes = {file.path: file.sha256 for file in recorded}
+        if any(hashes.get(file.path, file.sha256) != file.sha256 for file in facts):
+            # never taken for curation: it may be a failing disk, and what was recorded is the only proof of it
+            progress.note(f"{existing.name}: files have other bytes than when they were recorded; facesets verify names them.")
+            if has_centroid:
+                return
+            facts = recorded
+        else:
+            progress.note(f"{existing.name} was changed by hand since the last run; its centroid is taken from what it holds now.")
+    if existing.left_aside:
+        progress.note(f"{existing.name}: {len(existing.left_aside)} images are links to outside of the folder of sets; not read.")
     centroid = _centroid(existing, pack)
     with registry.transaction():
         if known is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -23,11 +24,12 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress) 
     planned = list(sets.select(registry, written=False))
     if planned:
         kept = assets.kept_by_sha256(registry)
+        workers = workspace.settings.embed.workers or os.cpu_count() or 1
         workspace.facesets.mkdir(mode=0o700, parents=True, exist_ok=True)
         with progress.task("writing sets", len(planned), "sets") as task:
             for faceset in planned:
                 facts = write_set(
-                    workspace.facesets, _plan(registry, faceset, kept), _loader(workspace), export=workspace.settings.export
+                    workspace.facesets, _plan(registry, faceset, kept), _loader(workspace), export=workspace.settings.export, workers=workers
                 )
                 with registry.transaction():
                     sets.set_files(registry, faceset.name, facts)

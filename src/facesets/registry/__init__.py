@@ -36,7 +36,7 @@ class Registry:
         db.row_factory = sqlite3.Row
         try:
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")  # with WAL: a power cut may lose the last units of work, never corrupt
+            db.execute("PRAGMA synchronous = FULL")  # a plan must outlive a power cut: its sets may be on disk already
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA secure_delete = ON")  # what is forgotten leaves no bytes in free pages
             registry = cls(path, db)

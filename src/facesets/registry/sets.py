@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,14 +110,9 @@ def sizes(registry: Registry) -> Mapping[str, int]:
     return dict(registry.db.execute("SELECT set_name, count(*) FROM set_faces GROUP BY set_name ORDER BY set_name").fetchall())
 
 
-def names_of(registry: Registry, face_ids: Sequence[str]) -> dict[str, str]:
-    """face_id -> name of the set that holds it."""
-    found = {}
-    for face_id in face_ids:
-        row = registry.db.execute("SELECT set_name FROM set_faces WHERE face_id = ?", (face_id,)).fetchone()
-        if row is not None:
-            found[face_id] = row[0]
-    return found
+def centroid_sizes(registry: Registry) -> Mapping[str, int]:
+    """Of how many faces each set's centroid was made."""
+    return dict(registry.db.execute("SELECT set_name, max(n) FROM centroids GROUP BY set_name ORDER BY set_name").fetchall())
 
 
 def _row(row: sqlite3.Row) -> FaceSet:
