@@ -46,13 +46,13 @@ def as_time(value: str | datetime | None, default: datetime) -> datetime:
 
 def js_time(value: datetime) -> str:
     """As JavaScript's toISOString: milliseconds and Z."""
-    return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+    return value.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def pg_time(value: datetime, *, offset: str = "+00:00") -> str:
     """As Postgres writes a timestamp into JSON: microseconds without trailing zeros, and an offset (or none)."""
     fraction = f".{value.microsecond:06d}".rstrip("0") if value.microsecond else ""
-    return f"{value:%Y-%m-%dT%H:%M:%S}{fraction}{offset}"
+    return value.isoformat(timespec="seconds")[:19] + fraction + offset
 
 
 def hours(count: float) -> timedelta:

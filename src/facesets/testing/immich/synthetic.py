@@ -26,6 +26,13 @@ _MASK = (1 << _BITS) - 1
 _TAIL = 16
 
 
+@functools.lru_cache(maxsize=64)
+def _front(seed: int, block: int) -> str:
+    """The front of an id: the same for 256 neighbours, whom the end tells apart."""
+    h = digest(seed, block, "asset").hex()
+    return f"{h[:8]}-{h[8:12]}-4{h[12:15]}-9{h[15:18]}"
+
+
 class SyntheticLibrary(Library):
     """``count`` photos of one user, ``owner``, made when they are asked for.
 
@@ -72,8 +79,7 @@ class SyntheticLibrary(Library):
         return int.from_bytes(digest(self.seed, "ids")[:6], "big")
 
     def _id(self, number: int) -> str:
-        h = digest(self.seed, number >> 8, "asset").hex()  # the front repeats for 256 neighbours, the end tells them apart
-        return f"{h[:8]}-{h[8:12]}-4{h[12:15]}-9{h[15:18]}-{(number * _ODD & _MASK) ^ self._mix:012x}"
+        return f"{_front(self.seed, number >> 8)}-{(number * _ODD & _MASK) ^ self._mix:012x}"
 
     def _tail(self, number: int) -> bytes:
         twin = number - 1 if self.twins and number and number % self.twins == 0 else number
@@ -125,7 +131,7 @@ class SyntheticLibrary(Library):
         faces = []
         for k, (who, x, y, side) in enumerate(self._draws(number) if self._crowd else []):
             box = [round(v * scale) for v in (x, y, x + side, y + side)]
-            face_id = f"{digest(self.seed, 'face', k, number >> 8).hex()[:8]}-{k:04x}-4000-8000-{number:012x}"
+            face_id = f"{k:08x}-face-4ace-8ace-{number:012x}"
             faces.append(Face(face_id, box[0], box[1], box[2], box[3], *self._frame, person_id=self._crowd[who].id))
         return faces
 
