@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
 
 from facesets import pipeline
@@ -157,3 +158,15 @@ def test_without_the_open_extra_the_demo_says_how_to_get_it(monkeypatch: pytest.
     with pytest.raises(PackUnavailable, match=r"pip install '.*\[open\]'"):
         demo(tmp_path / "new", progress=Silent())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_face_engine_makes_no_device_id_and_reports_nothing(tmp_path: Path) -> None:
+    code = (
+        "import numpy; from facesets.embedding import load_pack; load_pack('open').detect(numpy.zeros((64, 64, 3), numpy.uint8)); "
+        "import onnxruntime; assert onnxruntime.__version__"
+    )
+    cache = os.environ.get("FACESETS_CACHE") or str(platformdirs.user_cache_path("facesets", appauthor=False))
+    env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    env |= {"XDG_CACHE_HOME": str(tmp_path), "FACESETS_CACHE": cache}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    assert list(tmp_path.rglob("*")) == []
