@@ -1,10 +1,11 @@
 """The staging room: which of the listed photos matter, and their bytes, none twice.
 
-``filters`` and ``dedup`` are pure; ``stage`` does the I/O: the source's network, the workspace's ``photos`` and the registry.
+``filters`` and ``dedup`` are pure; ``stage`` (list and decide) and ``bring`` (fetch) do the I/O: source, ``photos`` and registry.
 """
 
 from __future__ import annotations
 
-from .stage import StageCounters, stage
+from .counters import StageCounters
+from .stage import stage
 
 __all__ = ["StageCounters", "stage"]

@@ -1,0 +1,48 @@
+"""Staging room: what one staging did, by reason. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ..records import Reason, State
+
+_NAMES = {
+    Reason.STAGED: "staged_count",
+    Reason.DUP_EXISTING: "deduped_against_existing",
+    Reason.DUP_STAGED: "deduped_against_staged",
+}
+_ALWAYS = (Reason.NO_BIG_FACE, Reason.NO_FACES, Reason.DOWNLOAD_ERROR, Reason.FACES_ERROR, Reason.EXCLUDED_PATH, Reason.OTHER_OWNER)
+
+
+@dataclass(slots=True)
+class StageCounters:
+    """What one staging did. ``total_assets_seen`` is ``already_settled`` plus the sum of ``by_reason``."""
+
+    total_assets_seen: int = 0
+    already_settled: int = 0  # decided by an earlier run
+    by_reason: Counter[Reason] = field(default_factory=Counter)  # decided by this one
+    gone: int = 0  # were listed once, are no more
+    downloads: int = 0
+    bytes_downloaded: int = 0  # of originals
+    requests: int = 0
+    seconds: float = 0.0
+
+    @property
+    def retryable(self) -> int:
+        """How many may succeed next time."""
+        return sum(n for reason, n in self.by_reason.items() if reason.state is State.RETRY)
+
+    def as_dict(self) -> dict[str, int | float]:
+        """Counters by name: the yardstick's names, ``skipped_<reason>`` for the rest (``skipped_no_faces``, ...)."""
+        told = {_NAMES.get(r, f"skipped_{r}"): self.by_reason[r] for r in (*_NAMES, *_ALWAYS, *sorted(self.by_reason))}
+        return {
+            "total_assets_seen": self.total_assets_seen,
+            **told,
+            "already_settled": self.already_settled,
+            "gone": self.gone,
+            "downloads": self.downloads,
+            "bytes_downloaded": self.bytes_downloaded,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 3),
+        }
