@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from facesets.embedding import Pack, load_pack
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -15,3 +17,17 @@ def shared() -> Path:
     if not (folder / "photos" / "labels.csv").is_file():
         pytest.skip(f"needs the labelled photos, model pack and recordings in {folder} (set FACESETS_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that the session's tests share, so that the open pack is converted once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def open_pack(model_cache: Path) -> Pack:
+    """The permissive pack, with real weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACESETS_CACHE", str(model_cache))
+        return load_pack("open")

@@ -42,7 +42,9 @@ def load_cache(path: Path, *, model: str | None = None) -> Cache:
     Raises errors.CorruptFile where it cannot be trusted, errors.PackMismatch where ``model`` is given and it holds another's.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, zipfile.ZipFile(file):  # refuses what is no zip at all, which numpy would call a pickle
+            file.seek(0)
+            stored = np.load(file, allow_pickle=False)
             cache = _checked(path, {name: stored[name] for name in stored.files})
     except (OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
         hint = "; it holds pickled objects, see: facesets cache convert" if "allow_pickle" in str(error) else ""

@@ -99,17 +99,19 @@ def decode(source: bytes | Path, *, shrink: int = 1, max_pixels: int = MAX_PIXEL
             raise UnreadableImage(Reason.TOO_LARGE, f"{image.width} x {image.height} pixels, the limit is {max_pixels}")
         if image.format == "TIFF" and _is_raw(image):
             raise UnreadableImage(Reason.UNSUPPORTED, "a camera's RAW file: only its thumbnail could be read")
-        orientation = _orientation(image)
-        width, height = image.size if orientation < 5 else image.size[::-1]
+        full = image.size
         try:
             if shrink > 1:
                 image.draft(None, (max(1, image.width // shrink), max(1, image.height // shrink)))
+            drafted = image.size != full
             pixels = _eight_bit_rgb(image)
-        except UnreadableImage:
-            raise
         except Exception as error:
             raise _broken(error) from error
-    return Decoded(_turned(pixels, orientation), width, height)
+        orientation = _orientation(image)  # after loading: Pillow turns TIFFs itself, then
+    rgb = _turned(pixels, orientation)
+    if not drafted:
+        return Decoded(rgb, rgb.shape[1], rgb.shape[0])
+    return Decoded(rgb, *(full if orientation < 5 else full[::-1]))
 
 
 def _read(path: Path) -> bytes:

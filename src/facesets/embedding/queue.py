@@ -63,15 +63,15 @@ def append_queue(path: Path, user: str, entries: Iterable[QueueEntry], *, path_m
 def read_queue(path: Path) -> Queue:
     """The queue at ``path``. Raises errors.CorruptFile where it cannot be trusted."""
     try:
-        text = path.read_bytes().decode()
+        *whole, tail = path.read_bytes().split(b"\n")
+        lines = [line.decode() for line in whole]
     except UnicodeDecodeError as error:
         raise CorruptFile(path, f"is not UTF-8 text: {error}") from error
     except OSError as error:
         raise CorruptFile(path, f"cannot be read: {error.strerror}") from error
-    lines = text.split("\n")
-    tail = lines.pop()
-    if tail and _object(tail) is not None:  # whole, but somebody's editor took the last newline away
-        lines.append(tail)
+    last = tail.decode(errors="replace")
+    if _object(last) is not None:  # whole, but somebody's editor took the last newline away
+        lines.append(last)
     header = _object(lines[0]) if lines else None
     if header is None:
         raise CorruptFile(path, "has no header line; it is not a queue of facesets")

@@ -87,7 +87,8 @@ class _Graph:
         shapes: dict[str, list[Any]] = {}
         for level, (stride, side) in enumerate(zip(_STRIDES, SIDES, strict=True)):
             score, box, points = _DETECTOR_OUTPUTS[level::3]
-            seen = self._op("Conv", magenta, self._weight(_frame_filter(side)), self._weight([-0.6]), strides=[stride] * 2, pads=_centred(side))
+            weights = self._weight(_frame_filter(side)), self._weight([-0.6])
+            seen = self._op("Conv", magenta, *weights, strides=[stride] * 2, pads=_centred(side))
             sure = self._op("Mul", seen, self._weight([12.0]))
             never = self._op("Sub", sure, self._weight([50.0]))  # the second anchor of each place
             rows = self._op("Transpose", self._op("Concat", sure, never, axis=1), perm=[2, 3, 0, 1])

@@ -80,7 +80,7 @@ def insight_pack(folder: Path, engine: Engine, *, name: str | None = None) -> Mo
     for path in model_files(folder):
         model = _read(path)
         models.setdefault(model.task, model)
-    for task, what in (("detection", "a detector with landmarks"), ("recognition", "an ArcFace network")):
+    for task, what in (("detection", "detector with landmarks"), ("recognition", "ArcFace network")):
         if task not in models:
             found = ", ".join(path.name for path in model_files(folder)) or "no .onnx file"
             raise PackUnavailable(f"{folder} has no {what} (found: {found})")
