@@ -130,3 +130,16 @@ def test_a_server_can_claim_any_version(said: str, parts: tuple[int, int, int], 
     with immich_server(Library(), said) as server:
         answer = client_for(server).get("/api/server/version").json()
     assert (answer["major"], answer["minor"], answer["patch"]) == parts
+
+
+def test_a_request_that_no_route_can_read_is_answered_and_told_at_the_end(family: Family, client_for: ClientFor) -> None:
+    def misunderstand() -> None:
+        with immich_server(family.library) as server:
+            nonsense = {"assetId": family.photos[0].id, "personId": family.oma.id, "x": "left"}
+            answer = client_for(server, family.anna).post("/api/faces", json=nonsense)
+            assert (answer.status_code, answer.json()["message"]) == (500, "Internal server error")
+            assert client_for(server, family.anna).get("/api/users/me").status_code == 200
+
+    with pytest.raises(RuntimeError, match="could not answer") as told:
+        misunderstand()
+    assert isinstance(told.value.__cause__, ValueError)

@@ -77,7 +77,8 @@ def may_see(asset: Asset, viewer: User, library: Library) -> bool:
         return False
     if asset.owner_id in library.partners_of(viewer.id) and asset.visibility in ("timeline", "hidden"):
         return True
-    return any(asset.id in a.asset_ids and (viewer.id == a.owner_id or viewer.id in a.shared_with) for a in library.albums.values())
+    albums = tuple(library.albums.values())
+    return any(asset.id in a.asset_ids and (viewer.id == a.owner_id or viewer.id in a.shared_with) for a in albums)
 
 
 def find_asset(

@@ -81,7 +81,7 @@ class Library:
             secret=secret or make_secret(self.seed, key_id),
             owner_id=owner.id,
             id=key_id,
-            name=name or f"key {sum(k.owner_id == owner.id for k in self.keys.values()) + 1}",
+            name=name or f"key {sum(k.owner_id == owner.id for k in tuple(self.keys.values())) + 1}",
             permissions=tuple(permissions),
             created_at=self._tick(),
         )
@@ -252,7 +252,7 @@ class Library:
 
     def key_for(self, user: User | str) -> str:
         """The secret of the first key of ``user`` (the user, its id or its name)."""
-        for key in self.keys.values():
+        for key in tuple(self.keys.values()):
             owner = self.users[key.owner_id]
             if owner is user or user in (owner.id, owner.name):
                 return key.secret

@@ -226,6 +226,6 @@ def _relation_tests(body: dict[str, Any], library: Library) -> list[Callable[[As
         album = library.albums.get(album_id)
         tests.append(_among(frozenset(album.asset_ids if album else ())))
     if _true(body.get("isNotInAlbum")):
-        anywhere = frozenset(i for album in library.albums.values() for i in album.asset_ids)
+        anywhere = frozenset(i for album in tuple(library.albums.values()) for i in album.asset_ids)
         tests.append(lambda a: a.id not in anywhere)
     return tests

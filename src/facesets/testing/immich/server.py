@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from . import routes as _routes  # noqa: F401  enters the routes into the table
 from .auth import identify
 from .dialects import Dialect, Problem, dialect_for
-from .faults import Faults
+from .faults import Faults, Strike
 from .ids import digest
 from .library import Library
 from .records import User
@@ -41,7 +41,8 @@ class ImmichServer:
         self.faults = faults
         self.requests: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
-        self.log: list[Exchange] = []
+        self.log: deque[Exchange] = deque(maxlen=100_000)
+        self.errors: list[Exception] = []  # what a route stumbled over, in a request's fields or its own code
         self._state = State()
         self._lock = threading.Lock()
         self._count = 0
@@ -89,7 +90,7 @@ class ImmichServer:
         found = find(request.method, request.path, self.dialect)
         name = found[0].name if found else f"{request.method} {'/api/*' if request.path.startswith('/api') else '/*'}"
         strike = self.faults.strike(name, request)
-        response = (strike.answer(request) if strike else None) or self._route(request, found, correlation)
+        response = self._route(request, found, correlation, strike)
         response.headers = {"X-Powered-By": "Express", self._correlation_header: correlation, **response.headers}
         delivery = Delivery()
         if strike:
@@ -106,8 +107,12 @@ class ImmichServer:
     def _correlation_header(self) -> str:
         return "X-Correlation-ID" if self.dialect.modern else "x-immich-cid"
 
-    def _route(self, request: Request, found: tuple[Route, dict[str, str]] | None, correlation: str) -> Response:
+    def _route(
+        self, request: Request, found: tuple[Route, dict[str, str]] | None, correlation: str, strike: Strike | None
+    ) -> Response:
         try:
+            if strike and (stand_in := strike.answer(request)):
+                return stand_in
             if found is None:
                 return self._no_route(request)
             route, request.params = found
@@ -116,11 +121,20 @@ class ImmichServer:
                 call = replace(call, caller=identify(request, self.library, self._state.sessions))
                 self._guard(route, call)
             return self._wrap(route.handler(call), route.status, request)
-        except Problem as problem:
-            response = json_response(self.dialect.error_body(problem, correlation), problem.status)
-            if not self.dialect.modern:
-                response.headers |= problem.headers
-            return response
+        except Exception as error:  # noqa: BLE001  a mistake in here must reach the test, and the client must get an answer
+            return self._answer_to(error, correlation)
+
+    def _answer_to(self, error: Exception, correlation: str) -> Response:
+        """A refusal in Immich's words; anything that is none is kept for the end of the test and answered as 500."""
+        if not isinstance(error, Problem):
+            self.errors.append(error)
+            problem = Problem(500, "Internal server error", bare=True)
+        else:
+            problem = error
+        response = json_response(self.dialect.error_body(problem, correlation), problem.status)
+        if not self.dialect.modern:
+            response.headers |= problem.headers
+        return response
 
     @staticmethod
     def _guard(route: Route, call: Call) -> None:
@@ -162,7 +176,7 @@ def immich_server(
 
     ``lossy_paging`` says whether paging loses and doubles rows of one instant, as 2.7.2's does and 3.1.0's does not (the default).
     ``port`` 0 takes a free one; ``keep_alive`` seconds of silence end a connection, as Immich's 5 do. Raises OSError where the
-    port is taken. Nothing but loopback is ever listened to or asked.
+    port is taken, RuntimeError at the end where a request had fields that a route could not read (it was answered with 500).
     """
     dialect = dialect_for(version)
     if lossy_paging is not None:
@@ -172,3 +186,5 @@ def immich_server(
         yield server
     finally:
         server.close()
+    if server.errors:
+        raise RuntimeError("the testing Immich could not answer a request") from server.errors[0]

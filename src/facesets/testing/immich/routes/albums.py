@@ -56,7 +56,7 @@ def albums(call: Call) -> Any:
     shared = call.query.get("isShared" if call.dialect.modern else "shared")
     inside = call.query.get("assetId")
     rows = []
-    for album in call.library.albums.values():
+    for album in tuple(call.library.albums.values()):
         mine, with_me = album.owner_id == call.user.id, call.user.id in album.shared_with
         if inside:
             shown = (mine or with_me) and inside in album.asset_ids

@@ -21,7 +21,7 @@ def people(call: Call) -> Any:
     size = _number(call, "size", 500, 1000)
     page = _number(call, "page", 1, None)
     faces = call.library.face_counts(call.user.id)
-    own = [p for p in call.library.people.values() if p.owner_id == call.user.id and faces.get(p.id)]
+    own = [p for p in tuple(call.library.people.values()) if p.owner_id == call.user.id and faces.get(p.id)]
     listed = [p for p in own if p.name or faces[p.id] >= MIN_FACES]
     if call.query.get("withHidden") != "true":
         listed = [p for p in listed if not p.is_hidden]
@@ -154,6 +154,6 @@ def search(call: Call) -> Any:
     hidden = call.query.get("withHidden") == "true"
     return [
         wire.person(p, call.dialect)
-        for p in call.library.people.values()
+        for p in tuple(call.library.people.values())
         if p.owner_id == call.user.id and part in p.name.lower() and (hidden or not p.is_hidden)
     ]

@@ -106,7 +106,7 @@ def version_history(call: Call) -> Any:
 def statistics(call: Call) -> Any:
     """Counts and sizes of every user."""
     rows = []
-    for user in call.library.users.values():
+    for user in tuple(call.library.users.values()):
         owned = [a for a in call.library.owned_by(frozenset({user.id})) if not a.is_trashed]
         uploads = [a for a in owned if a.library_id is None]
         sizes = {kind: sum(a.size for a in uploads if a.type == kind) for kind in ("IMAGE", "VIDEO")}

@@ -14,7 +14,7 @@ from ..routing import Call, json_response, route
 def login(call: Call) -> Any:
     """A session token, in the body and as a cookie."""
     body = call.json()
-    user: User | None = next((u for u in call.library.users.values() if u.email == body.get("email")), None)
+    user: User | None = next((u for u in tuple(call.library.users.values()) if u.email == body.get("email")), None)
     if user is None or user.password != body.get("password"):
         raise Problem(401, "Incorrect email or password")
     token = make_secret("session", call.library.seed, user.id, len(call.state.sessions))

@@ -111,7 +111,7 @@ def _rows(kind: str, call: Call) -> tuple[str, str, str, Iterable[Row]]:
             faces = ((f.id, _face(f, a, second=second)) for a in own for f in a.faces)
             return f"AssetFace{kind[-2:]}", "AssetFaceDeleteV1", "assetFaceId", faces
         case "People":
-            people = [p for p in call.library.people.values() if p.owner_id == call.user.id]
+            people = [p for p in tuple(call.library.people.values()) if p.owner_id == call.user.id]
             return "PersonV1", "PersonDeleteV1", "personId", ((p.id, _person(p)) for p in people)
         case _:
             return kind, "", "", ()

@@ -13,7 +13,7 @@ from ..routing import Call, route
 
 
 def _own(call: Call) -> list[Tag]:
-    return [t for t in call.library.tags.values() if t.owner_id == call.user.id]
+    return [t for t in tuple(call.library.tags.values()) if t.owner_id == call.user.id]
 
 
 def _find(call: Call, permission: str) -> Tag:

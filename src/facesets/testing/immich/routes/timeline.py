@@ -32,7 +32,7 @@ def _shown(call: Call) -> list[Asset]:
     trashed = call.query.get("isTrashed") == "true"
     person, tag, album = (call.query.get(k) for k in ("personId", "tagId", "albumId"))
     inside = set(call.library.albums[album].asset_ids) if album in call.library.albums else set()
-    primaries = {s.primary_id for s in call.library.stacks.values()}
+    primaries = {s.primary_id for s in tuple(call.library.stacks.values())}
     collapse = call.query.get("withStacked") == "true"
     return [
         a

@@ -19,13 +19,13 @@ def me(call: Call) -> Any:
 @route("GET", "/api/users", "user.read")
 def users(call: Call) -> Any:
     """Everybody, briefly."""
-    return [wire.user_brief(u) for u in reversed(call.library.users.values())]
+    return [wire.user_brief(u) for u in reversed(tuple(call.library.users.values()))]
 
 
 @route("GET", "/api/admin/users", "adminUser.read", admin=True)
 def admin_users(call: Call) -> Any:
     """Everybody, whole."""
-    return [wire.user_full(u, call.library.usage(u.id)) for u in reversed(call.library.users.values())]
+    return [wire.user_full(u, call.library.usage(u.id)) for u in reversed(tuple(call.library.users.values()))]
 
 
 @route("GET", "/api/api-keys/me")
@@ -84,5 +84,5 @@ def libraries(call: Call) -> Any:
             "importPaths": list(one.import_paths),
             "exclusionPatterns": list(one.exclusion_patterns),
         }
-        for one in call.library.libraries.values()
+        for one in tuple(call.library.libraries.values())
     ]
