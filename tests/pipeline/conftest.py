@@ -49,6 +49,5 @@ def cli(
     monkeypatch.setenv("IMMICH_API_KEY", server.key_for("anna"))
     cli = CommandLine(tmp_path / "w", capsys)
     assert cli("init").code == 0
-    settings = cli.workspace / "facesets.toml"
-    settings.write_text(settings.read_text().replace('# pack = "auto"', f'pack = "{pack}"'))
+    cli.set(f'pack = "{pack}"')
     return cli

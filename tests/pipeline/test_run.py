@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from facesets.testing import Faults, ImmichServer, Library, faults as fault, immich_server
+from facesets.testing import Faults, ImmichServer, Library, immich_server
+from facesets.testing import faults as fault
 
 from .world import CommandLine, add_photos, jpeg, tree
 
@@ -129,7 +130,7 @@ def test_a_set_that_its_owner_deleted_does_not_come_back(cli: CommandLine, libra
 def test_photos_that_may_heal_stop_the_run_before_the_plan(cli: CommandLine, library: Library, faults: Faults) -> None:
     victim = next(iter(library.assets))
     faults.add(fault.status(503), ORIGINAL, containing=victim)
-    (cli.workspace / "facesets.toml").write_text((cli.workspace / "facesets.toml").read_text().replace("# attempts = 5", "attempts = 1"))
+    cli.set("attempts = 1")
     answer = cli("run", "--user", "anna", "--json")
     assert answer.code == 3
     assert answer.json["retryable"] == 1
@@ -145,7 +146,7 @@ def test_photos_that_may_heal_stop_the_run_before_the_plan(cli: CommandLine, lib
 
 def test_accept_missing_goes_on_without_them(cli: CommandLine, library: Library, faults: Faults) -> None:
     faults.add(fault.status(503), ORIGINAL, containing=next(iter(library.assets)))
-    (cli.workspace / "facesets.toml").write_text((cli.workspace / "facesets.toml").read_text().replace("# attempts = 5", "attempts = 1"))
+    cli.set("attempts = 1")
     answer = cli("run", "--user", "anna", "--accept-missing", "--json")
     assert answer.code == 0
     assert len(answer.json["sets_new"]) == 3
@@ -188,8 +189,8 @@ def test_a_cache_named_in_settings_saves_embedding(cli: CommandLine, tmp_path: P
     cli("run", "--user", "anna")
     other = CommandLine(tmp_path / "other", cli.capsys)
     other("init")
-    text = (cli.workspace / "facesets.toml").read_text().replace("# read = []", f'read = ["{cli.workspace / "caches" / "anna.npz"}"]')
-    (other.workspace / "facesets.toml").write_text(text)
+    (other.workspace / "facesets.toml").write_text((cli.workspace / "facesets.toml").read_text())
+    other.set(f'read = ["{cli.workspace / "caches" / "anna.npz"}"]')
     summary = other("run", "--user", "anna", "--json").json
     assert summary["steps"]["stage"]["anna"]["deduped_against_existing"] == 24
     assert summary["embedded"] == 0

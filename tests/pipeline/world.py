@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -77,6 +78,13 @@ class CommandLine:
         text = self.capsys.readouterr()
         assert isinstance(stopped.value.code, int)
         return Answer(stopped.value.code, text.out, text.err)
+
+    def set(self, line: str) -> None:
+        """Give a setting of the template, whose default stands there commented out, another value."""
+        path, key = self.workspace / "facesets.toml", line.split(" = ", maxsplit=1)[0]
+        text, times = re.subn(rf"^# {key} = .*$", line.replace("\\", "\\\\"), path.read_text(), flags=re.MULTILINE)
+        assert times == 1, key
+        path.write_text(text)
 
 
 def tree(folder: Path) -> dict[str, str]:

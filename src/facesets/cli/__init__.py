@@ -94,16 +94,19 @@ def facesets(ctx: click.Context, root: Path, verbose: int) -> None:
     """
     app = ctx.ensure_object(App)
     app.root, app.verbose = root, verbose
-    _log_to_stderr(verbose)
+    ctx.call_on_close(_log_to_stderr(verbose))
 
 
-def _log_to_stderr(verbose: int) -> None:
+def _log_to_stderr(verbose: int) -> Callable[[], None]:
+    """Let the log be seen on stderr too; returns what ends that."""
     handler = logging.StreamHandler()
     handler.setLevel((logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)])  # warnings are in the run's log and in list
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
-    logging.getLogger("facesets").addHandler(handler)
+    logger = logging.getLogger("facesets")
+    logger.addHandler(handler)
     if verbose > 1:
-        logging.getLogger("facesets").setLevel(logging.DEBUG)
+        logger.setLevel(logging.DEBUG)
+    return lambda: logger.removeHandler(handler)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

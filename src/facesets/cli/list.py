@@ -65,7 +65,8 @@ def _sets(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, An
     adopted = sets.centroid_sizes(registry)
     for faceset in sets.select(registry):
         yield {
-            "name": faceset.name, "number": faceset.number, "origin": faceset.origin, "faces": sizes.get(faceset.name) or adopted.get(faceset.name, 0),
+            "name": faceset.name, "number": faceset.number, "origin": faceset.origin,
+            "faces": sizes.get(faceset.name) or adopted.get(faceset.name, 0),
             "person": faceset.person_name, "pack": faceset.pack, "written": faceset.name not in waiting,
         }  # fmt: skip
 

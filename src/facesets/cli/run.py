@@ -21,7 +21,7 @@ folder_option = click.option(
 )
 pack_option = click.option("--pack", metavar="NAME|FOLDER", help="Model pack: auto, open, buffalo_l, ... or a folder of .onnx files.")
 accept_option = click.option("--accept-missing", is_flag=True, help="Go on although some photos failed in a way that may heal.")
-classic_option = click.option("--classic", is_flag=True, help="Average linkage alone, as the reference does; people fall into more sets.")
+classic_option = click.option("--classic", is_flag=True, help="Average linkage alone, as the reference does: more sets a person.")
 
 
 @click.command()

@@ -190,7 +190,7 @@ def _recorded(workspace: Workspace, registry: Registry, steps: Sequence[str]) ->
         yield run_id, summary
     except BaseException as err:
         code = err.exit_code if isinstance(err, FacesetsError) else 130 if isinstance(err, KeyboardInterrupt) else 1
-        log.error("stopped: %s", err or type(err).__name__)  # noqa: TRY400 - the traceback is the caller's to show
+        log.warning("stopped: %s", err or type(err).__name__)
         runs.finish(registry, run_id, code, summary.document())
         raise
     finally:

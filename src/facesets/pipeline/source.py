@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..errors import UsageError
 from ..progress import Progress
 from ..registry import Registry
 from ..settings import api_key
@@ -23,6 +24,10 @@ def open_source(workspace: Workspace, registry: Registry, label: str, folder: Pa
     if folder is not None:
         yield FolderSource(folder, bind_folder(label, folder, settings, registry, progress))
         return
+    if not settings.immich.url:
+        raise UsageError(
+            "where is your Immich? Set IMMICH_URL, or url under [immich] in facesets.toml; for a folder of photos: --folder DIR"
+        )
     client, server = open_client(settings, api_key(label, workspace.root))
     with client:
         user = bind(label, settings, registry, client, progress)

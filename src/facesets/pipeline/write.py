@@ -28,9 +28,8 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress) 
         workspace.facesets.mkdir(mode=0o700, parents=True, exist_ok=True)
         with progress.task("writing sets", len(planned), "sets") as task:
             for faceset in planned:
-                facts = write_set(
-                    workspace.facesets, _plan(registry, faceset, kept), _loader(workspace), export=workspace.settings.export, workers=workers
-                )
+                plan = _plan(registry, faceset, kept)
+                facts = write_set(workspace.facesets, plan, _loader(workspace), export=workspace.settings.export, workers=workers)
                 with registry.transaction():
                     sets.set_files(registry, faceset.name, facts)
                     sets.mark_written(registry, faceset.name)

@@ -1,0 +1,5 @@
+"""``python -m facesets``: the command line, where no script is on the path."""
+
+from .cli import main
+
+main()
