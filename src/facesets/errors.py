@@ -12,6 +12,7 @@
     ├── WorkspaceInUse               5  another process works in this workspace
     ├── ServerError                  1  the server said no, or nonsense
     │   ├── Unreachable                 no answer: network, DNS, TLS, timeout (retryable)
+    │   │   └── ServerFailed               an answer that says it failed; carries the status
     │   ├── NotImmich                   something else answers there
     │   ├── WrongKey                    401
     │   ├── MissingPermission           403, names the permission
@@ -113,6 +114,14 @@ class ServerError(FacesetsError):
 
 class Unreachable(ServerError):
     """No (whole) answer came; retryable."""
+
+
+class ServerFailed(Unreachable):
+    """The server answered, and said that it failed or is too busy (``status``: 5xx, 408, 425, 429)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class NotImmich(ServerError):

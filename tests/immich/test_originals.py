@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import random
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -76,3 +80,120 @@ def test_a_web_page_is_never_taken_for_a_photo(stored: Asset, server: ImmichServ
     with pytest.raises(NotImmich):
         originals.download(client, stored.id, tmp_path / "x.jpg")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def large(library: Library, anna: User) -> Asset:
+    return library.photo(anna, photo(1) + random.Random(1).randbytes(1 << 20))
+
+
+def statuses(server: ImmichServer) -> list[int]:
+    return [exchange.status for exchange in server.log if exchange.route == ORIGINAL]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_interrupted_download_is_taken_up_where_it_stopped(
+    large: Asset, server: ImmichServer, client: Client, tmp_path: Path, known: bool
+) -> None:
+    server.faults.add(faults.truncated(0.6), ORIGINAL, times=1)
+    before = client.traffic.bytes
+    done = originals.download(client, large.id, tmp_path / "x.jpg", sha1=large.sha1.hex() if known else None, size=large.size)
+    assert (tmp_path / "x.jpg").read_bytes() == large.read()
+    assert done.sha256 == hashlib.sha256(large.read()).hexdigest()
+    assert statuses(server) == [200, 206]
+    assert done.resumed > large.size / 2
+    assert client.traffic.bytes - before < large.size * 1.1
+    assert [path.name for path in tmp_path.iterdir()] == ["x.jpg"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_next_run_takes_it_up_too(large: Asset, server: ImmichServer, client: Client, tmp_path: Path, known: bool) -> None:
+    target, sha1 = tmp_path / "x.jpg", large.sha1.hex() if known else None
+    client.attempts = 1
+    server.faults.add(faults.truncated(0.5), ORIGINAL)
+    with pytest.raises(Unreachable):
+        originals.download(client, large.id, target, sha1=sha1, size=large.size)
+    assert not target.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {".x.jpg.part", ".x.jpg.part.json"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
+    server.faults.clear()
+    done = originals.download(client, large.id, target, sha1=sha1, size=large.size)
+    assert target.read_bytes() == large.read()
+    assert (statuses(server), done.resumed > large.size / 3) == ([200, 206], True)
+
+
+def test_another_version_of_the_file_is_begun_anew(
+    library: Library, large: Asset, server: ImmichServer, client: Client, tmp_path: Path
+) -> None:
+    client.attempts = 1
+    server.faults.add(faults.truncated(0.5), ORIGINAL, times=1)
+    with pytest.raises(Unreachable):
+        originals.download(client, large.id, tmp_path / "x.jpg")
+    large.data = photo(2) + random.Random(2).randbytes(1 << 17)  # shorter than what is here already
+    large.file_modified_at = library.now()
+    done = originals.download(client, large.id, tmp_path / "x.jpg")
+    assert (tmp_path / "x.jpg").read_bytes() == large.read()
+    assert (statuses(server), done.resumed) == ([200, 200], 0)
+
+
+def test_a_damaged_beginning_is_found_out_and_fetched_anew(large: Asset, server: ImmichServer, client: Client, tmp_path: Path) -> None:
+    client.attempts = 2
+    server.faults.add(faults.truncated(0.5), ORIGINAL, times=2)
+    with pytest.raises(Unreachable):
+        originals.download(client, large.id, tmp_path / "x.jpg", sha1=large.sha1.hex())
+    part = tmp_path / ".x.jpg.part"
+    part.write_bytes(bytes(part.stat().st_size))
+    originals.download(client, large.id, tmp_path / "x.jpg", sha1=large.sha1.hex())
+    assert (tmp_path / "x.jpg").read_bytes() == large.read()
+
+
+def test_bytes_that_may_not_have_reached_the_disk_are_not_built_upon_unchecked(
+    large: Asset, server: ImmichServer, client: Client, tmp_path: Path
+) -> None:
+    etag = client.exchange("GET", f"/assets/{large.id}/original", lambda response: response.headers["etag"])
+    (tmp_path / ".x.jpg.part").write_bytes(bytes(large.size // 2))
+    (tmp_path / ".x.jpg.part.json").write_text(json.dumps({"etag": etag, "total": large.size, "synced": 0}))
+    originals.download(client, large.id, tmp_path / "x.jpg", size=large.size)
+    assert (tmp_path / "x.jpg").read_bytes() == large.read()
+
+
+@pytest.mark.parametrize("facts", [b"", b"{}", b"[]", b'{"etag": 1, "total": "x", "synced": null}', b"\xff"])
+def test_unusable_facts_about_a_part_cost_only_the_part(large: Asset, client: Client, tmp_path: Path, facts: bytes) -> None:
+    (tmp_path / ".x.jpg.part").write_bytes(b"x" * 100_000)
+    (tmp_path / ".x.jpg.part.json").write_bytes(facts)
+    originals.download(client, large.id, tmp_path / "x.jpg")
+    assert (tmp_path / "x.jpg").read_bytes() == large.read()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.jpg"]
+
+
+def test_samples_are_parts_of_the_file_and_tell_its_length(large: Asset, server: ImmichServer, client: Client) -> None:
+    data = large.read()
+    assert originals.sample(client, large.id, 0, 100) == (data[:100], len(data))
+    assert originals.sample(client, large.id, len(data) - 100, 100) == (data[-100:], len(data))
+    assert statuses(server) == [206, 206]
+
+
+@pytest.mark.parametrize("fault", [faults.stalled(30, after=1000), faults.slow(30), faults.status(503)], ids=lambda fault: fault.name)
+def test_stopping_does_not_wait_for_what_is_under_way(
+    large: Asset, server: ImmichServer, anna: User, tmp_path: Path, fault: Fault
+) -> None:
+    server.faults.add(fault, ORIGINAL)
+    told: list[Exception] = []
+    with Client(server.url + "/api", server.key_for(anna), attempts=50) as client:
+
+        def fetch() -> None:
+            try:
+                originals.download(client, large.id, tmp_path / "x.jpg")
+            except Unreachable as err:
+                told.append(err)
+
+        thread = threading.Thread(target=fetch)
+        thread.start()
+        while not server.count(ORIGINAL):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        begun = time.monotonic()
+        client.stop()
+        thread.join(10)
+    assert time.monotonic() - begun < 2
+    assert len(told) == 1

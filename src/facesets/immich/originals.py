@@ -1,89 +1,270 @@
-"""Immich room: the bytes of an original, onto disk, whole or not at all. Touches the network and the two paths it is given."""
+"""Immich room: the bytes of an original, onto disk, whole or not at all. Touches the network and the paths it is given.
+
+What came of an interrupted download stays beside its target (``.NAME.part``) with the facts to go on by (``.NAME.part.json``: the
+version's ETag and length, and how many of the bytes are known to be on the disk). The next attempt, or the next run, asks for the rest.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from dataclasses import dataclass
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
-from ..errors import NotImmich
+from ..errors import NotFound, NotImmich, ServerFailed
 from .transport import Client, Garbled
 
+SAMPLE = 1 << 16  # bytes of each of the three samples by which two files are told apart
 _CHUNK = 1 << 18
+_WORTH = 1 << 16  # a beginning shorter than this is not kept
+_PLAIN = {"Accept": "*/*", "Accept-Encoding": "identity"}  # photos gain nothing, and lengths are then the file's
+_SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """Bytes on disk and their digests (hex)."""
+    """Bytes on disk and their digests (hex). ``resumed``: bytes that an earlier attempt had brought."""
 
     sha256: str
     sha1: str
     size: int
+    resumed: int = 0
 
 
 def download(client: Client, asset_id: str, target: Path, *, sha1: str | None = None, size: int | None = None) -> Downloaded:
-    """Bring an asset's original to ``target``: under a temporary name beside it, checked, synced, renamed.
+    """Bring an asset's original to ``target``: under a temporary name beside it, checked, synced, renamed; goes on where it stopped.
 
     Checks the announced length and the listing's SHA-1 (hex), or its ``size`` where no SHA-1 is known. Raises NotFound,
     Unreachable, NotImmich, MissingPermission, OSError.
     """
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.part")
-    came = set[str]()
+    part, came = _Part.beside(target), set[str]()
+    part.take_up(trusting_all=sha1 is not None)
 
     def receive(response: httpx.Response) -> Downloaded:
-        kind = response.headers.get("content-type", "").split(";")[0]
-        if kind == "text/html":
-            raise NotImmich(f"original of {asset_id}: a web page came instead")
-        if response.status_code != 200 or kind == "application/json":
-            raise Garbled(f"original of {asset_id}: status {response.status_code}, {kind or 'untyped'}, to a plain request")
-        done = _write(response, temporary)
-        announced = response.headers.get("content-length", "")
-        if announced.isdigit() and int(announced) != response.num_bytes_downloaded:
-            raise Garbled(f"original of {asset_id}: {response.num_bytes_downloaded} of {announced} bytes came")
+        what = f"original of {asset_id}"
+        _refuse_odd(response, what, (200, 206))
+        resumed = part.accept(response, what)
+        _fill(response, part, what)
+        done = part.digests(resumed)
         if sha1 is not None and done.sha1 != sha1:
-            raise Garbled(f"original of {asset_id}: its SHA-1 is {done.sha1}, the listing says {sha1}")
+            part.forget()
+            raise Garbled(f"{what}: its SHA-1 is {done.sha1}, the listing says {sha1}")
         if sha1 is None and size not in (None, done.size) and done.sha256 not in came:
             came.add(done.sha256)  # the same bytes twice are no accident: the file changed since the server read it
-            raise Garbled(f"original of {asset_id}: {done.size} bytes came, the listing says {size}")
+            part.forget()
+            raise Garbled(f"{what}: {done.size} bytes came, the listing says {size}")
         return done
 
+    def ask() -> Downloaded:
+        return client.exchange("GET", f"/assets/{asset_id}/original", receive, headers=part.wanted)
+
     try:
-        # not compressed on the way: photos gain nothing, and the length is then the file's
-        wanted = {"Accept": "*/*", "Accept-Encoding": "identity"}
-        done = client.exchange("GET", f"/assets/{asset_id}/original", receive, headers=wanted)
-        temporary.replace(target)
+        try:
+            done = ask()
+        except (NotFound, ServerFailed) as err:
+            if not part.wants_rest or (isinstance(err, ServerFailed) and err.status != 500):
+                raise
+            part.forget()  # so Immich refuses a part of a file that is shorter now: ask for the whole
+            done = ask()
+        part.finish(target)
+    except (NotFound, NotImmich):
+        part.forget()
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        part.close()
     return done
+
+
+def sample(client: Client, asset_id: str, start: int, length: int) -> tuple[bytes, int]:
+    """``length`` bytes of an original from ``start``, and how long the whole is. Raises NotFound, Unreachable, NotImmich.
+
+    Ask within the file only: beyond its end Immich fails (500 on 2.x, 404 on 3.x).
+    """
+
+    def receive(response: httpx.Response) -> tuple[bytes, int]:
+        _refuse_odd(response, f"a part of {asset_id}", (206,))
+        span = _SPAN.fullmatch(response.headers.get("content-range", ""))
+        if span is None or int(span[1]) != start:
+            raise Garbled(f"a part of {asset_id}: asked for bytes from {start}, got {response.headers.get('content-range')!r}")
+        return response.read(), int(span[3])
+
+    asked = {**_PLAIN, "Range": f"bytes={start}-{start + length - 1}"}
+    return client.exchange("GET", f"/assets/{asset_id}/original", receive, headers=lambda: asked)
 
 
 def digests(path: Path) -> Downloaded:
     """The digests of a file that is here already. Raises OSError."""
-    sha256, sha1, size = hashlib.sha256(), _sha1(), 0
+    hashes = _Hashes()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
-            sha256.update(chunk)
-            sha1.update(chunk)
-            size += len(chunk)
-    return Downloaded(sha256.hexdigest(), sha1.hexdigest(), size)
+            hashes.update(chunk)
+    return hashes.told()
 
 
-def _write(response: httpx.Response, path: Path) -> Downloaded:
-    sha256, sha1, size = hashlib.sha256(), _sha1(), 0
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        for chunk in response.iter_bytes(_CHUNK):
-            file.write(chunk)
-            sha256.update(chunk)
-            sha1.update(chunk)
-            size += len(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    return Downloaded(sha256.hexdigest(), sha1.hexdigest(), size)
+def discard_part(target: Path) -> None:
+    """Remove what an interrupted download to ``target`` left."""
+    _Part.beside(target).forget()
 
 
-def _sha1() -> hashlib._Hash:
-    return hashlib.sha1(usedforsecurity=False)  # Immich's checksum, not ours
+def part_of(path: Path) -> str | None:
+    """The name of the target that ``path`` is the beginning of (or the facts about it); None where it is none."""
+    found = re.fullmatch(r"\.(.+)\.part(?:\.json)?", path.name)
+    return found[1] if found else None
+
+
+def _refuse_odd(response: httpx.Response, what: str, statuses: tuple[int, ...]) -> None:
+    kind = response.headers.get("content-type", "").split(";")[0]
+    if kind == "text/html":
+        raise NotImmich(f"{what}: a web page came instead")
+    if response.status_code not in statuses or kind == "application/json":
+        raise Garbled(f"{what}: status {response.status_code}, {kind or 'untyped'}")
+
+
+def _fill(response: httpx.Response, part: _Part, what: str) -> None:
+    for chunk in response.iter_bytes():  # as they come: what is held back would be lost with the connection
+        part.write(chunk)
+    announced = response.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) != response.num_bytes_downloaded:
+        raise Garbled(f"{what}: {response.num_bytes_downloaded} of {announced} bytes came")
+
+
+@dataclass(slots=True)
+class _Hashes:
+    sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
+    sha1: hashlib._Hash = field(default_factory=lambda: hashlib.sha1(usedforsecurity=False))  # Immich's checksum, not ours
+    size: int = 0
+
+    def update(self, chunk: bytes) -> None:
+        self.sha256.update(chunk)
+        self.sha1.update(chunk)
+        self.size += len(chunk)
+
+    def told(self, resumed: int = 0) -> Downloaded:
+        return Downloaded(self.sha256.hexdigest(), self.sha1.hexdigest(), self.size, resumed)
+
+
+@dataclass(slots=True)
+class _Part:
+    """The beginning of a file on disk, of one version of it, hashed as far as it goes."""
+
+    path: Path
+    facts: Path
+    etag: str = ""
+    total: int = 0
+    hashes: _Hashes = field(default_factory=_Hashes)
+    file: BinaryIO | None = None
+
+    @classmethod
+    def beside(cls, target: Path) -> _Part:
+        return cls(target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.part.json"))
+
+    def take_up(self, *, trusting_all: bool) -> None:
+        """Take up what is there. Without a SHA-1 to check the whole by, only what was synced counts: a power cut can leave zeros."""
+        try:
+            told = json.loads(self.facts.read_bytes())
+            self.etag, self.total, synced = str(told["etag"]), int(told["total"]), int(told["synced"])
+            have = min(self.path.stat().st_size, self.total - 1) if trusting_all else min(self.path.stat().st_size, synced)
+        except (OSError, ValueError, TypeError, KeyError):
+            self.etag, have = "", 0
+        self.file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+        while have > self.hashes.size and (chunk := self.file.read(min(_CHUNK, have - self.hashes.size))):
+            self.hashes.update(chunk)
+        self._cut()
+
+    @property
+    def wants_rest(self) -> bool:
+        """Whether a beginning is here, and the version that it is of is known."""
+        return bool(self.etag) and 0 < self.hashes.size < self.total
+
+    def wanted(self) -> dict[str, str]:
+        """The headers that ask for what is missing, of this version or else for the whole."""
+        if not self.wants_rest:
+            return _PLAIN
+        return {**_PLAIN, "Range": f"bytes={self.hashes.size}-", "If-Range": self.etag}
+
+    def accept(self, response: httpx.Response, what: str) -> int:
+        """Make ready for this answer's bytes; returns how many it goes on from. Raises Garbled where it is not what was asked for."""
+        if response.status_code == 206:
+            span = _SPAN.fullmatch(response.headers.get("content-range", ""))
+            own = (str(self.hashes.size), str(self.total))
+            if span is None or (span[1], span[3]) != own or response.headers.get("etag", self.etag) != self.etag:
+                self.forget()
+                raise Garbled(f"{what}: the rest was asked for, and bytes of something else came")
+            return self.hashes.size
+        length = response.headers.get("content-length", "")
+        etag = response.headers.get("etag", "")
+        keeps = length.isdigit() and etag.isascii() and etag.isprintable() and "content-encoding" not in response.headers
+        self.etag, self.total = (etag, int(length)) if keeps else ("", 0)
+        self.hashes = _Hashes()
+        self._cut()
+        self._note(synced=0)
+        return 0
+
+    def write(self, chunk: bytes) -> None:
+        """Append."""
+        assert self.file is not None
+        self.file.write(chunk)
+        self.hashes.update(chunk)
+
+    def digests(self, resumed: int) -> Downloaded:
+        """Of all that is here."""
+        return self.hashes.told(resumed)
+
+    def finish(self, target: Path) -> None:
+        """The part is the whole: sync it and give it its name."""
+        assert self.file is not None
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        self.file = None
+        self.path.replace(target)
+        self.facts.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Keep what is worth keeping for the next time, whatever happened."""
+        if self.file is None:
+            return
+        keeps = self.etag and _WORTH <= self.hashes.size < self.total
+        try:
+            if keeps:
+                self.file.flush()
+                os.fsync(self.file.fileno())
+                self._note(synced=self.hashes.size)
+        except OSError:  # the error that brought us here, a full disk say, is the one to tell
+            keeps = False
+        finally:
+            with suppress(OSError):
+                self.file.close()
+            self.file = None
+        if not keeps:
+            self.forget()
+
+    def forget(self) -> None:
+        """Nothing of it is of use."""
+        self.etag, self.total, self.hashes = "", 0, _Hashes()
+        if self.file is not None:
+            self._cut()
+        else:
+            self.path.unlink(missing_ok=True)
+        self.facts.unlink(missing_ok=True)
+
+    def _cut(self) -> None:
+        assert self.file is not None
+        self.file.seek(self.hashes.size)
+        self.file.truncate()
+
+    def _note(self, *, synced: int) -> None:
+        """Facts go beside only where there is a version to name; a torn file of facts is as good as none."""
+        if not self.etag or self.total < _WORTH:
+            self.facts.unlink(missing_ok=True)
+            return
+        data = json.dumps({"etag": self.etag, "total": self.total, "synced": synced}).encode()
+        with os.fdopen(os.open(self.facts, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            out.write(data)

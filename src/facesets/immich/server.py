@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -43,7 +42,7 @@ def connect(
     attempts: int = 5,
     ca_file: str = "",
     connections: int = 32,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] | None = None,
 ) -> tuple[Client, Server]:
     """A client for the Immich that ``url`` means, with or without slash, ``/api`` or a page behind it, and its version.
 
@@ -77,6 +76,7 @@ def connect(
             )
         api = scout.api
     client = Client(str(api), key, timeout=timeout, attempts=attempts, ca_file=ca_file, connections=connections, sleep=sleep)
+    client.version = found.major, found.minor, found.patch
     return client, found
 
 

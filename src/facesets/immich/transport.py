@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import random
 import re
+import socket
 import ssl
 import threading
-import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,7 +23,18 @@ from typing import Any, TypeVar
 import httpx
 
 from .. import __version__
-from ..errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, SettingsError, Unreachable, WrongKey, redact
+from ..errors import (
+    BadAnswer,
+    MissingPermission,
+    NotFound,
+    NotImmich,
+    ServerError,
+    ServerFailed,
+    SettingsError,
+    Unreachable,
+    WrongKey,
+    redact,
+)
 
 T = TypeVar("T")
 AGENT = f"facesets/{__version__}"
@@ -54,18 +66,18 @@ class Garbled(Unreachable):
     """Bytes came that are not the promised ones; trying again may help, but not often."""
 
 
-class _Failed(Unreachable):
-    """An answer that says: not now."""
+class _Failed(ServerFailed):
+    """An answer that says: not now, or not before ``asked`` seconds."""
 
     def __init__(self, message: str, status: int, asked: float) -> None:
-        super().__init__(message)
-        self.status, self.asked = status, asked
+        super().__init__(message, status)
+        self.asked = asked
 
 
 class Client:
     """A thread-safe client of one Immich API with one key. Use as a context manager.
 
-    ``api`` is the address of the API itself (ends in ``/api``); ``sleep`` is a seam for tests.
+    ``api`` is the address of the API itself (ends in ``/api``); ``sleep`` is a seam for tests. :meth:`stop` may come from any thread.
     """
 
     def __init__(
@@ -77,11 +89,15 @@ class Client:
         attempts: int = 5,
         ca_file: str = "",
         connections: int = 32,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.api = httpx.URL(api.rstrip("/"))
         self.attempts = max(1, attempts)
-        self._key, self._sleep = key, sleep
+        self.version: tuple[int, int, int] | None = None  # the server's, once somebody has asked
+        self.server_time: datetime | None = None  # of the last answer, by the server's clock, in whole seconds
+        self._stopped = threading.Event()
+        self._sockets = weakref.WeakSet[socket.socket]()
+        self._key, self._sleep = key, sleep or self._stopped.wait
         self._lock, self._traffic = threading.Lock(), Traffic()
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
         self._http = httpx.Client(
@@ -119,10 +135,11 @@ class Client:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Callable[[], Mapping[str, str]] = dict,
     ) -> T:
         """What ``consume`` makes of a good answer, whose body it reads. Everything is tried again by the one retry policy:
-        exponential pauses with jitter, the server's Retry-After honoured; so ``consume`` must start anew each time.
+        exponential pauses with jitter, the server's Retry-After honoured; so ``consume`` must start anew each time, from what
+        ``headers`` then asked for.
 
         Raises Unreachable once every attempt failed, else the error of the status (:func:`errors_of`), else what ``consume``
         raises (its Unreachable counts as a failed attempt).
@@ -130,20 +147,22 @@ class Client:
         url = self.api.copy_with(path=self.api.path.rstrip("/") + path)
         attempt = 0
         while True:
+            if self._stopped.is_set():
+                raise Unreachable(f"{self.shown}: stopped")
             attempt += 1
             pause = min(0.5 * 2 ** (attempt - 1), _LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
             patience = self.attempts
             try:
-                with self._answer(method, url, params, body, headers) as response:
+                with self._answer(method, url, params, body, headers()) as response:
                     return consume(response)
             except httpx.RequestError as err:  # the transport broke, or the body could not be decompressed
-                if attempt >= self.attempts or _hopeless(err):
+                if attempt >= self.attempts or _hopeless(err) or self._stopped.is_set():
                     raise Unreachable(f"{self.shown} does not answer: {_why(err)}") from err
             except httpx.InvalidURL as err:
                 raise BadAnswer(f"{self.shown}: redirects to an address that is none") from err
             except _Failed as err:
                 if attempt >= min(self.attempts, _SHORT_PATIENCE if err.status == 500 else patience):
-                    raise Unreachable(str(err)) from None
+                    raise
                 pause = max(pause, min(err.asked, _LONGEST_ASKED))
             except Garbled:
                 if attempt >= min(self.attempts, _SHORT_PATIENCE):
@@ -170,14 +189,16 @@ class Client:
         url: httpx.URL,
         params: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
-        headers: Mapping[str, str] | None,
+        headers: Mapping[str, str],
     ) -> Iterator[httpx.Response]:
         """A good answer (2xx, 304, 416) with its body still to be read. Redirects are followed within the API's own origin."""
+        seen = {"trace": self._trace}
         for _ in range(4):
             own = {"x-api-key": self._key} if self._key else {}
-            request = self._http.build_request(method, url, params=params, json=body, headers={**(headers or {}), **own})
+            request = self._http.build_request(method, url, params=params, json=body, headers={**headers, **own}, extensions=seen)
             self._count(requests=1)
             response = self._http.send(request, stream=True)
+            self.server_time = _date(response.headers.get("date", "")) or self.server_time
             try:
                 if not response.has_redirect_location:
                     if not (response.is_success or response.status_code in (304, 416)):
@@ -200,6 +221,25 @@ class Client:
         with self._lock:
             old = self._traffic
             self._traffic = Traffic(old.requests + requests, old.retries + retries, old.bytes + bytes_)
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Remember the sockets, so that :meth:`stop` can wake who waits for them."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            opened = info["return_value"].get_extra_info("socket")
+            if opened is None:
+                return
+            with self._lock:
+                self._sockets.add(opened)
+            if self._stopped.is_set():
+                _shut(opened)
+
+    def stop(self) -> None:
+        """End every request at once, and every one to come, with Unreachable; for who must leave and not wait."""
+        self._stopped.set()
+        with self._lock:
+            waiting = list(self._sockets)
+        for opened in waiting:
+            _shut(opened)
 
     def close(self) -> None:
         """Close all connections."""
@@ -251,10 +291,16 @@ def _retry_after(response: httpx.Response) -> float:
         return 0.0
     if value.isdigit():
         return float(value)
+    moment = _date(value)
+    return 0.0 if moment is None else max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _date(value: str) -> datetime | None:
+    """An HTTP date."""
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return parsedate_to_datetime(value).astimezone(UTC)
     except (ValueError, TypeError):
-        return 0.0
+        return None
 
 
 def _trust(ca_file: str) -> ssl.SSLContext | bool:
@@ -277,6 +323,11 @@ def _why(err: httpx.RequestError) -> str:
     if isinstance(err, httpx.TimeoutException):
         return "timed out"
     return str(err) or type(err).__name__
+
+
+def _shut(opened: socket.socket) -> None:
+    with suppress(OSError):  # closed already
+        opened.shutdown(socket.SHUT_RDWR)
 
 
 def _origin(url: httpx.URL) -> str:
