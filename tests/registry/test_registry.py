@@ -186,3 +186,22 @@ def test_bound_users_are_listed_by_label(registry: Registry) -> None:
     assets.bind_user(registry, User("bert", "id-2"))
     assets.bind_user(registry, User("anna", "id-1", "Anna"))
     assert [u.label for u in assets.users(registry)] == ["anna", "bert"]
+
+
+def test_a_registry_of_version_1_is_migrated_to_what_a_new_one_is(tmp_path: Path) -> None:
+    with Registry.open(tmp_path / "new.sqlite") as new, Registry.open(tmp_path / "old.sqlite") as old:
+        assets.add_listed(old, "anna", "immich", [photo("a")], 1)
+        old.db.execute("DROP INDEX assets_by_look")
+        old.db.execute("ALTER TABLE assets DROP COLUMN pixels")
+        old.db.execute("PRAGMA user_version = 1")
+        wanted = schema(new)
+    with Registry.open(tmp_path / "old.sqlite") as migrated:
+        assert schema(migrated) == wanted
+        assert [row.pixels for row in assets.select(migrated)] == ["original"]
+
+
+def schema(registry: Registry) -> list[tuple[object, ...]]:
+    names = [row[0] for row in registry.db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    columns = [tuple(row) for name in names for row in registry.db.execute("SELECT * FROM pragma_table_xinfo(?)", (name,))]
+    indexes = registry.db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' ORDER BY name").fetchall()
+    return [*columns, *map(tuple, indexes)]

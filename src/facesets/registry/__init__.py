@@ -15,9 +15,14 @@ from types import TracebackType
 
 from ..errors import CorruptFile
 
-VERSION = 1
+VERSION = 2
 # from version n to n + 1: statements run in one transaction
-MIGRATIONS: dict[int, str] = {}
+MIGRATIONS: dict[int, str] = {
+    1: (
+        "ALTER TABLE assets ADD COLUMN pixels TEXT NOT NULL DEFAULT 'original';\n"
+        "CREATE INDEX assets_by_look ON assets (size_bytes, thumbhash) WHERE sha256 IS NOT NULL;\n"
+    ),
+}
 
 
 class Registry:

@@ -13,6 +13,7 @@ from . import Registry
 
 _COLUMNS = tuple(f.name for f in fields(Asset))
 REASONS_OF = {state: tuple(r for r in Reason if r.state is state) for state in State}
+_UNDECODED = (Reason.UNREADABLE, Reason.TRUNCATED, Reason.UNSUPPORTED, Reason.TOO_LARGE)
 _GOOD = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE], *REASONS_OF[State.FAILED])  # whose bytes were here
 
 
@@ -30,6 +31,7 @@ class AssetRow:
     sha256: str | None
     path: str | None  # the staged original: relative to the workspace, or absolute for a folder's photo
     kept_id: int | None  # for a duplicate: the asset whose bytes are kept
+    pixels: str = "original"  # which picture of it is here, or wanted: original, fullsize, preview; none: nothing else to have
 
     @property
     def state(self) -> State:
@@ -81,6 +83,7 @@ def add_listed(registry: Registry, label: str, source: str, assets: Iterable[Ass
         f"VALUES ({', '.join('?' * len(_COLUMNS))}, ?, ?, 'listed', ?) "
         f"ON CONFLICT (owner_id, asset_id) DO UPDATE SET reason = CASE WHEN {changed} THEN 'listed' ELSE reason END, "
         f"sha256 = CASE WHEN {content} THEN NULL ELSE sha256 END, path = CASE WHEN {content} THEN NULL ELSE path END, "
+        f"pixels = CASE WHEN {content} THEN 'original' ELSE pixels END, "
         f"boxes = coalesce(excluded.boxes, boxes), {updates}, label = excluded.label, source = excluded.source, "
         "seen_run = excluded.seen_run",
         ((*_values(asset), label, source, run_id) for asset in assets),
@@ -117,7 +120,7 @@ def relist_orphans(registry: Registry, label: str) -> None:
     """Decide again about duplicates whose kept twin has gone, or has other bytes now."""
     duplicate, alive = REASONS_OF[State.DUPLICATE], (*_GOOD, Reason.LISTED, *REASONS_OF[State.RETRY])
     registry.db.execute(
-        "UPDATE assets SET reason = 'listed', detail = NULL, kept_id = NULL WHERE label = ? AND kept_id IS NOT NULL "
+        "UPDATE assets SET reason = 'listed', detail = NULL, kept_id = NULL WHERE label = ? AND seen_run > 0 AND kept_id IS NOT NULL "
         f"AND reason IN ({', '.join('?' * len(duplicate))}) "
         "AND NOT EXISTS (SELECT 1 FROM assets AS kept WHERE kept.id = assets.kept_id "
         f"AND kept.sha256 = assets.sha256 AND kept.reason IN ({', '.join('?' * len(alive))}))",
@@ -160,8 +163,8 @@ def settle_duplicate(registry: Registry, row_id: int, reason: Reason, detail: st
 def take_over(registry: Registry, row: AssetRow, kept: AssetRow) -> None:
     """``row`` becomes the asset whose bytes are kept, in the place of ``kept``, which becomes its duplicate. No file moves."""
     registry.db.execute(
-        "UPDATE assets SET reason = ?, detail = ?, sha256 = ?, path = ?, kept_id = NULL WHERE id = ?",
-        (kept.reason, kept.detail, kept.sha256, kept.path, row.id),
+        "UPDATE assets SET reason = ?, detail = ?, sha256 = ?, path = ?, pixels = ?, kept_id = NULL WHERE id = ?",
+        (kept.reason, kept.detail, kept.sha256, kept.path, kept.pixels, row.id),
     )
     registry.db.execute("UPDATE assets SET kept_id = ? WHERE kept_id = ?", (row.id, kept.id))
     assert kept.sha256 is not None
@@ -218,6 +221,7 @@ def mark_gone(registry: Registry, label: str, source: str, run_id: int) -> int:
         f"AND reason NOT IN ({', '.join('?' * len(keep))})",
         (label, source, run_id, *keep),
     )
+    registry.db.execute("UPDATE assets SET seen_run = 0 WHERE label = ? AND source = ? AND seen_run <> ?", (label, source, run_id))
     return cursor.rowcount
 
 
@@ -236,7 +240,7 @@ def select(
             where.append(f"{column} IN ({', '.join('?' * len(wanted))})")
             values += wanted  # type: ignore[arg-type]
     sql = f"SELECT * FROM assets WHERE {' AND '.join(where)} ORDER BY id LIMIT ?"
-    return map(_row, registry.db.execute(sql, (*values, limit)))
+    return map(row_of, registry.db.execute(sql, (*values, limit)))
 
 
 def find(registry: Registry, asset_id: str) -> list[AssetRow]:
@@ -245,7 +249,7 @@ def find(registry: Registry, asset_id: str) -> list[AssetRow]:
     if not rows and len(asset_id) >= 6:
         like = asset_id.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         rows = registry.db.execute("SELECT * FROM assets WHERE asset_id LIKE ? ESCAPE '\\' ORDER BY id", (like,)).fetchall()
-    return [_row(row) for row in rows]
+    return [row_of(row) for row in rows]
 
 
 def with_bytes(registry: Registry, *, sha256: str | None = None, sha1: str | None = None) -> AssetRow | None:
@@ -256,12 +260,46 @@ def with_bytes(registry: Registry, *, sha256: str | None = None, sha1: str | Non
         f"AND reason IN ({', '.join('?' * len(_GOOD))}) ORDER BY id LIMIT 1",
         (value, *_GOOD),
     ).fetchone()
-    return None if row is None else _row(row)
+    return None if row is None else row_of(row)
+
+
+def with_look(registry: Registry, size_bytes: int, thumbhash: str) -> AssetRow | None:
+    """The asset whose original is kept and has this size and thumbnail hash; the first listed of several."""
+    row = registry.db.execute(
+        "SELECT * FROM assets WHERE size_bytes = ? AND thumbhash = ? AND sha256 IS NOT NULL AND path IS NOT NULL "
+        f"AND pixels = 'original' AND reason IN ({', '.join('?' * len(_GOOD))}) ORDER BY id LIMIT 1",
+        (size_bytes, thumbhash, *_GOOD),
+    ).fetchone()
+    return None if row is None else row_of(row)
+
+
+def undecoded(registry: Registry, label: str, source: str) -> list[int]:
+    """Row ids of photos that no decoder took and of which the source may have another picture."""
+    rows = registry.db.execute(
+        f"SELECT id FROM assets WHERE label = ? AND source = ? AND pixels IN ('original', 'fullsize') "
+        f"AND reason IN ({', '.join('?' * len(_UNDECODED))}) ORDER BY id",
+        (label, source, *_UNDECODED),
+    )
+    return [row[0] for row in rows]
+
+
+def want_pixels(registry: Registry, row_id: int, pixels: str) -> None:
+    """Have another picture of an asset brought in place of the one that is here."""
+    registry.db.execute("UPDATE assets SET reason = 'listed', pixels = ? WHERE id = ?", (pixels, row_id))
+
+
+def settle_pixels(registry: Registry, row: AssetRow, pixels: str, sha256: str, path: str) -> None:
+    """Another picture of an asset is here, and stands for it and for its duplicates."""
+    registry.db.execute(
+        "UPDATE assets SET reason = 'staged', detail = NULL, pixels = ?, sha256 = ?, path = ?, kept_id = NULL WHERE id = ?",
+        (pixels, sha256, path, row.id),
+    )
+    registry.db.execute("UPDATE assets SET sha256 = ? WHERE kept_id = ?", (sha256, row.id))
 
 
 def get(registry: Registry, row_id: int) -> AssetRow:
     """The asset with this row id."""
-    return _row(registry.db.execute("SELECT * FROM assets WHERE id = ?", (row_id,)).fetchone())
+    return row_of(registry.db.execute("SELECT * FROM assets WHERE id = ?", (row_id,)).fetchone())
 
 
 def counts(registry: Registry, labels: Sequence[str] = ()) -> dict[Reason, int]:
@@ -279,14 +317,15 @@ def by_state(counted: dict[Reason, int]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _row(row: sqlite3.Row) -> AssetRow:
+def row_of(row: sqlite3.Row) -> AssetRow:
+    """A row of the table as a record; for this room's modules."""
     values = {name: row[name] for name in _COLUMNS}
     values["boxes"] = None if row["boxes"] is None else tuple(FaceBox(*box) for box in json.loads(row["boxes"]))
     for flag in ("is_trashed", "is_offline", "is_edited"):
         values[flag] = bool(row[flag])
     return AssetRow(
         row["id"], Asset(**values), row["label"], row["source"], Reason(row["reason"]), row["detail"], row["attempts"],
-        row["sha256"], row["path"], row["kept_id"],
+        row["sha256"], row["path"], row["kept_id"], row["pixels"],
     )  # fmt: skip
 
 
@@ -294,4 +333,4 @@ def kept_by_sha256(registry: Registry) -> dict[str, AssetRow]:
     """Photo hash -> the asset whose bytes are kept for it; the first listed of several."""
     keep = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE])
     sql = f"SELECT * FROM assets WHERE sha256 IS NOT NULL AND reason IN ({', '.join('?' * len(keep))}) ORDER BY id DESC"
-    return {row["sha256"]: _row(row) for row in registry.db.execute(sql, keep)}
+    return {row["sha256"]: row_of(row) for row in registry.db.execute(sql, keep)}

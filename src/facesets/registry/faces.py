@@ -32,6 +32,12 @@ def is_embedded(registry: Registry, sha256: str, pack: str) -> bool:
     return registry.db.execute(sql, (sha256, pack)).fetchone() is not None
 
 
+def failure(registry: Registry, sha256: str) -> tuple[Reason, str | None] | None:
+    """Why a photo's bytes could not be decoded, and what the decoder said; None where no pack met them."""
+    row = registry.db.execute("SELECT reason, detail FROM embedded WHERE sha256 = ? ORDER BY pack LIMIT 1", (sha256,)).fetchone()
+    return None if row is None else (Reason(row["reason"]), row["detail"])
+
+
 def add_embedded(
     registry: Registry,
     sha256: str,

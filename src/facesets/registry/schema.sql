@@ -1,4 +1,4 @@
--- Version 1. Assets are keyed by the server's user id and asset id, photos by the SHA-256 of their bytes, faces by content.
+-- Version 2. Assets are keyed by the server's user id and asset id, photos by the SHA-256 of their bytes, faces by content.
 -- A state is never stored: it follows from the reason (records.Reason.state).
 
 CREATE TABLE users (
@@ -46,11 +46,13 @@ CREATE TABLE assets (
     path TEXT,           -- of the staged original: relative to the workspace, or absolute for a folder's photo
     kept_id INTEGER REFERENCES assets (id),
     seen_run INTEGER NOT NULL,
+    pixels TEXT NOT NULL DEFAULT 'original',  -- which picture of it is here, or wanted: original, fullsize, preview; none: nothing else to have
     UNIQUE (owner_id, asset_id)
 ) STRICT;
 CREATE INDEX assets_by_label ON assets (label, reason);
 CREATE INDEX assets_by_sha256 ON assets (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX assets_by_sha1 ON assets (sha1) WHERE sha1 IS NOT NULL;
+CREATE INDEX assets_by_look ON assets (size_bytes, thumbhash) WHERE sha256 IS NOT NULL;
 
 -- One row for each photo that a pack has been through, with or without faces.
 CREATE TABLE embedded (
