@@ -55,3 +55,12 @@ def in_order_of_first(labels: ArrayLike) -> Ints:
     rank[np.argsort(first, kind="stable")] = np.arange(len(first))
     out: Ints = rank[inverse.reshape(-1)]
     return out
+
+
+def roots(parent: Ints) -> Ints:
+    """The root of every row of a parent forest."""
+    while True:
+        above = parent[parent]
+        if np.array_equal(above, parent):
+            return parent
+        parent = above

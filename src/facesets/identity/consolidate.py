@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facesets.identity.arrays import Ints, in_order_of_first, pairs_of, vectors_of, weights_of
-from facesets.identity.dense import roots
+from facesets.identity.arrays import Ints, in_order_of_first, pairs_of, roots, vectors_of, weights_of
 from facesets.identity.match import DECIMALS
 
 _BLOCK = 1024

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facesets.identity.arrays import Floats, Ints
+from facesets.identity.arrays import Floats, Ints, roots
 
 
 def pair_distances(x: Floats) -> Floats:
@@ -62,11 +62,3 @@ def link(distances: Floats, threshold: float, weights: Floats, cannot_link: Ints
                 chain = [a]
     return roots(parent)
 
-
-def roots(parent: Ints) -> Ints:
-    """The root of every row of a parent forest."""
-    while True:
-        above = parent[parent]
-        if np.array_equal(above, parent):
-            return parent
-        parent = above

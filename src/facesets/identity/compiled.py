@@ -1,0 +1,34 @@
+"""Room identity: compiles its inner loops and keeps what was compiled in the user's cache folder. Pure but for that cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import config
+from platformdirs import user_cache_path
+
+from facesets import __version__
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """``function`` compiled on its first call, once per machine: the next process reads it from the user's cache folder.
+
+    NUMBA_CACHE_DIR goes before; where no folder can be written, it is compiled anew in each process. Sums are reassociated for
+    speed; it is done at compile time, so equal input gives equal output.
+    """
+    flags: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
+    before = config.CACHE_DIR
+    config.CACHE_DIR = before or str(_folder())  # numba picks the folder while it decorates
+    try:
+        return numba.njit(cache=True, **flags)(function)
+    except RuntimeError:  # no folder to write to
+        return numba.njit(**flags)(function)
+    finally:
+        config.CACHE_DIR = before
+
+
+def _folder() -> Path:
+    return user_cache_path("facesets") / "compiled" / __version__

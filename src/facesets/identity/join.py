@@ -1,0 +1,99 @@
+"""Room identity: every pair of faces nearer than a limit, of each face the nearest few kept. Pure: arrays in, arrays out."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesets.identity import kernels
+from facesets.identity.arrays import Floats, Ints
+from facesets.identity.products import blocks_of
+from facesets.progress import Task
+
+ROWS, COLUMNS = 256, 1024  # a block of products is 1 MiB: it stays in a core's cache while it is read
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Of each row the ``count`` nearest others below the limit: ``ids`` int32 [n, k] and ``dist`` float64 [n, k], nearest first.
+
+    ``bound`` float64 [n]: the least distance of those below the limit that had no room, inf where all had.
+    """
+
+    ids: NDArray[np.int32]
+    dist: Floats
+    count: NDArray[np.int32]
+    bound: Floats
+
+
+def threads() -> int:
+    """How many threads work: as many as this process may use, 8 at most (the lists are filled by one at a time)."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, 8)
+
+
+def nearest(
+    x: NDArray[Any], half: Floats, limit: float, k: int, task: Task | None = None,
+    *, apart: tuple[Ints, Ints] | None = None, rows: int = ROWS, columns: int = COLUMNS, workers: int = 0, integers: bool | None = None,
+) -> Lists:  # fmt: skip
+    """The nearest ``k`` of every row of ``x`` [n, d] below ``limit``; ``half`` [n] holds half the squared norms.
+
+    Products of all pairs say which may be near enough, each with a proven bound on its error; those are looked at again in float64.
+    So the lists are exact and the same whatever ``rows``, ``columns`` (of a block), ``workers`` and ``integers``. Forbidden pairs
+    (``apart``: enemies, foe; see :func:`kernels.foes`) are left out, as if they were infinitely far.
+    """
+    n = len(x)
+    own = np.arange(n)
+    enemies, foe = apart or (np.full(n, -1), np.empty((0, 2), np.int64))
+    blocks = blocks_of(x, half, columns, integers=integers)
+    lists = Lists(np.zeros((n, k), np.int32), np.zeros((n, k)), np.zeros(n, np.int32), np.full(n, np.inf))
+    cut = [(a, min(a + rows, b, n)) for b in range(columns, n + columns, columns) for a in range(b - columns, min(b, n), rows)]
+    strips, pairs = iter(cut), sum((b - a) * (n - a) for a, b in cut)
+    lock = threading.Lock()
+    done = [0, 0]  # pairs compared, rows told
+
+    def work() -> None:
+        out = (np.empty(rows * columns, np.int32), np.empty(rows * columns, np.int32), np.empty(rows * columns, np.float32))
+        for a, b in _shared(strips, lock):
+            left = blocks.rows(a, b)
+            for block in range(a // columns, len(blocks.columns)):
+                products, diagonal = blocks.product(left, block), block == a // columns
+                m = kernels.near(products, a, block * columns, blocks.scale, blocks.low, np.float32(limit), diagonal, *out)
+                if m:
+                    with lock:
+                        kernels.take(x, half, lists.ids, lists.dist, lists.count, lists.bound, own, enemies, foe, *out, m, limit)
+            with lock:
+                done[0] += (b - a) * (n - a)
+                rows_done = n * done[0] // pairs
+                if task:
+                    task.advance(rows_done - done[1])
+                done[1] = rows_done
+
+    _run(work, workers or threads())
+    kernels.order(lists.ids, lists.dist, lists.count)
+    return lists
+
+
+def _shared(items: Iterator[Any], lock: threading.Lock) -> Iterator[Any]:
+    while True:
+        with lock:
+            item = next(items, None)
+        if item is None:
+            return
+        yield item
+
+
+def _run(work: Any, workers: int) -> None:
+    if workers == 1:
+        work()
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for done in [pool.submit(work) for _ in range(workers)]:
+            done.result()

@@ -1,0 +1,147 @@
+"""Room identity: the inner loops of the fast linkage, compiled. Pure: arrays in, arrays changed in place.
+
+A list of near neighbours is a row of ``ids`` and ``dist`` [n, k], ``count`` of them filled: a heap with the farthest on top (of
+equally far ones the highest row) while it is filled. Nothing outside the list is nearer than ``bound``; inf: nothing is outside.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from facesets.identity.compiled import compiled
+
+
+@compiled
+def dot(a, b):  # type: ignore[no-untyped-def]
+    """a . b in float64."""
+    s = 0.0
+    for i in range(a.shape[0]):
+        s += np.float64(a[i]) * np.float64(b[i])
+    return s
+
+
+@compiled
+def halves(x, out):  # type: ignore[no-untyped-def]
+    """Half the squared norm of every row."""
+    for i in range(x.shape[0]):
+        out[i] = dot(x[i], x[i]) / 2
+
+
+@compiled
+def near(products, rows, columns, scale, low, limit, diagonal, out_i, out_j, out_low):  # type: ignore[no-untyped-def]
+    """Of a block of products the pairs whose distance may be below ``limit``, with the least it can be; how many.
+
+    ``rows`` and ``columns`` are the numbers of the first of each; ``diagonal``: only j > i.
+    """
+    m = 0
+    r, width = products.shape
+    for i in range(r):
+        row = products[i]
+        si = scale[rows + i]
+        cut = np.float32(low[rows + i] - limit)
+        j = i + 1 + rows - columns if diagonal else 0
+        while j < width:
+            end = min(j + 128, width)
+            most = np.float32(-np.inf)
+            for c in range(j, end):
+                most = max(most, np.float32(row[c]) * si * scale[columns + c] - low[columns + c])
+            if most > cut:
+                for c in range(j, end):
+                    v = np.float32(row[c]) * si * scale[columns + c] - low[columns + c]
+                    if v > cut:
+                        out_i[m] = rows + i
+                        out_j[m] = columns + c
+                        out_low[m] = low[rows + i] - v
+                        m += 1
+            j = end
+    return m
+
+
+@compiled
+def after(d, i, e, j):  # type: ignore[no-untyped-def]
+    """Whether (distance d, row i) comes after (e, j)."""
+    return d > e or (d == e and i > j)
+
+
+@compiled
+def sink(ids, dist, c, n):  # type: ignore[no-untyped-def]
+    """Let the entry at c of a heap of n sink to its place."""
+    i, d = ids[c], dist[c]
+    while 2 * c + 1 < n:
+        below = 2 * c + 1
+        if below + 1 < n and after(dist[below + 1], ids[below + 1], dist[below], ids[below]):
+            below += 1
+        if not after(dist[below], ids[below], d, i):
+            break
+        ids[c], dist[c] = ids[below], dist[below]
+        c = below
+    ids[c], dist[c] = i, d
+
+
+@compiled
+def push(ids, dist, count, bound, i, j, d):  # type: ignore[no-untyped-def]
+    """Put neighbour j at distance d into the list of i; what it has no room for goes into its bound."""
+    n = count[i]
+    if n < ids.shape[1]:
+        while n > 0 and after(d, j, dist[i, (n - 1) // 2], ids[i, (n - 1) // 2]):
+            ids[i, n], dist[i, n] = ids[i, (n - 1) // 2], dist[i, (n - 1) // 2]
+            n = (n - 1) // 2
+        ids[i, n], dist[i, n] = j, d
+        count[i] += 1
+    elif after(d, j, dist[i, 0], ids[i, 0]):
+        bound[i] = min(bound[i], d)
+    else:
+        bound[i] = min(bound[i], dist[i, 0])
+        ids[i, 0], dist[i, 0] = j, d
+        sink(ids[i], dist[i], 0, n)
+
+
+@compiled
+def order(ids, dist, count):  # type: ignore[no-untyped-def]
+    """Turn every heap into a list, nearest first."""
+    for i in range(ids.shape[0]):
+        for n in range(count[i] - 1, 0, -1):
+            ids[i, 0], ids[i, n] = ids[i, n], ids[i, 0]
+            dist[i, 0], dist[i, n] = dist[i, n], dist[i, 0]
+            sink(ids[i], dist[i], 0, n)
+
+
+@compiled
+def root(parent, i):  # type: ignore[no-untyped-def]
+    """The cluster that row i is in by now."""
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@compiled
+def foes(parent, enemies, foe, a, b):  # type: ignore[no-untyped-def]
+    """Whether clusters a and b hold a forbidden pair.
+
+    ``enemies`` is where a cluster's begin in ``foe``: the next one (-1: none), and with whom (-1: with one that is final).
+    """
+    if enemies[a] < 0 or enemies[b] < 0:
+        return False
+    e = enemies[a]
+    while e >= 0:
+        if foe[e, 1] >= 0 and root(parent, foe[e, 1]) == b:
+            return True
+        e = foe[e, 0]
+    return False
+
+
+@compiled
+def take(x, half, ids, dist, count, bound, parent, enemies, foe, out_i, out_j, out_low, m, limit):  # type: ignore[no-untyped-def]
+    """Look exactly at those of m pairs that can still change a list or a bound; the order in which they come changes nothing."""
+    looked = 0
+    for p in range(m):
+        i = out_i[p]
+        j = out_j[p]
+        if out_low[p] <= max(bound[i], bound[j]):
+            d = half[i] + half[j] - dot(x[i], x[j])
+            looked += 1
+            if d < limit and not foes(parent, enemies, foe, i, j):
+                push(ids, dist, count, bound, i, j, d)
+                push(ids, dist, count, bound, j, i, d)
+    return looked
