@@ -16,12 +16,13 @@ from .world import CommandLine, add_photos, jpeg, tree
 ORIGINAL = "GET /api/assets/{id}/original"
 
 
-def test_a_library_becomes_one_set_a_person(cli: CommandLine) -> None:
+def test_a_library_becomes_one_set_a_person(cli: CommandLine, server: ImmichServer) -> None:
     answer = cli("run", "--user", "anna", "--json")
     assert answer.code == 0, answer.err
     summary = answer.json
     assert summary["sets_new"] == ["faceset_001", "faceset_002", "faceset_003"]
     assert summary["listed"] == summary["downloads"] == summary["embedded"] == 24
+    assert summary["requests"] == sum(server.requests.values())
     assert summary["listed"] == sum(summary["assets_by_state"].values())
     assert sum(summary["faces_by_state"].values()) == 7 * 3 + 2 * 2 + 1
     # larger first: persons 1 and 2 are in nine photos, person 3 in seven

@@ -92,6 +92,6 @@ def _told(story: dict[str, Any], indent: str = "") -> str:
         if isinstance(value, list) and value and isinstance(value[0], dict):
             lines += [f"{indent}{key}:"] + [_told(item, indent + "    ") + "\n" for item in value]
         elif value is not None:
-            text = str(value)
+            text = ", ".join(f"{n} {name}" for name, n in value.items()) if isinstance(value, dict) else str(value)
             lines.append(f"{indent}{key:<14} {text if text.isprintable() else ascii(text)}")
     return "\n".join(lines)

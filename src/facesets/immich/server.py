@@ -74,8 +74,9 @@ def connect(
                 f"{scout.shown} does not answer as Immich ({answers[0]}). "
                 "Give the address at which you open Immich in the browser (IMMICH_URL, or url in facesets.toml)."
             )
-        api = scout.api
+        api, looked = scout.api, scout.traffic
     client = Client(str(api), key, timeout=timeout, attempts=attempts, ca_file=ca_file, connections=connections, sleep=sleep)
+    client._count(requests=looked.requests, retries=looked.retries, bytes_=looked.bytes)
     client.version = found.major, found.minor, found.patch
     return client, found
 

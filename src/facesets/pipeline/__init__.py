@@ -19,7 +19,7 @@ from ..errors import FacesetsError, RetryableLeft, UsageError
 from ..export.existing import existing_sets, file_facts
 from ..progress import Progress
 from ..records import State
-from ..registry import Registry, assets, faces, runs, sets
+from ..registry import Registry, assets, faces, listings, runs, sets
 from ..settings import LABEL
 from ..sources import Source
 from ..staging import stage as stage_source
@@ -37,7 +37,7 @@ STEPS = ("stage", "embed", "cluster", "export")
 
 @dataclass
 class Summary:
-    """What a run did. ``listed`` counts assets of all types that this invocation's listings named."""
+    """What a run did. ``listed`` counts assets of all types that the sources have, by this invocation's listings."""
 
     workspace: str
     listed: int = 0
@@ -69,11 +69,12 @@ def run(
     pack_name: str | None = None,
     accept_missing: bool = False,
     classic: bool = False,
+    full: bool = False,
     progress: Progress,
 ) -> tuple[Summary, FacesetsError | None]:
     """Do ``steps`` for the users with these labels. Returns the summary, and RetryableLeft where that is why it stopped early.
 
-    Any other FacesetsError is raised; what was finished before is kept, and the same call goes on from there.
+    ``full`` lists everything anew instead of what changed. Any other FacesetsError is raised; what was finished before is kept, and the same call goes on from there.
     """
     _check_labels(labels, needed="stage" in steps)
     started = time.perf_counter()
@@ -86,7 +87,7 @@ def run(
         if "stage" in steps:
             for label in labels:
                 with open_source(workspace, registry, label, folder, progress) as source:
-                    _stage(workspace, registry, source, label, run_id, summary, progress)
+                    _stage(workspace, registry, source, label, run_id, summary, progress, full=full)
         if "embed" in steps:
             summary.steps["embed"] = embed(workspace, registry, labels, pack(), progress)
             summary.embedded = summary.steps["embed"]["queue"] - summary.steps["embed"]["load_errors"]
@@ -120,13 +121,13 @@ def count(workspace: Workspace, registry: Registry) -> Summary:
 
 
 def _stage(
-    workspace: Workspace, registry: Registry, source: Source, label: str, run_id: int, summary: Summary, progress: Progress
+    workspace: Workspace, registry: Registry, source: Source, label: str, run_id: int, summary: Summary, progress: Progress, *, full: bool
 ) -> None:
     counters = stage_source(
-        workspace, registry, source, run_id=run_id, known_sha256=known_elsewhere(workspace), progress=progress
+        workspace, registry, source, run_id=run_id, known_sha256=known_elsewhere(workspace), full=full, progress=progress
     )
     summary.steps.setdefault("stage", {})[label] = counters.as_dict()
-    summary.listed += counters.total_assets_seen
+    summary.listed = listings.present(registry, [*summary.steps["stage"]])  # not a sum: what two people's keys show is there once
     summary.requests += source.work.requests
     summary.downloads += source.work.downloads
     queue_staged(workspace, registry, label)

@@ -59,8 +59,8 @@ def _open_faces(registry: Registry, labels: Sequence[str], pack: str) -> list[fa
 
 
 def _table(registry: Registry, rows: Sequence[faces.FaceRow]) -> FaceTable:
-    kept = assets.kept_by_sha256(registry) if rows else {}
-    taken = [kept[row.face.sha256].asset.taken_at if row.face.sha256 in kept else None for row in rows]
+    taken_at = assets.taken_at_by_sha256(registry) if rows else {}
+    taken = [taken_at.get(row.face.sha256) for row in rows]
     vectors = np.stack([row.vector for row in rows]) if rows else np.empty((0, 1), np.float32)
     return FaceTable.of([row.face for row in rows], vectors, taken)
 

@@ -23,12 +23,11 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress) 
     """Write every planned set that is not on disk yet; returns their names. Repeating it after a kill ends in the same tree."""
     planned = list(sets.select(registry, written=False))
     if planned:
-        kept = assets.kept_by_sha256(registry)
         workers = workspace.settings.embed.workers or os.cpu_count() or 1
         workspace.facesets.mkdir(mode=0o700, parents=True, exist_ok=True)
         with progress.task("writing sets", len(planned), "sets") as task:
             for faceset in planned:
-                plan = _plan(registry, faceset, kept)
+                plan = _plan(registry, faceset)
                 facts = write_set(workspace.facesets, plan, _loader(workspace), export=workspace.settings.export, workers=workers)
                 with registry.transaction():
                     sets.set_files(registry, faceset.name, facts)
@@ -41,12 +40,12 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress) 
     return [faceset.name for faceset in planned]
 
 
-def _plan(registry: Registry, faceset: FaceSet, kept: dict[str, assets.AssetRow]) -> SetPlan:
+def _plan(registry: Registry, faceset: FaceSet) -> SetPlan:
     members = []
     for _, face_id, distance in sets.members(registry, faceset.name):
         row = faces.find(registry, face_id)
         assert row is not None, face_id
-        asset = kept.get(row.face.sha256)
+        asset = assets.with_bytes(registry, sha256=row.face.sha256)
         if asset is None or asset.path is None:
             raise FacesetsError(
                 f"{faceset.name} is planned, but the photo of its face {face_id} is no longer here; run stage again to fetch it"

@@ -334,3 +334,9 @@ def kept_by_sha256(registry: Registry) -> dict[str, AssetRow]:
     keep = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE])
     sql = f"SELECT * FROM assets WHERE sha256 IS NOT NULL AND reason IN ({', '.join('?' * len(keep))}) ORDER BY id DESC"
     return {row["sha256"]: row_of(row) for row in registry.db.execute(sql, keep)}
+
+
+def taken_at_by_sha256(registry: Registry) -> dict[str, str | None]:
+    """Photo hash -> when the photo was taken, of all photos whose bytes are here: what a plan needs of a large library."""
+    sql = f"SELECT sha256, taken_at FROM assets WHERE sha256 IS NOT NULL AND reason IN ({', '.join('?' * len(_GOOD))}) ORDER BY id DESC"
+    return {sha256: taken_at for sha256, taken_at in registry.db.execute(sql, _GOOD)}
