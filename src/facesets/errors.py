@@ -14,6 +14,7 @@
     │   ├── Unreachable                 no answer: network, DNS, TLS, timeout (retryable)
     │   │   └── ServerFailed               an answer that says it failed; carries the status
     │   ├── NotImmich                   something else answers there
+    │   ├── TooOld                      an Immich of before 2.0
     │   ├── WrongKey                    401
     │   ├── MissingPermission           403, names the permission
     │   ├── NotFound                    the server does not know or not show it
@@ -126,6 +127,12 @@ class ServerFailed(Unreachable):
 
 class NotImmich(ServerError):
     """Something answers at this address, but it is not an Immich API."""
+
+    exit_code = 2
+
+
+class TooOld(ServerError):
+    """The server is an Immich whose API this program does not speak any more; names both versions."""
 
     exit_code = 2
 

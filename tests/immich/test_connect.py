@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from facesets.errors import NotImmich, SettingsError, Unreachable
+from facesets.errors import NotImmich, SettingsError, TooOld, Unreachable
 from facesets.immich import connect
 from facesets.testing import ImmichServer, Library, faults, immich_server
+from facesets.testing.immich.transport import Request, Response
 
 KEY = "a-key-that-must-not-be-seen"
 
@@ -94,3 +96,43 @@ def test_a_password_in_the_address_is_not_repeated(elsewhere: tuple[str, list[st
 def test_a_certificate_authority_that_cannot_be_read_names_the_setting() -> None:
     with pytest.raises(SettingsError, match="ca_file"):
         connect("https://127.0.0.1:1", KEY, ca_file="/nowhere/ca.pem")
+
+
+def announcing(answer: object, *, route: str = "/api/server/version") -> faults.Faults:
+    """Trouble of a server that says ``answer`` of its version at ``route``, and 404 at the other place."""
+
+    def told(request: Request) -> Response:
+        known = request.path == route
+        body = answer if known else {"message": f"Cannot GET {request.path}", "error": "Not Found", "statusCode": 404}
+        return Response(200 if known else 404, {"Content-Type": "application/json; charset=utf-8"}, json.dumps(body).encode())
+
+    announces = faults.Fault("announces", answer=told)
+    return faults.Faults().add(announces, "*", containing="version")
+
+
+@pytest.mark.parametrize("route", ["/api/server/version", "/api/server-info/version"])
+def test_a_server_of_before_our_time_is_named_with_what_is_spoken(library: Library, route: str) -> None:
+    with immich_server(library, faults=announcing({"major": 1, "minor": 90, "patch": 2}, route=route)) as server:
+        with pytest.raises(TooOld, match=r"Immich 1\.90\.2.*too old.*2\.x and 3\.x") as caught:
+            connect(server.url, KEY)
+        assert server.faults.counts["announces"]
+    assert caught.value.exit_code == 2
+
+
+NONSENSE = [{"major": "two", "minor": 0, "patch": 0}, {"major": -1, "minor": 0, "patch": 0}, {}, [2, 7, 2], "2.7.2", None]
+
+
+@pytest.mark.parametrize("answer", NONSENSE)
+def test_a_version_that_is_none_means_that_this_is_not_immich(library: Library, answer: object) -> None:
+    with immich_server(library, faults=announcing(answer)) as server, pytest.raises(NotImmich, match="server version"):
+        connect(server.url, KEY)
+
+
+def test_a_newer_server_is_let_through_and_told_apart(library: Library) -> None:
+    told = []
+    for version in ("2.7.2", "3.9.1", "4.2.0"):
+        with immich_server(library, version) as server:
+            client, found = connect(server.url, KEY)
+            client.close()
+            told.append(found.is_newer)
+    assert told == [False, False, True]

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import httpx
 
-from ..errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, SettingsError, Unreachable, WrongKey
+from ..errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, SettingsError, TooOld, Unreachable, WrongKey
 from . import wire
 from .transport import Client, Redirected
 
 PERMISSIONS = ("asset.read", "asset.download", "face.read", "user.read")  # what listing, staging and naming the owner need
+
+MAJORS = (2, 3)  # spoken here, each held against recordings of real servers; 1.x lists and searches by other fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,11 @@ class Server:
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether its major is beyond those known here: it may do, and what it does not may be missing without a word."""
+        return self.major > MAJORS[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,8 @@ def connect(
 ) -> tuple[Client, Server]:
     """A client for the Immich that ``url`` means, with or without slash, ``/api`` or a page behind it, and its version.
 
-    Looks without the key first, so that the key is never sent to something that is not Immich. Raises NotImmich, Unreachable,
-    SettingsError.
+    Looks without the key first, so that the key is never sent to something that is not Immich. Raises NotImmich, TooOld,
+    Unreachable, SettingsError. A newer server than those known is let through (``is_newer``).
     """
     try:
         given = httpx.URL(url.strip())
@@ -73,6 +80,11 @@ def connect(
             raise NotImmich(
                 f"{scout.shown} does not answer as Immich ({answers[0]}). "
                 "Give the address at which you open Immich in the browser (IMMICH_URL, or url in facesets.toml)."
+            )
+        if found.major < MAJORS[0]:
+            raise TooOld(
+                f"{scout.shown} is Immich {found}, which is too old: facesets speaks with Immich {MAJORS[0]}.x and {MAJORS[-1]}.x. "
+                "Update the server, or take a folder of photos: --folder DIR"
             )
         api, looked = scout.api, scout.traffic
     client = Client(str(api), key, timeout=timeout, attempts=attempts, ca_file=ca_file, connections=connections, sleep=sleep)
@@ -110,8 +122,17 @@ def _probe(scout: Client, api: httpx.URL) -> Server:
 
 def version(client: Client) -> Server:
     """The server's version; needs no key. Raises BadAnswer, NotImmich."""
-    answer = client.get("/server/version")
-    return Server(*(wire.field(answer, part, int, "server version") for part in ("major", "minor", "patch")))
+    try:
+        answer = client.get("/server/version")
+    except NotFound as err:
+        try:
+            answer = client.get("/server-info/version")  # where it stood before 1.107
+        except ServerError:
+            raise err from None
+    found = Server(*(wire.field(answer, part, int, "server version") for part in ("major", "minor", "patch")))
+    if min(found.major, found.minor, found.patch) < 0:
+        raise BadAnswer(f"server version: {found} is none")
+    return found
 
 
 def whoami(client: Client) -> Person:

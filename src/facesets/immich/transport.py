@@ -6,6 +6,7 @@ redirects to another origin, not in messages.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import re
@@ -41,6 +42,7 @@ AGENT = f"facesets/{__version__}"
 _KEEP_ALIVE = 4.0  # Immich ends an idle connection after 5 s; ending it first avoids resets
 _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SHORT_PATIENCE = 2  # attempts after a plain 500: an original that is missing on disk answers so on 2.x, every time
+_FIRST_PAUSE = 0.5  # before the second attempt; doubled before each further one
 _LONGEST_PAUSE = 30.0
 _LONGEST_ASKED = 300.0  # a Retry-After beyond this is cut: the item is better left for the next run
 
@@ -150,7 +152,7 @@ class Client:
             if self._stopped.is_set():
                 raise Unreachable(f"{self.shown}: stopped")
             attempt += 1
-            pause = min(0.5 * 2 ** (attempt - 1), _LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
+            pause = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
             patience = self.attempts
             try:
                 with self._answer(method, url, params, body, headers()) as response:
@@ -303,9 +305,10 @@ def _date(value: str) -> datetime | None:
         return None
 
 
-def _trust(ca_file: str) -> ssl.SSLContext | bool:
+@functools.cache  # reading the authorities costs more than a listing's request, and a run makes several clients
+def _trust(ca_file: str) -> ssl.SSLContext:
     if not ca_file:
-        return True
+        return httpx.create_ssl_context()
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as err:

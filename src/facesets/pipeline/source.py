@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import UsageError
+from ..immich import Server
 from ..progress import Progress
 from ..registry import Registry
 from ..settings import api_key
@@ -30,5 +31,18 @@ def open_source(workspace: Workspace, registry: Registry, label: str, folder: Pa
         )
     client, server = open_client(settings, api_key(label, workspace.root))
     with client:
+        _say_if_newer(registry, server, progress)
         user = bind(label, settings, registry, client, progress)
         yield ImmichSource(client, user, server=server, page_size=settings.stage.page_size, workers=settings.stage.workers)
+
+
+def _say_if_newer(registry: Registry, server: Server, progress: Progress) -> None:
+    """Say once of each version that nobody has tried it here."""
+    if not server.is_newer or registry.fact("newer_server") == str(server):
+        return
+    progress.note(
+        f"The server is Immich {server}, newer than this facesets knows. It is tried all the same; look whether the counts are right, "
+        "and whether there is a newer facesets."
+    )
+    with registry.transaction():
+        registry.set_fact("newer_server", str(server))
