@@ -76,6 +76,9 @@ class StageSettings:
     min_face_short: int = _doc(90, "Short side in original pixels that at least one face must have; smaller ones blur when enlarged.")
     workers: int = _doc(8, "Downloads at a time; more rarely helps and a home server feels it.")
     page_size: int = _doc(1000, "Assets a listing page; Immich allows 1 to 1000, and 1000 is by far the quickest.")
+    verify_duplicates: bool = _doc(
+        False, "Download photos of external libraries that look like copies, instead of trusting size, look and samples of bytes."
+    )
     exclude: tuple[str, ...] = _doc(_EXCLUDED, "Paths never staged (globs over the original path), counted as excluded_path.")
 
 

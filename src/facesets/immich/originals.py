@@ -99,6 +99,38 @@ def sample(client: Client, asset_id: str, start: int, length: int) -> tuple[byte
     return client.exchange("GET", f"/assets/{asset_id}/original", receive, headers=lambda: asked)
 
 
+def rendition(client: Client, asset_id: str, target: Path, size: str) -> tuple[Downloaded, str] | None:
+    """The server's own picture of an asset (``size``: fullsize or preview), unedited and upright, at ``target``, and which one came.
+
+    None where it sends on to the original. Raises NotFound, MissingPermission (``asset.view``), Unreachable, NotImmich, OSError.
+    """
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part, what = _Part.beside(target), f"{size} of {asset_id}"
+    part.forget()
+
+    def receive(response: httpx.Response) -> tuple[Downloaded, str] | None:
+        if response.url.path.endswith("/original"):
+            return None
+        _refuse_odd(response, what, (200,))
+        part.accept(response, what)
+        _fill(response, part, what)
+        came = part.digests(0)
+        if not came.size:
+            raise Garbled(f"{what}: no byte came")
+        return came, response.url.params.get("size", size)
+
+    part.take_up(trusting_all=False)
+    try:
+        done = client.exchange("GET", f"/assets/{asset_id}/thumbnail", receive, params={"size": size}, headers=lambda: _PLAIN)
+        if done is not None:
+            part.finish(target)
+    finally:
+        if part.file is not None:
+            part.forget()
+        part.close()
+    return done
+
+
 def digests(path: Path) -> Downloaded:
     """The digests of a file that is here already. Raises OSError."""
     hashes = _Hashes()

@@ -194,12 +194,13 @@ def settle(
     sha256: str | None = None,
     path: str | None = None,
     kept_id: int | None = None,
+    pixels: str | None = None,
 ) -> None:
-    """Give an asset its reason; ``sha256`` and ``path`` are kept where not given. A retryable reason counts an attempt."""
+    """Give an asset its reason; ``sha256``, ``path`` and ``pixels`` are kept where not given. A retryable reason counts an attempt."""
     registry.db.execute(
         "UPDATE assets SET reason = ?, detail = ?, sha256 = coalesce(?, sha256), path = coalesce(?, path), kept_id = ?, "
-        "attempts = attempts + ? WHERE id = ?",
-        (reason, detail, sha256, path, kept_id, reason.state is State.RETRY, row_id),
+        "pixels = coalesce(?, pixels), attempts = attempts + ? WHERE id = ?",
+        (reason, detail, sha256, path, kept_id, pixels, reason.state is State.RETRY, row_id),
     )
 
 

@@ -18,7 +18,8 @@ from ..records import Asset, FaceBox, User
 class Fetched:
     """An original's bytes at ``path`` (the asked target, or where it lies already), with digests in hex.
 
-    ``taken_at`` and ``size_pixels`` (oriented width, height) only where the source learns them no earlier than from the bytes.
+    ``taken_at`` and ``size_pixels`` (oriented width, height) only where the source learns them no earlier than from the bytes;
+    ``spared``: bytes of it that had come before; ``pixels``: whether it is the original, or the server's fullsize or preview of it.
     """
 
     path: Path
@@ -27,6 +28,8 @@ class Fetched:
     size: int
     taken_at: str | None = None
     size_pixels: tuple[int, int] | None = None
+    spared: int = 0
+    pixels: str = "original"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +66,14 @@ class Source(Protocol):
     def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
         """The face boxes of an asset whose ``boxes`` are None. Raises ServerError."""
 
-    def fetch(self, asset: Asset, target: Path) -> Fetched:
-        """Its original, whole and checked, at ``target`` or in place. Raises NotFound, Unreachable, OSError."""
+    def fetch(self, asset: Asset, target: Path, pixels: str = "original") -> Fetched:
+        """Its original, whole and checked, at ``target`` or in place; or the next best picture of it: ``fullsize``, ``preview``.
+
+        Raises NotFound, Unreachable, OSError.
+        """
+
+    def looks_like(self, asset: Asset, other: Path) -> bool:
+        """Whether samples of its original equal those of the file ``other``. Raises as :meth:`fetch`."""
+
+    def stop(self) -> None:
+        """End all that is under way in other threads; who waits for it gets Unreachable, and nothing can be asked any more."""

@@ -72,9 +72,18 @@ class FolderSource:
         """None are known."""
         return asset.boxes or ()
 
-    def fetch(self, asset: Asset, target: Path) -> Fetched:
+    def looks_like(self, asset: Asset, other: Path) -> bool:  # noqa: ARG002 - the protocol's names
+        """Reading a file here costs nothing that could be saved."""
+        return False
+
+    def stop(self) -> None:
+        """Nothing here takes long."""
+
+    def fetch(self, asset: Asset, target: Path, pixels: str = "original") -> Fetched:
         """The photo where it lies, hashed; copied to ``target`` only where its name is no UTF-8, which no file of ours could hold."""
         path = self._path(asset)
+        if pixels != "original":
+            raise NotFound(f"{asset.original_path}: a folder has no other picture of it")
         try:
             done = originals.digests(path)
         except FileNotFoundError as err:

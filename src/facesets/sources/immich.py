@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ..errors import NotFound
 from ..immich import Client, Server, connect, faces, listing, originals
 from ..immich.listing import Reconciliation
+from ..immich.transport import Garbled
 from ..progress import Progress
 from ..records import Asset, FaceBox, User
 from ..settings import Settings
@@ -50,14 +52,51 @@ class ImmichSource:
         found = faces.boxes(self.client, asset.asset_id)
         return tuple(replace(box, image_width=0, image_height=0) for box in found) if asset.is_edited else found
 
-    def fetch(self, asset: Asset, target: Path) -> Fetched:
+    def fetch(self, asset: Asset, target: Path, pixels: str = "original") -> Fetched:
         """The original at ``target``; a whole one that an interrupted run left there is taken as it is."""
+        if pixels != "original":
+            return self._rendition(asset, target, pixels)
         done = _already(asset, target)
-        if done is None:
-            done = originals.download(self.client, asset.asset_id, target, sha1=asset.sha1, size=asset.size_bytes)
-            with self._lock:
-                self._downloads += 1
-        return Fetched(target, done.sha256, done.sha1, done.size)
+        if done is not None:
+            return Fetched(target, done.sha256, done.sha1, done.size, spared=done.size)
+        done = originals.download(self.client, asset.asset_id, target, sha1=asset.sha1, size=asset.size_bytes)
+        self._count_download()
+        return Fetched(target, done.sha256, done.sha1, done.size, spared=done.resumed)
+
+    def _rendition(self, asset: Asset, target: Path, pixels: str) -> Fetched:
+        """``pixels``, or what comes after it; Immich sends full size on to the original, or to the preview, where it made none."""
+        for wanted in ("fullsize", "preview") if pixels == "fullsize" else ("preview",):
+            try:
+                found = originals.rendition(self.client, asset.asset_id, target, wanted)
+            except NotFound:
+                continue
+            if found is not None:
+                self._count_download()
+                done, came = found
+                return Fetched(target, done.sha256, done.sha1, done.size, pixels=came)
+        raise NotFound(f"{asset.asset_id}: the server has no other picture of it")
+
+    def looks_like(self, asset: Asset, other: Path) -> bool:
+        """Whether the first, middle and last 64 KB of its original equal those of the file ``other``; the first difference ends it."""
+        size, length = other.stat().st_size, originals.SAMPLE
+        with other.open("rb") as file:
+            for start in (0, (size - length) // 2, size - length):
+                try:
+                    came, total = originals.sample(self.client, asset.asset_id, start, length)
+                except Garbled:  # a proxy that gives no parts, say
+                    return False
+                file.seek(start)
+                if total != size or came != file.read(length):
+                    return False
+        return True
+
+    def stop(self) -> None:
+        """End every request at once."""
+        self.client.stop()
+
+    def _count_download(self) -> None:
+        with self._lock:
+            self._downloads += 1
 
 
 def open_client(settings: Settings, key: str) -> tuple[Client, Server]:

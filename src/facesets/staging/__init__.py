@@ -6,6 +6,6 @@
 from __future__ import annotations
 
 from .counters import StageCounters
-from .stage import stage
+from .stage import stage, substitute
 
-__all__ = ["StageCounters", "stage"]
+__all__ = ["StageCounters", "stage", "substitute"]

@@ -25,6 +25,8 @@ class StageCounters:
     gone: int = 0  # were listed once, are no more
     downloads: int = 0
     bytes_downloaded: int = 0  # of originals
+    bytes_saved: int = 0  # of originals that were here already: known by hash, by samples, or from an interrupted download
+    renditions: int = 0  # photos of which the server's own picture was taken, since no decoder took the original
     requests: int = 0
     seconds: float = 0.0
 
@@ -43,6 +45,8 @@ class StageCounters:
             "gone": self.gone,
             "downloads": self.downloads,
             "bytes_downloaded": self.bytes_downloaded,
+            "bytes_saved": self.bytes_saved,
+            "renditions": self.renditions,
             "requests": self.requests,
             "seconds": round(self.seconds, 3),
         }

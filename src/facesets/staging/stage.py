@@ -16,9 +16,9 @@ from ..progress import Progress
 from ..records import Reason
 from ..registry import Registry, assets
 from ..registry.assets import AssetRow
-from ..sources import Source
+from ..sources import Source, Work
 from ..workspace import Workspace
-from . import filters
+from . import filters, renditions
 from .bring import Bringing
 from .counters import StageCounters
 
@@ -50,10 +50,28 @@ def stage(
         work.decide_standing()
         Bringing(workspace, registry, source, known_sha256, counters).bring(progress)
     finally:
-        after = source.work
-        counters.requests, counters.downloads = after.requests - before.requests, after.downloads - before.downloads
-        counters.seconds = time.monotonic() - begun
+        _count(counters, before, source.work, begun)
     return counters
+
+
+def substitute(
+    workspace: Workspace, registry: Registry, source: Source, *, known_sha256: Mapping[str, str], progress: Progress
+) -> StageCounters:
+    """After embedding: bring the server's next best picture of every photo that no decoder took. Raises as :func:`stage`."""
+    begun, before = time.monotonic(), source.work
+    counters = StageCounters()
+    ids = renditions.want(registry, source.user.label, source.name)
+    counters.total_assets_seen = len(ids)
+    try:
+        Bringing(workspace, registry, source, known_sha256, counters).bring(progress, ids)
+    finally:
+        _count(counters, before, source.work, begun)
+    return counters
+
+
+def _count(counters: StageCounters, before: Work, after: Work, begun: float) -> None:
+    counters.requests, counters.downloads = after.requests - before.requests, after.downloads - before.downloads
+    counters.seconds = time.monotonic() - begun
 
 
 class _Deciding:
@@ -84,7 +102,10 @@ class _Deciding:
             if self.registry.fact(fact) not in (None, digest):
                 assets.relist(self.registry, self.label, _RULED)
             self.registry.set_fact(fact, digest)
+            if self.settings.verify_duplicates:
+                assets.relist(self.registry, self.label, (Reason.PROBABLE_DUP,))
         self._find_vanished()
+        renditions.want(self.registry, self.label, self.source.name)
         excluded = filters.path_filter(self.settings.exclude)
         for rows in self._walk((Reason.LISTED,)):
             with self.registry.transaction():
@@ -101,7 +122,7 @@ class _Deciding:
 
     def _find_vanished(self) -> None:
         """Staged originals that somebody deleted are brought again."""
-        for rows in self._walk((Reason.STAGED,)):
+        for rows in self._walk((Reason.STAGED, Reason.EMBED_ERROR)):
             lost = [row for row in rows if row.path is None or not (self.workspace.root / row.path).is_file()]
             with self.registry.transaction():
                 for row in lost:
