@@ -64,6 +64,14 @@ class Answer:
     def json(self) -> Any:
         return json.loads(self.out)
 
+    @property
+    def line(self) -> str:
+        """The one line that says what went wrong."""
+        lines = [line for line in self.err.splitlines() if line.startswith("facesets: ")]
+        assert len(lines) == 1, self.err
+        assert "Traceback" not in self.err
+        return lines[0]
+
 
 class CommandLine:
     """``facesets -C workspace ...`` in this process."""
@@ -80,11 +88,16 @@ class CommandLine:
         return Answer(stopped.value.code, text.out, text.err)
 
     def set(self, line: str) -> None:
-        """Give a setting of the template, whose default stands there commented out, another value."""
-        path, key = self.workspace / "facesets.toml", line.split(" = ", maxsplit=1)[0]
-        text, times = re.subn(rf"^# {key} = .*$", line.replace("\\", "\\\\"), path.read_text(), flags=re.MULTILINE)
-        assert times == 1, key
-        path.write_text(text)
+        """Give a setting of the template another value."""
+        put(self.workspace, line)
+
+
+def put(workspace: Path, line: str) -> None:
+    """Give a setting of the template, whose default stands there commented out, another value."""
+    path, key = workspace / "facesets.toml", line.split(" = ", maxsplit=1)[0]
+    text, times = re.subn(rf"^# {key} = .*$", line.replace("\\", "\\\\"), path.read_text(), flags=re.MULTILINE)
+    assert times == 1, key
+    path.write_text(text)
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -34,23 +34,23 @@ class Home:
         settings = replace(workspace.settings, stage=replace(workspace.settings.stage, **stage_settings))  # type: ignore[arg-type]
         return cls(replace(workspace, settings=settings))
 
-    def stage(self, server: ImmichServer, user: User, label: str = "anna", **client: object) -> StageCounters:
+    def stage(self, server: ImmichServer, user: User, label: str = "anna", *, full: bool = False, **client: object) -> StageCounters:
         """List and bring what ``user``'s key shows; a client that does not sleep between attempts."""
         options = {"sleep": lambda _: None, "timeout": 5.0, **client}
         with Client(server.url + "/api", server.key_for(user), **options) as made, self.workspace.registry() as registry:  # type: ignore[arg-type]
             bound = bind(label, self.workspace.settings, registry, made, self.said)
-            return self._run(ImmichSource(made, bound, page_size=self.workspace.settings.stage.page_size))
+            return self._run(ImmichSource(made, bound, page_size=self.workspace.settings.stage.page_size), full=full)
 
     def stage_folder(self, folder: Path, label: str = "box") -> StageCounters:
         with self.workspace.registry() as registry:
             bound = bind_folder(label, folder, self.workspace.settings, registry, self.said)
         return self._run(FolderSource(folder, bound))
 
-    def _run(self, source: Source) -> StageCounters:
+    def _run(self, source: Source, *, full: bool = False) -> StageCounters:
         self.source = source
         with self.workspace.registry() as registry:
             run = runs.start(registry, "stage")
-            counters = stage(self.workspace, registry, source, run_id=run, known_sha256=self.external, progress=self.said)
+            counters = stage(self.workspace, registry, source, run_id=run, known_sha256=self.external, full=full, progress=self.said)
             runs.finish(registry, run, 0, counters.as_dict())
         assert counters.total_assets_seen == counters.already_settled + sum(counters.by_reason.values())
         return counters

@@ -22,6 +22,7 @@ folder_option = click.option(
 pack_option = click.option("--pack", metavar="NAME|FOLDER", help="Model pack: auto, open, buffalo_l, ... or a folder of .onnx files.")
 accept_option = click.option("--accept-missing", is_flag=True, help="Go on although some photos failed in a way that may heal.")
 classic_option = click.option("--classic", is_flag=True, help="Average linkage alone, as the reference does: more sets a person.")
+full_option = click.option("--full", is_flag=True, help="List everything and ask for all faces again, not only what changed since.")
 
 
 @click.command()
@@ -30,15 +31,18 @@ classic_option = click.option("--classic", is_flag=True, help="Average linkage a
 @pack_option
 @accept_option
 @classic_option
+@full_option
 @json_option
 @click.pass_obj
-def run(app: App, labels: tuple[str, ...], folder: Path | None, pack: str | None, accept_missing: bool, classic: bool) -> None:
+def run(
+    app: App, labels: tuple[str, ...], folder: Path | None, pack: str | None, accept_missing: bool, classic: bool, full: bool
+) -> None:
     """Do it all: find the photos, embed their faces, cluster, and write new sets.
 
     Existing sets keep every byte. Run it again next month: only what is new is fetched, known people are recognised, and new
     people get the next numbers. Exit code 3: some photos failed in a way that may heal; the same command tries them again.
     """
-    do(app, labels, STEPS, folder=folder, pack_name=pack, accept_missing=accept_missing, classic=classic)
+    do(app, labels, STEPS, folder=folder, pack_name=pack, accept_missing=accept_missing, classic=classic, full=full)
 
 
 def do(app: App, labels: tuple[str, ...], steps: tuple[str, ...], **options: Any) -> None:
@@ -64,8 +68,10 @@ def told(summary: Summary) -> str:
     for label, stage in summary.steps.get("stage", {}).items():
         lines += [
             f"{label}: {stage['total_assets_seen']:,} assets listed, {stage['staged_count']:,} staged, "
-            f"{summary.downloads:,} downloads in {summary.requests:,} requests"
+            f"{stage['downloads']:,} downloads in {stage['requests']:,} requests"
         ]
+        if counted := stage["reconciliation"]:
+            lines += [f"{label}: {counted['told']}"]
     if embed := summary.steps.get("embed"):
         lines += [
             f"embedded {embed['queue']:,} photos: {embed['new_faces']:,} faces, {embed['new_noface']:,} without, "

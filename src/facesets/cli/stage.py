@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 
 from . import App, json_option
-from .run import do, folder_option, user_option
+from .run import do, folder_option, full_option, user_option
 
 
 @click.command()
 @user_option
 @folder_option
+@full_option
 @json_option
 @click.pass_obj
-def stage(app: App, labels: tuple[str, ...], folder: Path | None) -> None:
+def stage(app: App, labels: tuple[str, ...], folder: Path | None, full: bool) -> None:
     """List the library and fetch the originals that matter, each of them once, into the queue for embed."""
-    do(app, labels, ("stage",), folder=folder)
+    do(app, labels, ("stage",), folder=folder, full=full)

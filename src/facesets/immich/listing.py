@@ -1,4 +1,4 @@
-"""Immich room: every asset a key can see, each once. Touches the network only.
+"""Immich room: every asset a key can see, each once, and what changed since. Touches the network only.
 
 Two lists are laid over each other, since neither is whole: the timeline names every id of the key's owner (complete on 2.x and
 3.x) but tells little; the search tells all but loses rows between pages on 2.x. What only the timeline knows is fetched singly.
@@ -6,18 +6,21 @@ Two lists are laid over each other, since neither is whole: the timeline names e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import BadAnswer, MissingPermission, NotFound, ServerError
 from ..records import Asset
-from . import wire
+from . import search, timeline, wire
+from .search import After, Asked
+from .timeline import VISIBILITIES
 from .transport import Client
 
-VISIBILITIES = ("timeline", "archive", "hidden")  # locked ones are not shown to API keys
 _COUNTED = ("timeline", "archive")  # what /assets/statistics counts
+_AHEAD = 2  # pages asked for before the one at hand is read
 
 
 @dataclass(slots=True)
@@ -42,6 +45,10 @@ class Reconciliation:
         """Whether no count contradicts another."""
         return self.timeline in (None, self.own) and self.statistics in (None, self.active)
 
+    def as_dict(self) -> dict[str, Any]:
+        """For the summary, with whether it ``agrees`` and the line that tells it."""
+        return {**asdict(self), "agrees": self.agrees, "told": self.told()}
+
     def told(self) -> str:
         """One line for the summary."""
         parts = [f"listed {self.listed}", f"of them own {self.own}", f"timeline {_or_unknown(self.timeline)}"]
@@ -60,29 +67,29 @@ def _or_unknown(count: int | None) -> str:
 def assets(client: Client, owner_id: str, counts: Reconciliation, *, page_size: int = 1000, workers: int = 8) -> Iterator[Asset]:
     """Every asset the key can see, videos, trashed, offline, archived and partners' included, each once. Fills ``counts``.
 
-    Holds the ids (about 150 bytes each) and one page. Raises the errors of :class:`Client`, BadAnswer.
+    Holds the ids (about 150 bytes each) and three pages. Raises the errors of :class:`Client`, BadAnswer.
     """
     seen: dict[bytes, bool] = {}  # id -> already yielded
     with ThreadPoolExecutor(workers, thread_name_prefix="listing") as pool:
-        counts.timeline = _read_timeline(client, owner_id, pool, seen)
-    counts.statistics = _statistics(client)
-    for visibility in VISIBILITIES:
-        for asset in _pages(client, visibility, page_size):
-            yield from _once(asset, owner_id, seen, counts)
-    for asset_id in [key for key, yielded in seen.items() if not yielded]:
-        found = one(client, _text_id(asset_id))
-        if found is None:
-            counts.lost += 1
-            continue
-        counts.fetched_singly += 1
-        yield from _once(found, owner_id, seen, counts)
+        expected = _read_timeline(client, owner_id, pool, seen)
+        counts.timeline = None if expected is None else len(seen)
+        counts.statistics = statistics(client)
+        for visibility in VISIBILITIES:
+            for asset in _pages(client, Asked(visibility), page_size, pool, (expected or {}).get(visibility, 0)):
+                yield from _once(asset, owner_id, seen, counts)
+        missing = (_text_id(key) for key, yielded in list(seen.items()) if not yielded)
+        for found in singly(client, missing, pool):
+            if found is None:
+                counts.lost += 1
+                continue
+            counts.fetched_singly += 1
+            yield from _once(found, owner_id, seen, counts)
 
 
 def one(client: Client, asset_id: str) -> Asset | None:
     """One asset, in the form and coordinates of the search; None where the server shows it no longer."""
     for visibility in VISIBILITIES:
-        answer = client.search("/search/metadata", {**_ASKED, "id": asset_id, "visibility": visibility, "size": 1})
-        items, _ = wire.page(answer, "search")
+        items, _ = search.page(client, Asked(visibility, asset_id=asset_id), 1)
         for item in items:
             asset = wire.asset(item)
             if asset.asset_id != asset_id:
@@ -91,18 +98,66 @@ def one(client: Client, asset_id: str) -> Asset | None:
     return None
 
 
-_ASKED = {"withExif": True, "withPeople": True, "withDeleted": True}
+def singly(client: Client, ids: Iterable[str], pool: ThreadPoolExecutor) -> Iterator[Asset | None]:
+    """:func:`one` for each id, a few side by side, in the order asked."""
+    waiting: deque[Future[Asset | None]] = deque()
+    for asset_id in ids:
+        waiting.append(pool.submit(one, client, asset_id))
+        if len(waiting) >= 64:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
-def _pages(client: Client, visibility: str, page_size: int) -> Iterator[Asset]:
-    number: int | None = 1
-    while number is not None:
-        body = {**_ASKED, "visibility": visibility, "size": page_size, "page": number}
-        items, following = wire.page(client.search("/search/metadata", body), "search")
+def updated_since(client: Client, moment: str, *, page_size: int = 1000, most: int) -> list[Asset] | None:
+    """Assets that the server changed at ``moment`` (ISO 8601) or later, partners' too; None where they are more than ``most``, or
+    where its paging dealt one twice, so that it may have lost another.
+    """
+    found: dict[str, Asset] = {}
+    for visibility in VISIBILITIES:
+        after: After = None
+        while True:
+            items, after = search.page(client, Asked(visibility, updated_after=moment), page_size, after)
+            for asset in map(wire.asset, items):
+                if asset.asset_id in found and asset.visibility == found[asset.asset_id].visibility:
+                    return None
+                found[asset.asset_id] = asset
+            if after is None:
+                break
+            if len(found) > most:
+                return None
+    return list(found.values())
+
+
+def some(client: Client, size: int, number: int) -> list[Asset]:
+    """``size`` assets of the timeline, by the number of their page: a sample. Not for servers with cursors."""
+    items, _ = search.page(client, Asked("timeline"), size, number)
+    return [wire.asset(item) for item in items]
+
+
+def statistics(client: Client) -> int | None:
+    """The server's own count of the owner's assets in timeline and archive; None where the key may not ask (asset.statistics)."""
+    try:
+        return int(wire.field(client.get("/assets/statistics", {"isTrashed": "false"}), "total", int, "statistics"))
+    except ServerError:
+        return None  # a second opinion: its absence is told in the summary
+
+
+def _pages(client: Client, asked: Asked, size: int, pool: ThreadPoolExecutor, expected: int) -> Iterator[Asset]:
+    """All pages of a search, the next ones on their way while one is read: by number as many as ``expected`` assets fill."""
+    by_number = not search.has_cursors(client)
+    last = -(-expected // size)
+    number, after = 1, None
+    under_way: deque[Future[tuple[list[Any], After]]] = deque([pool.submit(search.page, client, asked, size, None)])
+    while under_way:
+        while by_number and len(under_way) <= _AHEAD and number < last:
+            number += 1
+            under_way.append(pool.submit(search.page, client, asked, size, number))
+        items, after = under_way.popleft().result()
+        if after is not None and not under_way:
+            number += 1
+            under_way.append(pool.submit(search.page, client, asked, size, after))
         yield from map(wire.asset, items)
-        if following is not None and following <= number:
-            raise BadAnswer(f"search: the page after {number} is said to be {following}")
-        number = following
 
 
 def _once(asset: Asset, owner_id: str, seen: dict[bytes, bool], counts: Reconciliation) -> Iterator[Asset]:
@@ -117,38 +172,19 @@ def _once(asset: Asset, owner_id: str, seen: dict[bytes, bool], counts: Reconcil
     yield asset
 
 
-def _read_timeline(client: Client, owner_id: str, pool: ThreadPoolExecutor, seen: dict[bytes, bool]) -> int | None:
-    """Enter the owner's ids into ``seen``; returns how many, or None where the timeline may not be asked."""
+def _read_timeline(client: Client, owner_id: str, pool: ThreadPoolExecutor, seen: dict[bytes, bool]) -> dict[str, int] | None:
+    """Enter the owner's ids into ``seen``; returns how many there are of each visibility, or None where it may not be asked."""
     try:
-        wanted = [
-            {"timeBucket": wire.field(bucket, "timeBucket", str, "timeline"), **asked}
-            for visibility in VISIBILITIES
-            for asked in ({"visibility": visibility}, {"visibility": visibility, "isTrashed": "true"})
-            for bucket in _listed(client.get("/timeline/buckets", asked))
-        ]
-        count = 0
-        for answer in pool.map(lambda asked: client.get("/timeline/bucket", asked), wanted):
-            for asset_id, owner in wire.bucket_ids(answer, "timeline"):
-                key = bytes.fromhex(asset_id.replace("-", ""))
-                if owner == owner_id and key not in seen:
-                    seen[key] = False
-                    count += 1
+        buckets = timeline.counts(client, pool)
+        for _, ids in timeline.ids(client, buckets, owner_id, pool):
+            seen.update(dict.fromkeys((bytes.fromhex(asset_id.replace("-", "")) for asset_id in ids), False))
     except (MissingPermission, NotFound):
+        seen.clear()
         return None
-    return count
-
-
-def _statistics(client: Client) -> int | None:
-    try:
-        return int(wire.field(client.get("/assets/statistics", {"isTrashed": "false"}), "total", int, "statistics"))
-    except ServerError:
-        return None  # a second opinion that needs a permission of its own (asset.statistics): its absence is told in the summary
-
-
-def _listed(answer: Any) -> list[Any]:
-    if not isinstance(answer, list):
-        raise BadAnswer("timeline: not a list of buckets")
-    return answer
+    expected: dict[str, int] = {}
+    for bucket, count in buckets.items():
+        expected[bucket.visibility] = expected.get(bucket.visibility, 0) + count
+    return expected
 
 
 def _text_id(key: bytes) -> str:

@@ -7,7 +7,6 @@ names it. Texts are data: they may hold anything but lone surrogates, which no U
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import math
 import re
@@ -137,7 +136,7 @@ def _sha1(item: Mapping[str, Any], path: str, where: str) -> str | None:
     """The SHA-1 of the bytes, hex, where it is one: external libraries send that of ``path:<originalPath>``, and do not say so."""
     try:
         digest = base64.b64decode(field(item, "checksum", str, where), validate=True)
-    except binascii.Error as err:
+    except ValueError as err:
         raise BadAnswer(f"{where}: 'checksum' is not base64") from err
     external = item.get("libraryId", "unknown") is not None or digest == hashlib.sha1(b"path:" + path.encode()).digest()  # noqa: S324
     return None if external or len(digest) != 20 else digest.hex()

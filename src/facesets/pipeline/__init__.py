@@ -74,7 +74,8 @@ def run(
 ) -> tuple[Summary, FacesetsError | None]:
     """Do ``steps`` for the users with these labels. Returns the summary, and RetryableLeft where that is why it stopped early.
 
-    ``full`` lists everything anew instead of what changed. Any other FacesetsError is raised; what was finished before is kept, and the same call goes on from there.
+    ``full`` lists everything anew instead of what changed. Any other FacesetsError is raised; what was finished before is kept,
+    and the same call goes on from there.
     """
     _check_labels(labels, needed="stage" in steps)
     started = time.perf_counter()
@@ -121,7 +122,15 @@ def count(workspace: Workspace, registry: Registry) -> Summary:
 
 
 def _stage(
-    workspace: Workspace, registry: Registry, source: Source, label: str, run_id: int, summary: Summary, progress: Progress, *, full: bool
+    workspace: Workspace,
+    registry: Registry,
+    source: Source,
+    label: str,
+    run_id: int,
+    summary: Summary,
+    progress: Progress,
+    *,
+    full: bool,
 ) -> None:
     counters = stage_source(
         workspace, registry, source, run_id=run_id, known_sha256=known_elsewhere(workspace), full=full, progress=progress

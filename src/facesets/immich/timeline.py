@@ -1,0 +1,63 @@
+"""Immich room: the timeline: which months there are, how many assets each holds, and their ids. Touches the network only.
+
+It is the one list that is complete on 2.x and 3.x, and its counts cost a handful of requests whatever the library's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from ..errors import BadAnswer
+from . import wire
+from .transport import Client
+
+VISIBILITIES = ("timeline", "archive", "hidden")  # locked ones are not shown to API keys
+
+
+class Bucket(NamedTuple):
+    """A month (``2020-05``, of local time) of one visibility, in the trash or not."""
+
+    month: str
+    visibility: str
+    trashed: bool
+
+
+def counts(client: Client, pool: ThreadPoolExecutor) -> dict[Bucket, int]:
+    """How many assets of the key's owner each bucket holds, in six requests. Raises MissingPermission, NotFound."""
+    kinds = [(visibility, trashed) for visibility in VISIBILITIES for trashed in (False, True)]
+    found: dict[Bucket, int] = {}
+    answers = pool.map(lambda kind: client.get("/timeline/buckets", _query(*kind)), kinds)
+    for (visibility, trashed), answer in zip(kinds, answers, strict=True):
+        for item in _listed(answer):
+            bucket = Bucket(wire.field(item, "timeBucket", str, "timeline")[:7], visibility, trashed)
+            found[bucket] = found.get(bucket, 0) + wire.field(item, "count", int, "timeline")
+    return found
+
+
+def count_with_partners(client: Client) -> int:
+    """How many assets stand in the owner's timeline, those of partners who are shown in it included."""
+    answer = client.get("/timeline/buckets", {"visibility": "timeline", "withPartners": "true"})
+    return sum(wire.field(item, "count", int, "timeline") for item in _listed(answer))
+
+
+def ids(client: Client, buckets: Iterable[Bucket], owner_id: str, pool: ThreadPoolExecutor) -> Iterator[tuple[Bucket, list[str]]]:
+    """The owner's asset ids in each bucket."""
+    wanted = list(buckets)
+    for bucket, answer in zip(wanted, pool.map(lambda bucket: client.get("/timeline/bucket", _of(bucket)), wanted), strict=True):
+        yield bucket, [asset_id for asset_id, owner in wire.bucket_ids(answer, "timeline") if owner == owner_id]
+
+
+def _of(bucket: Bucket) -> dict[str, str]:
+    return {"timeBucket": f"{bucket.month}-01", **_query(bucket.visibility, bucket.trashed)}
+
+
+def _query(visibility: str, trashed: bool) -> dict[str, str]:
+    return {"visibility": visibility, **({"isTrashed": "true"} if trashed else {})}
+
+
+def _listed(answer: Any) -> list[Any]:
+    if not isinstance(answer, list):
+        raise BadAnswer("timeline: not a list of buckets")
+    return answer

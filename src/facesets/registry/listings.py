@@ -1,0 +1,109 @@
+"""Queries about listings: which assets a source is known to have, and how far its last listing got.
+
+An asset is *present* while its source is known to have it: ``seen_run`` is the run that last saw it, and 0 once it is gone, even where
+it is through and keeps its reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+
+from ..records import Reason, State
+from . import Registry
+from .assets import REASONS_OF, AssetRow, row_of
+
+_STAYS = (*REASONS_OF[State.DONE], *REASONS_OF[State.DUPLICATE], Reason.GONE)
+_LEFT_ASIDE = (Reason.NO_FACES, Reason.NO_BIG_FACE)  # for what the source said of their faces
+
+
+def mark(registry: Registry, label: str, source: str) -> str | None:
+    """How far the last listing of a user's photos from this source has told; None where there was none that can be taken up."""
+    fact = registry.fact(f"listing:{label}")
+    known = json.loads(fact) if fact else {}
+    return known.get("mark") if known.get("source") == source else None
+
+
+def remember(registry: Registry, label: str, source: str, marked: str | None) -> None:
+    """Keep how far a listing has told."""
+    registry.set_fact(f"listing:{label}", json.dumps({"source": source, "mark": marked}))
+
+
+def present(registry: Registry, labels: Collection[str]) -> int:
+    """How many assets the sources of these users have, as far as is known."""
+    sql = f"SELECT count(*) FROM assets WHERE label IN ({', '.join('?' * len(labels))}) AND seen_run > 0"
+    return int(registry.db.execute(sql, tuple(labels)).fetchone()[0])
+
+
+def counts(registry: Registry, owner_id: str, source: str) -> dict[tuple[str, str, bool], int]:
+    """How many of the owner's present assets there are for each (month, visibility, trashed or not)."""
+    sql = (
+        "SELECT substr(coalesce(taken_at, ''), 1, 7), visibility, is_trashed, count(*) FROM assets "
+        "WHERE owner_id = ? AND source = ? AND seen_run > 0 GROUP BY 1, 2, 3"
+    )
+    return {(row[0], row[1], bool(row[2])): row[3] for row in registry.db.execute(sql, (owner_id, source))}
+
+
+def ids(registry: Registry, owner_id: str, source: str, bucket: tuple[str, str, bool]) -> set[str]:
+    """The owner's present assets of one (month, visibility, trashed or not)."""
+    sql = (
+        "SELECT asset_id FROM assets WHERE owner_id = ? AND source = ? AND seen_run > 0 "
+        "AND substr(coalesce(taken_at, ''), 1, 7) = ? AND visibility = ? AND is_trashed = ?"
+    )
+    return {row[0] for row in registry.db.execute(sql, (owner_id, source, *bucket))}
+
+
+def in_timelines(registry: Registry, owner_ids: Collection[str]) -> int:
+    """How many present assets of these owners stand in their timelines."""
+    sql = (
+        f"SELECT count(*) FROM assets WHERE owner_id IN ({', '.join('?' * len(owner_ids))}) "
+        "AND seen_run > 0 AND visibility = 'timeline' AND is_trashed = 0"
+    )
+    return int(registry.db.execute(sql, tuple(owner_ids)).fetchone()[0])
+
+
+def mark_gone(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> int:
+    """The source has these no longer: they are GONE, unless they are through; returns how many became so."""
+    gone = 0
+    for asset_id in asset_ids:
+        gone += registry.db.execute(
+            f"UPDATE assets SET reason = 'gone' WHERE owner_id = ? AND asset_id = ? AND reason NOT IN ({', '.join('?' * len(_STAYS))})",
+            (owner_id, asset_id, *_STAYS),
+        ).rowcount
+        registry.db.execute("UPDATE assets SET seen_run = 0 WHERE owner_id = ? AND asset_id = ?", (owner_id, asset_id))
+    return gone
+
+
+def faceless(registry: Registry, label: str, source: str, *, limit: int = -1, skip: int = 0) -> list[AssetRow]:
+    """Assets left aside for what the source said of their faces; changed last come first: a detector gets to them last."""
+    sql = (
+        "SELECT * FROM assets WHERE label = ? AND source = ? AND boxes IS NOT NULL "
+        f"AND reason IN ({', '.join('?' * len(_LEFT_ASIDE))}) ORDER BY updated_at DESC, id LIMIT ? OFFSET ?"
+    )
+    return [row_of(row) for row in registry.db.execute(sql, (label, source, *_LEFT_ASIDE, limit, skip))]
+
+
+def with_boxes(registry: Registry, label: str, source: str, turn: int, limit: int) -> list[AssetRow]:
+    """A few present assets whose face boxes are known, others at each ``turn``."""
+    (highest,) = registry.db.execute("SELECT coalesce(max(id), 0) FROM assets").fetchone()
+    start = turn * 2654435761 % (highest + 1)  # Knuth's multiplier: turns lie far apart
+    sql = "SELECT * FROM assets WHERE label = ? AND source = ? AND boxes IS NOT NULL AND seen_run > 0 AND id {} ? ORDER BY id LIMIT ?"
+    rows = registry.db.execute(sql.format(">="), (label, source, start, limit)).fetchall()
+    rows += registry.db.execute(sql.format("<"), (label, source, start, limit - len(rows))).fetchall()
+    return [row_of(row) for row in rows]
+
+
+def owned(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> list[AssetRow]:
+    """The rows of these assets, as far as they are known."""
+    sql = "SELECT * FROM assets WHERE owner_id = ? AND asset_id = ?"
+    found = (registry.db.execute(sql, (owner_id, asset_id)).fetchone() for asset_id in asset_ids)
+    return [row_of(row) for row in found if row is not None]
+
+
+def forget_faces(registry: Registry, label: str, source: str) -> int:
+    """Ask anew about everything that was left aside for its faces; returns how many."""
+    return registry.db.execute(
+        "UPDATE assets SET reason = 'listed', detail = NULL, boxes = NULL WHERE label = ? AND source = ? "
+        f"AND reason IN ({', '.join('?' * len(_LEFT_ASIDE))})",
+        (label, source, *_LEFT_ASIDE),
+    ).rowcount

@@ -1,0 +1,174 @@
+"""Sources room: what changed on an Immich since a listing, in a handful of requests whatever the library's size.
+
+Three looks make it complete: assets that the server marked as updated since; the timeline's count of every month, which gives away
+what was added, deleted or moved unmarked; and a sample of face boxes, since a change of faces leaves no mark at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ..errors import BadAnswer, MissingPermission, NotFound, ServerError
+from ..immich import Client, listing, search, timeline
+from ..immich.timeline import Bucket
+from ..records import Asset, FaceBox, User
+
+# two clocks and a transaction under way: what changed this long before a listing may not have been in it
+_MARGIN = timedelta(minutes=2)
+_SAMPLE_LISTED, _SAMPLE_ASKED = 250, 8  # assets whose boxes are compared: from one page, or one request each
+_MOST = 20_000  # changed assets; beyond, a complete listing is as quick and surer
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a listing has told: the server's newest ``updated``, from when on (``since``) something may be missing, by which
+    version, whether it carried face boxes, and which other owners it showed. Times are ISO 8601 in UTC.
+    """
+
+    since: str
+    updated: str
+    version: str
+    boxes: bool
+    partners: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """For keeping."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+    @classmethod
+    def read(cls, text: str) -> Mark:
+        """What :meth:`text` wrote."""
+        known = json.loads(text)
+        return cls(known["since"], known["updated"], known["version"], known["boxes"], tuple(known["partners"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The server's answer: assets that were updated, how many there are of each month, and of how many others' it shows."""
+
+    assets: list[Asset]
+    buckets: Mapping[Bucket, int]
+    of_partners: int | None  # None: it does not say
+    statistics: int | None
+    mark: Mark
+
+
+class Noting:
+    """Makes the mark while a listing goes by."""
+
+    def __init__(self, client: Client, user: User) -> None:
+        self.version = ".".join(map(str, search.version(client)))
+        self.begun, self.updated = client.server_time, ""
+        self.boxes, self.user, self.partners = False, user, set[str]()
+
+    def note(self, asset: Asset) -> None:
+        """Take an asset into account."""
+        self.updated = max(self.updated, asset.updated_at or "")
+        self.boxes = self.boxes or asset.boxes is not None
+        if asset.owner_id != self.user.user_id:
+            self.partners.add(asset.owner_id)
+
+    def mark(self, before: Mark | None = None) -> Mark | None:
+        """How far the listing has told, ``before`` included; None where server or assets carry no usable time."""
+        updated = max(self.updated, before.updated if before else "")
+        newest = _moment(updated)
+        if newest is None or self.begun is None:
+            return None
+        since = min(newest + timedelta(milliseconds=1), self.begun - _MARGIN)
+        if before is not None:
+            since = max(since, _moment(before.since) or since)
+        partners = tuple(sorted(self.partners.union(before.partners if before else ())))
+        boxes = self.boxes or (before is not None and before.boxes)
+        return Mark(since.isoformat(timespec="milliseconds").replace("+00:00", "Z"), updated, self.version, boxes, partners)
+
+
+class Changes:
+    """Asks one user's server what changed, with up to ``workers`` requests at a time. ``boxes_of`` asks for one asset's faces."""
+
+    def __init__(
+        self, client: Client, user: User, boxes_of: Callable[[Asset], tuple[FaceBox, ...]], *, page_size: int, workers: int
+    ) -> None:
+        self.client, self.user, self.boxes_of, self.page_size, self.workers = client, user, boxes_of, page_size, workers
+
+    def since(self, before: Mark) -> Told | None:
+        """What changed since ``before``; None where only a complete listing can tell (another version, too much, no timeline)."""
+        noting = Noting(self.client, self.user)
+        if noting.version != before.version:
+            return None
+        with self._pool() as pool:
+            changed = pool.submit(listing.updated_since, self.client, before.since, page_size=self.page_size, most=_MOST)
+            partners = pool.submit(self._with_partners)
+            statistics = pool.submit(listing.statistics, self.client)
+            try:
+                buckets = timeline.counts(self.client, pool)
+            except (MissingPermission, NotFound):
+                return None
+            assets, shown = changed.result(), partners.result()
+        if assets is None:
+            return None
+        for asset in assets:
+            noting.note(asset)
+        mark = noting.mark(before)
+        own = sum(count for bucket, count in buckets.items() if bucket.visibility == "timeline" and not bucket.trashed)
+        return Told(assets, buckets, None if shown is None else shown - own, statistics.result(), mark) if mark else None
+
+    def ids(self, buckets: Iterable[Bucket]) -> dict[Bucket, set[str]]:
+        """The owner's asset ids in these months."""
+        with self._pool() as pool:
+            return {bucket: set(ids) for bucket, ids in timeline.ids(self.client, buckets, self.user.user_id, pool)}
+
+    def singly(self, asset_ids: Iterable[str]) -> Iterator[Asset]:
+        """These assets, without those that are gone by now."""
+        with self._pool() as pool:
+            yield from filter(None, listing.singly(self.client, asset_ids, pool))
+
+    def boxes(self, assets: Sequence[Asset]) -> dict[str, tuple[FaceBox, ...]]:
+        """The face boxes that the server has now of these assets, by asset id; of those that it tells."""
+        with self._pool() as pool:
+            found = zip(assets, pool.map(self._boxes, assets), strict=True)
+            return {asset.asset_id: boxes for asset, boxes in found if boxes is not None}
+
+    def sample(self, mark: Mark, turn: int, total: int) -> dict[str, tuple[FaceBox, ...]] | None:
+        """Boxes of some of the owner's assets in one request, others at each ``turn``; None where each asset must be asked for."""
+        if not mark.boxes:
+            return None
+        pages = max(1, total // _SAMPLE_LISTED)
+        found = listing.some(self.client, _SAMPLE_LISTED, 1 + turn % pages)
+        return {asset.asset_id: asset.boxes for asset in found if asset.boxes is not None and asset.owner_id == self.user.user_id}
+
+    @property
+    def sample_size(self) -> int:
+        """How many assets to ask for singly."""
+        return _SAMPLE_ASKED
+
+    def _boxes(self, asset: Asset) -> tuple[FaceBox, ...] | None:
+        try:
+            return self.boxes_of(asset)
+        except (NotFound, BadAnswer):
+            return None
+
+    def _with_partners(self) -> int | None:
+        try:
+            return timeline.count_with_partners(self.client)
+        except ServerError:
+            return None  # a check that is missed only where partners share photos; a complete listing makes it up
+
+    @contextmanager
+    def _pool(self) -> Iterator[ThreadPoolExecutor]:
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="changes")
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None
