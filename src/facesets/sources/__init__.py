@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from ..immich.listing import Reconciliation
 from ..progress import Progress
 from ..records import Asset, FaceBox, User
+
+if TYPE_CHECKING:
+    from .changes import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,18 @@ class Source(Protocol):
     @property
     def work(self) -> Work:
         """What it has done so far."""
+
+    @property
+    def mark(self) -> str | None:
+        """How far the last listing has told, for ``changes``; None where it cannot be taken up again."""
+
+    @property
+    def changes(self) -> Changes | None:
+        """What tells the changes since a mark; None where only listing everything does."""
+
+    @property
+    def reconciliation(self) -> Reconciliation | None:
+        """The last listing, counted in more than one way; None where there is one way only."""
 
     def listing(self, progress: Progress) -> Iterator[Asset]:
         """Every item there is, each once, photos or not."""

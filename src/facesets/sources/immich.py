@@ -15,6 +15,7 @@ from ..progress import Progress
 from ..records import Asset, FaceBox, User
 from ..settings import Settings
 from . import Fetched, Work
+from .changes import Changes, Noting
 
 
 class ImmichSource:
@@ -27,6 +28,8 @@ class ImmichSource:
         self.client, self.user, self.server = client, user, server
         self.page_size, self.workers = page_size, workers
         self.reconciliation = Reconciliation()
+        self.mark: str | None = None  # how far the last listing has told
+        self.changes = Changes(client, user, self.boxes, page_size=page_size, workers=workers)
         self._lock, self._downloads = threading.Lock(), 0
 
     @property
@@ -37,13 +40,17 @@ class ImmichSource:
 
     def listing(self, progress: Progress) -> Iterator[Asset]:
         """Every asset the key can see, each once: partners', trashed, offline and archived ones and videos too."""
-        self.reconciliation = Reconciliation()
+        self.reconciliation, self.mark = Reconciliation(), None
+        noting = Noting(self.client, self.user)
         with progress.task("listing", unit="assets") as task:
             for asset in listing.assets(
                 self.client, self.user.user_id, self.reconciliation, page_size=self.page_size, workers=self.workers
             ):
                 task.advance()
+                noting.note(asset)
                 yield asset
+        mark = noting.mark() if self.reconciliation.timeline is not None else None
+        self.mark = mark.text() if mark else None
         if not self.reconciliation.agrees:
             progress.note(f"The server contradicts itself about what it has: {self.reconciliation.told()}.")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
+from ..immich.listing import Reconciliation
 from ..records import Reason, State
 
 _NAMES = {
@@ -19,9 +21,11 @@ _ALWAYS = (Reason.NO_BIG_FACE, Reason.NO_FACES, Reason.DOWNLOAD_ERROR, Reason.FA
 class StageCounters:
     """What one staging did. ``total_assets_seen`` is ``already_settled`` plus the sum of ``by_reason``."""
 
-    total_assets_seen: int = 0
+    total_assets_seen: int = 0  # that the source has
+    listed: int = 0  # named by this listing: all of them, or what changed
     already_settled: int = 0  # decided by an earlier run
     by_reason: Counter[Reason] = field(default_factory=Counter)  # decided by this one
+    reconciliation: Reconciliation | None = None  # the listing counted in more than one way
     gone: int = 0  # were listed once, are no more
     downloads: int = 0
     bytes_downloaded: int = 0  # of originals
@@ -35,11 +39,12 @@ class StageCounters:
         """How many may succeed next time."""
         return sum(n for reason, n in self.by_reason.items() if reason.state is State.RETRY)
 
-    def as_dict(self) -> dict[str, int | float]:
+    def as_dict(self) -> dict[str, Any]:
         """Counters by name: the yardstick's names, ``skipped_<reason>`` for the rest (``skipped_no_faces``, ...)."""
         told = {_NAMES.get(r, f"skipped_{r}"): self.by_reason[r] for r in (*_NAMES, *_ALWAYS, *sorted(self.by_reason))}
         return {
             "total_assets_seen": self.total_assets_seen,
+            "listed": self.listed,
             **told,
             "already_settled": self.already_settled,
             "gone": self.gone,
@@ -49,4 +54,5 @@ class StageCounters:
             "renditions": self.renditions,
             "requests": self.requests,
             "seconds": round(self.seconds, 3),
+            "reconciliation": None if self.reconciliation is None else self.reconciliation.as_dict(),
         }

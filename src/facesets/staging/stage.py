@@ -10,7 +10,6 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from itertools import islice
 
 from ..progress import Progress
 from ..records import Reason
@@ -21,6 +20,7 @@ from ..workspace import Workspace
 from . import filters, renditions
 from .bring import Bringing
 from .counters import StageCounters
+from .listing import Listing
 
 _BATCH = 1000  # rows a transaction of the listing
 # decided by settings that may change
@@ -34,10 +34,12 @@ def stage(
     *,
     run_id: int,
     known_sha256: Mapping[str, str],
+    full: bool = False,
     progress: Progress,
 ) -> StageCounters:
     """Record what ``source`` lists, decide about each asset, and bring the originals that matter.
 
+    ``full``: list everything and ask for all faces again, instead of what changed since the last time.
     ``known_sha256``: hash -> where, of photos that external caches hold. Afterwards every listed asset has a reason, and those
     worth embedding are STAGED with ``sha256`` and ``path``. Items that may heal are left FACES_ERROR or DOWNLOAD_ERROR; what
     concerns the whole run is raised: Unreachable where the server is gone, WrongKey, MissingPermission, FacesetsError (disk full).
@@ -46,7 +48,7 @@ def stage(
     counters = StageCounters()
     work = _Deciding(workspace, registry, source, counters)
     try:
-        work.record_listing(run_id, progress)
+        Listing(registry, source, counters, run_id).record(progress, full=full)
         work.decide_standing()
         Bringing(workspace, registry, source, known_sha256, counters).bring(progress)
     finally:
@@ -79,20 +81,6 @@ class _Deciding:
         self.workspace, self.registry, self.source, self.counters = workspace, registry, source, counters
         self.settings = workspace.settings.stage
         self.label = source.user.label
-
-    def record_listing(self, run_id: int, progress: Progress) -> None:
-        """Record the whole listing; then what it names no longer is GONE."""
-        listing = self.source.listing(progress)
-        while batch := list(islice(listing, _BATCH)):
-            own = [asset for asset in batch if asset.owner_id == self.source.user.user_id]
-            others = [asset for asset in batch if asset.owner_id != self.source.user.user_id]
-            with self.registry.transaction():
-                assets.add_listed(self.registry, self.label, self.source.name, own, run_id)
-                new = assets.add_foreign(self.registry, self.label, self.source.name, others, run_id)
-            self.counters.total_assets_seen += len(batch)
-            self.counters.by_reason[Reason.OTHER_OWNER] += new
-        with self.registry.transaction():
-            self.counters.gone = assets.mark_gone(self.registry, self.label, self.source.name, run_id)
 
     def decide_standing(self) -> None:
         """Everything that needs no network: changed settings, vanished files, and reasons that the listing itself gives."""
