@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,50 +12,66 @@ import pytest
 
 from facesets.export import folders
 from facesets.pipeline import write
-from facesets.testing import ImmichServer
+from facesets.workspace import Workspace
 
 from .world import CommandLine, tree
+
+
+_UNDISTURBED: dict[str, str] = {}  # the world is the same for every test here, so one run will do
 
 
 @pytest.fixture
 def undisturbed(cli: CommandLine, tmp_path: Path) -> dict[str, str]:
     """The sets of a run that nobody disturbed."""
+    if _UNDISTURBED:
+        return _UNDISTURBED
     whole = CommandLine(tmp_path / "whole", cli.capsys)
     whole("init")
     (whole.workspace / "facesets.toml").write_text((cli.workspace / "facesets.toml").read_text())
     assert whole("run", "--user", "anna").code == 0
-    return tree(whole.workspace / "facesets")
+    _UNDISTURBED.update(tree(whole.workspace / "facesets"))
+    return _UNDISTURBED
 
 
-def rows(registry: Path, sql: str) -> int:
-    """A count from a registry that another process may be writing."""
-    with sqlite3.connect(f"file:{registry}?mode=ro", uri=True) as db:
-        return int(db.execute(sql).fetchone()[0])
+# runs the command line, and sends itself a signal when it has come to its nth commit: just before it, or just after
+_SELF_SIGNAL = """
+import os, sys
+from facesets import registry
+from facesets.cli import main
+
+sign, when, nth = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+commits = 0
+original = registry.Registry.commit
+
+def commit(self):
+    global commits
+    commits += 1
+    if commits == nth and when == "before":
+        os.kill(os.getpid(), sign)
+    original(self)
+    if commits == nth and when == "after":
+        os.kill(os.getpid(), sign)
+
+registry.Registry.commit = commit
+try:
+    main(sys.argv[4:])
+finally:
+    print("commits", commits, file=sys.stderr)
+"""
 
 
-STAGING = "SELECT count(*) FROM assets WHERE sha256 IS NOT NULL"
-EMBEDDING = "SELECT count(*) FROM embedded"
-PLANNED = "SELECT count(*) FROM sets"
-WRITING = "SELECT count(*) FROM sets WHERE written = 1"
+def signalled(cli: CommandLine, sign: signal.Signals, when: str, nth: int) -> subprocess.CompletedProcess[str]:
+    """A run in a process of its own that gets ``sign`` at its nth commit."""
+    words = [str(int(sign)), when, str(nth), "-C", str(cli.workspace), "run", "--user", "anna", "--json"]
+    return subprocess.run([sys.executable, "-c", _SELF_SIGNAL, *words], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(("work", "at_least"), [(STAGING, 1), (EMBEDDING, 1), (PLANNED, 1), (WRITING, 1)])
-def test_a_run_killed_at_work_and_repeated_ends_as_if_undisturbed(
-    cli: CommandLine, server: ImmichServer, undisturbed: dict[str, str], work: str, at_least: int
+# of about 14 commits: binding the user, the listing, photos, faces, adopting, the plan, each set, the end
+@pytest.mark.parametrize(("when", "nth"), [("before", 2), ("after", 3), ("after", 5), ("before", 8), ("before", 11), ("after", 12)])
+def test_a_run_killed_at_a_commit_and_repeated_ends_as_if_undisturbed(
+    cli: CommandLine, undisturbed: dict[str, str], when: str, nth: int
 ) -> None:
-    command = [sys.executable, "-m", "facesets", "-C", str(cli.workspace), "run", "--user", "anna", "--json"]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    registry = cli.workspace / "registry.sqlite"
-    try:
-        for _ in range(6000):
-            if registry.stat().st_size and rows(registry, work) >= at_least:
-                break
-            assert running.poll() is None, "it was through before it could be killed"
-            time.sleep(0.003)
-    except sqlite3.OperationalError:
-        pass  # caught while the schema was being made: a point to be killed at, too
-    os.kill(running.pid, signal.SIGKILL)
-    assert running.wait() == -signal.SIGKILL
+    assert signalled(cli, signal.SIGKILL, when, nth).returncode == -signal.SIGKILL
     again = cli("run", "--user", "anna", "--json")
     assert again.code == 0, again.err
     assert tree(cli.workspace / "facesets") == undisturbed
@@ -93,19 +106,18 @@ def test_stopped_at_any_set_the_stored_plan_is_carried_out(
     assert cli("verify").code == 0
 
 
-def test_ctrl_c_is_told_kindly_and_loses_nothing(cli: CommandLine) -> None:
-    command = [sys.executable, "-m", "facesets", "-C", str(cli.workspace), "run", "--user", "anna"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    registry = cli.workspace / "registry.sqlite"
-    for _ in range(6000):
-        if registry.stat().st_size and rows(registry, EMBEDDING) >= 1:
-            break
-        time.sleep(0.003)
-    running.send_signal(signal.SIGINT)
-    _, err = running.communicate()
-    assert running.returncode == 130
-    assert "Traceback" not in err
-    assert "run the same command again" in err
-    embedded = rows(registry, EMBEDDING)
-    assert embedded >= 1
-    assert cli("run", "--user", "anna", "--json").json["embedded"] == 24 - embedded
+@pytest.mark.parametrize("nth", [3, 8])
+def test_ctrl_c_is_told_kindly_and_loses_nothing(cli: CommandLine, undisturbed: dict[str, str], nth: int) -> None:
+    stopped = signalled(cli, signal.SIGINT, "after", nth)
+    assert stopped.returncode == 130
+    assert "Traceback" not in stopped.stderr
+    assert "run the same command again" in stopped.stderr
+    with Workspace.open(cli.workspace).registry() as registry:
+        photos, embedded = (registry.db.execute(sql).fetchone()[0] for sql in (_PHOTOS, _EMBEDDED))
+    again = cli("run", "--user", "anna", "--json").json
+    assert (again["downloads"], again["embedded"]) == (24 - photos, 24 - embedded)
+    assert tree(cli.workspace / "facesets") == undisturbed
+
+
+_PHOTOS = "SELECT count(*) FROM assets WHERE sha256 IS NOT NULL"
+_EMBEDDED = "SELECT count(*) FROM embedded"

@@ -78,6 +78,10 @@ class Registry:
         except BaseException:
             self.db.execute("ROLLBACK")
             raise
+        self.commit()
+
+    def commit(self) -> None:
+        """End a unit of work: from here on it is on the disk."""
         self.db.execute("COMMIT")
 
     def fact(self, key: str) -> str | None:
