@@ -16,7 +16,6 @@ from facesets.workspace import Workspace
 
 from .world import CommandLine, tree
 
-
 _UNDISTURBED: dict[str, str] = {}  # the world is the same for every test here, so one run will do
 
 
