@@ -91,6 +91,17 @@ class EmbedSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Another machine that embeds."""
+
+    command: str = _doc(
+        "",
+        "What embeds instead of this process: {queue} is the file to read, {out} the cache to write ({worker_queue}, {worker_out}: "
+        "as the worker sees them, through [paths] map), e.g. \"embed.sh {queue} {out}\". Its cache is taken in.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """Who is who. Distances are the pack's own where they are negative."""
 
@@ -131,6 +142,7 @@ class Settings:
     caches: CacheSettings = field(default_factory=CacheSettings)
     stage: StageSettings = field(default_factory=StageSettings)
     embed: EmbedSettings = field(default_factory=EmbedSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     gates: GateSettings = field(default_factory=GateSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
@@ -142,6 +154,7 @@ SECTIONS: Mapping[str, type] = {
     "caches": CacheSettings,
     "stage": StageSettings,
     "embed": EmbedSettings,
+    "worker": WorkerSettings,
     "cluster": ClusterSettings,
     "gates": GateSettings,
     "export": ExportSettings,

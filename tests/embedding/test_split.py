@@ -43,7 +43,7 @@ def queue(tmp_path: Path, photos: Path) -> Path:
 
 def test_a_queue_becomes_a_cache_with_the_yardsticks_counters(queue: Path, tmp_path: Path, twin: Pack) -> None:
     counters = embed_queue(queue, tmp_path / "out" / "me.npz", twin)
-    assert list(counters) == ["queue", "new_faces", "new_noface", "load_errors", "seconds", "images_per_second"]
+    assert list(counters) == ["queue", "new_faces", "new_noface", "load_errors", "seconds", "images_per_second", "retryable"]
     assert (counters["queue"], counters["new_faces"], counters["new_noface"], counters["load_errors"]) == (14, 12, 1, 0)
 
     cache = load_cache(tmp_path / "out" / "me.npz", model=twin.id)

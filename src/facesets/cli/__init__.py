@@ -20,7 +20,7 @@ from ..workspace import Workspace
 from .progress import ConsoleProgress
 
 # in the order of a user's day; each is a module of this package with a command of the same name
-VERBS = ("demo", "init", "run", "stage", "embed", "cluster", "export", "status", "list", "explain", "verify")
+VERBS = ("demo", "init", "run", "stage", "embed", "cluster", "export", "status", "list", "explain", "cache", "verify")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,7 +51,7 @@ def json_option(command: F) -> F:
     """The ``--json`` switch that every verb has."""
 
     def remember(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-        ctx.ensure_object(App).as_json = value
+        ctx.ensure_object(App).as_json |= value  # a group's switch holds for its verbs
 
     return click.option(
         "--json", "_json", is_flag=True, expose_value=False, callback=remember, help="Print one JSON document on stdout."

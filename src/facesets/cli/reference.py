@@ -37,6 +37,10 @@ def _cli() -> Iterator[str]:
             yield from (f"## facesets {name}", "")
             with click.Context(command, info_name=name, parent=ctx) as inner:
                 yield from _command(command, inner)
+                for sub in command.commands.values() if isinstance(command, click.Group) else ():
+                    yield from (f"### facesets {name} {sub.name}", "")
+                    with click.Context(sub, info_name=sub.name, parent=inner) as innermost:
+                        yield from _command(sub, innermost)
 
 
 def _command(command: click.Command, ctx: click.Context) -> Iterator[str]:

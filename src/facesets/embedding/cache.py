@@ -1,7 +1,8 @@
 """Embedding room: the v2 ``.npz`` cache of vectors. Reads and writes the one file it is given; never unpickles.
 
 ``embeddings`` float32 [n, d] of unit length; ``meta``, ``processed``, ``path_aliases`` UTF-8 JSON in uint8 arrays (0-d strings are
-read too); ``schema`` "v2"; ``model`` the pack's ``name@version``. Vectors of different models never share a file.
+read too); ``schema`` "v2"; ``model`` the pack's ``name@version``. Vectors of different models never share a file. ``failed``, JSON
+too and left out where empty, tells of photos that no decoder took: path -> reason, detail, sha256.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Cache:
     meta: list[dict[str, Any]] = field(default_factory=list)
     processed: list[str] = field(default_factory=list)  # paths gone through, also the ones without a face
     path_aliases: dict[str, str] = field(default_factory=dict)  # path of a duplicate -> the path that was kept
+    failed: dict[str, dict[str, str]] = field(default_factory=dict)  # path -> reason, detail, sha256 of what cannot be read
 
 
 def load_cache(path: Path, *, model: str | None = None) -> Cache:
@@ -72,7 +74,7 @@ def save_cache(path: Path, cache: Cache) -> None:
         "meta": _packed(cache.meta),
         "processed": _packed(cache.processed),
         "path_aliases": _packed(cache.path_aliases),
-    }
+    } | ({"failed": _packed(cache.failed)} if cache.failed else {})
     replace_file(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
@@ -166,4 +168,5 @@ def _checked(path: Path, stored: Mapping[str, npt.NDArray[Any]]) -> Cache:
         meta,
         _json(path, "processed", stored.get("processed"), list),
         _json(path, "path_aliases", stored.get("path_aliases"), dict),
+        _json(path, "failed", stored.get("failed"), dict),
     )

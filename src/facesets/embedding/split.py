@@ -1,7 +1,8 @@
 """Embedding room: a queue file to a cache file, without workspace or network, so that another machine can do it.
 
 Each photo's result is appended to a journal beside the cache at once, and the cache is written at the end. A run that was
-killed goes on after the last whole line of its journal, and ends with the same bytes as one that was not.
+killed goes on after the last whole line of its journal, and ends with the same bytes as one that was not. Nothing here is
+POSIX's alone.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from facesets.embedding.cache import Cache, load_cache, meta_of, save_cache
 from facesets.embedding.packs.model import Pack
+from facesets.embedding.paths import to_worker
 from facesets.embedding.queue import QueueEntry, read_queue
 from facesets.embedding.worker import EmbedResult, embed_photos
-from facesets.errors import CorruptFile, PackMismatch
+from facesets.errors import CorruptFile, PackMismatch, WorkspaceInUse
 from facesets.progress import Progress, Silent
 from facesets.records import State
 
@@ -27,53 +32,85 @@ _JOURNAL: Final = "facesets.embed-journal/1"
 
 
 def embed_queue(
-    queue: Path, out: Path, pack: Pack, *, workers: int = 0, progress: Progress | None = None
+    queue: Path,
+    out: Path,
+    pack: Pack,
+    *,
+    workers: int = 0,
+    path_map: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, int | float]:
-    """Embed what ``queue`` holds and ``out`` does not.
+    """Embed what ``queue`` holds and ``out`` does not; ``path_map`` takes the queue's paths to where this machine sees them.
 
-    Returns ``queue, new_faces, new_noface, load_errors, seconds, images_per_second``. Photos that could not be read are named
-    in a note and tried again next time. Raises errors.CorruptFile, errors.PackMismatch.
+    Returns ``queue, new_faces, new_noface, load_errors, seconds, images_per_second, retryable``. Photos that no decoder takes are
+    written down as failed; what could not be reached is retryable, tried again next time; each is named in a note. Raises
+    errors.CorruptFile, errors.PackMismatch, and errors.WorkspaceInUse where another process is at the same ``out``.
     """
     progress = progress or Silent()
     started = time.perf_counter()
     entries = read_queue(queue).entries
-    cache = load_cache(out, model=pack.id) if out.exists() else Cache(pack.id, np.zeros((0, pack.dim), np.float32))
     out.parent.mkdir(parents=True, exist_ok=True)
-    journal = out.with_name(out.name + ".journal")
-    _take_in(cache, _read_journal(journal, pack), pack.dim)
-    todo = _todo(entries, cache)
-    new: list[dict[str, Any]] = []
-    errors = 0
-    with progress.task("finding and embedding faces", len(todo), "photos") as task, journal.open("ab") as log:
-        if not log.tell():
-            log.write(_line({"schema": _JOURNAL, "model": pack.id}))
-        for result in embed_photos(todo, pack, workers=workers):
-            task.advance()
-            if result.reason.state is State.DONE:
-                new.append(_record(result))
-                log.write(_line(new[-1]))
-                log.flush()
-            else:
-                errors += 1
-                progress.note(f"{result.entry.path}: {result.reason} ({result.detail})")
-    _take_in(cache, new, pack.dim)
-    _alias_duplicates(entries, cache)
-    save_cache(out, cache)
-    journal.unlink()
+    with _alone(out):
+        cache = load_cache(out, model=pack.id) if out.exists() else Cache(pack.id, np.zeros((0, pack.dim), np.float32))
+        journal = out.with_name(out.name + ".journal")
+        _take_in(cache, _read_journal(journal, pack), pack.dim)
+        todo = _todo(entries, cache)
+        new: list[dict[str, Any]] = []
+        retryable = 0
+        with progress.task("finding and embedding faces", len(todo), "photos") as task, journal.open("ab") as log:
+            if not log.tell():
+                log.write(_line({"schema": _JOURNAL, "model": pack.id}))
+            for result in embed_photos([_here(entry, path_map or {}) for entry in todo], pack, workers=workers):
+                task.advance()
+                if result.reason.state is State.RETRY:
+                    retryable += 1
+                else:
+                    new.append(_record(result))
+                    log.write(_line(new[-1]))
+                    log.flush()
+                if result.reason.state is not State.DONE:
+                    progress.note(f"{result.entry.path}: {result.reason} ({result.detail})")
+        _take_in(cache, new, pack.dim)
+        _alias_duplicates(entries, cache)
+        save_cache(out, cache)
+        journal.unlink()
     seconds = time.perf_counter() - started
+    failed = sum("failed" in record for record in new)
     return {
         "queue": len(entries),
         "new_faces": sum(len(record["meta"]) for record in new),
-        "new_noface": sum(not record["meta"] for record in new),
-        "load_errors": errors,
+        "new_noface": sum(not record["meta"] for record in new) - failed,
+        "load_errors": failed + retryable,
         "seconds": round(seconds, 3),
-        "images_per_second": round(len(new) / seconds, 3),
+        "images_per_second": round((len(new) - failed) / seconds, 3),
+        "retryable": retryable,
     }
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold ``out`` for this process; a kill frees it."""
+    lock = FileLock(out.with_name(f".{out.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise WorkspaceInUse(f"another process is embedding into {out}; wait for it, or stop it (its work is kept)") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        with suppress(OSError):  # Windows keeps what another process has just opened
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _here(entry: QueueEntry, path_map: Mapping[str, str]) -> QueueEntry:
+    return replace(entry, worker_path=to_worker(entry.worker_path or entry.path, path_map)) if path_map else entry
 
 
 def _todo(entries: Sequence[QueueEntry], cache: Cache) -> list[QueueEntry]:
     """Entries whose path was not gone through and whose bytes come for the first time."""
-    paths, seen = set(cache.processed), {str(row.get("sha256")) for row in cache.meta}
+    paths = {*cache.processed, *cache.failed}
+    seen = {str(row.get("sha256")) for row in (*cache.meta, *cache.failed.values())}
     seen |= {entry.sha256 for entry in entries if entry.path in paths}
     todo = []
     for entry in entries:
@@ -100,20 +137,27 @@ def _alias_duplicates(entries: Sequence[QueueEntry], cache: Cache) -> None:
 
 
 def _record(result: EmbedResult) -> dict[str, Any]:
-    return {
+    record: dict[str, Any] = {
         "path": result.entry.path,
         "meta": [meta_of(face, result.entry) for face in result.faces],
         "vectors": base64.b64encode(np.ascontiguousarray(result.vectors, "<f4").tobytes()).decode(),
     }
+    if result.reason.state is State.FAILED:
+        record["failed"] = {"reason": str(result.reason), "detail": result.detail or "", "sha256": result.entry.sha256}
+    return record
 
 
 def _take_in(cache: Cache, records: Iterable[dict[str, Any]], dim: int) -> None:
     """Append ``records`` to ``cache``, but for paths that it has."""
-    have = set(cache.processed)
+    have = {*cache.processed, *cache.failed}
     rows = [cache.embeddings]
     for record in records:
-        if record["path"] not in have:
-            have.add(record["path"])
+        if record["path"] in have:
+            continue
+        have.add(record["path"])
+        if "failed" in record:
+            cache.failed[record["path"]] = {key: str(record["failed"][key]) for key in ("reason", "detail", "sha256")}
+        else:
             cache.processed.append(record["path"])
             cache.meta.extend(record["meta"])
             rows.append(np.frombuffer(base64.b64decode(record["vectors"]), "<f4").reshape(len(record["meta"]), dim))

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..embedding import Pack, load_pack
+from ..embedding import Pack
 from ..errors import FacesetsError, RetryableLeft, UsageError
 from ..export.existing import existing_sets, file_facts
 from ..progress import Progress
@@ -25,7 +25,9 @@ from ..sources import Source
 from ..staging import stage as stage_source
 from ..workspace import Workspace
 from .adopt import adopt
+from .elsewhere import embed_elsewhere
 from .embed import embed, known_elsewhere, queue_staged
+from .packs import choose_pack
 from .plan import plan
 from .source import open_source
 from .write import write_planned
@@ -81,7 +83,7 @@ def run(
     started = time.perf_counter()
     with workspace.lock(), workspace.registry() as registry, _recorded(workspace, registry, steps) as (run_id, summary):
         before = _tree(workspace)
-        pack = _Lazy(lambda: _pack(workspace, pack_name, progress))
+        pack = _Lazy(lambda: choose_pack(workspace, registry, pack_name, progress))
         left: FacesetsError | None = None
         if "export" in steps:
             _write(workspace, registry, summary, progress)  # what an earlier run promised comes first
@@ -90,7 +92,10 @@ def run(
                 with open_source(workspace, registry, label, folder, progress) as source:
                     _stage(workspace, registry, source, label, run_id, summary, progress, full=full)
         if "embed" in steps:
-            summary.steps["embed"] = embed(workspace, registry, labels, pack(), progress)
+            if workspace.settings.worker.command:
+                summary.steps["embed"] = embed_elsewhere(workspace, registry, labels, progress)
+            else:
+                summary.steps["embed"] = embed(workspace, registry, labels, pack(), progress)
             summary.embedded = summary.steps["embed"]["queue"] - summary.steps["embed"]["load_errors"]
         summary.retryable = assets.by_state(assets.counts(registry, labels)).get(State.RETRY, 0)
         if summary.retryable and not accept_missing and "cluster" in steps:
@@ -164,11 +169,6 @@ def _check_labels(labels: Sequence[str], *, needed: bool) -> None:
     for label in labels:
         if not LABEL.fullmatch(label):
             raise UsageError(f"--user {label!r}: a label is 1 to 64 of a-z, 0-9, - and _ (it names files)")
-
-
-def _pack(workspace: Workspace, name: str | None, progress: Progress) -> Pack:
-    settings = workspace.settings.embed
-    return load_pack(name or settings.pack, note=progress.note)
 
 
 class _Lazy:

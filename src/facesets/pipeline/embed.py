@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..embedding import EmbedResult, Pack, QueueEntry, append_queue, embed_photos, load_cache, read_queue
+from ..embedding.paths import to_worker
 from ..errors import CorruptFile
 from ..progress import Progress
 from ..records import Reason, State
@@ -18,6 +19,7 @@ from .cache import write_cache
 
 log = logging.getLogger(__name__)
 
+_WAITING = (Reason.STAGED, Reason.EMBED_ERROR)
 _BATCH = 16  # photos a transaction: a kill loses at most this much work
 
 
@@ -42,7 +44,7 @@ def queue_staged(workspace: Workspace, registry: Registry, label: str) -> int:
         QueueEntry(
             asset_id=row.asset.asset_id,
             path=row.path,
-            worker_path=_worker_path(workspace, row.path),
+            worker_path=to_worker((workspace.root / row.path).as_posix(), workspace.settings.paths.map),
             sha256=row.sha256,
             taken_at=row.asset.taken_at,
             boxes=_oriented_boxes(row),
@@ -52,15 +54,6 @@ def queue_staged(workspace: Workspace, registry: Registry, label: str) -> int:
     ]
     append_queue(path, label, entries, path_map=workspace.settings.paths.map)
     return len(entries)
-
-
-def _worker_path(workspace: Workspace, path: str) -> str:
-    absolute = (workspace.root / path).as_posix()
-    for ours, theirs in sorted(workspace.settings.paths.map.items(), key=lambda item: -len(item[0])):
-        if absolute.startswith(ours):
-            rest = absolute[len(ours) :]
-            return theirs + (rest.replace("/", "\\") if "\\" in theirs else rest)
-    return absolute
 
 
 def _oriented_boxes(row: assets.AssetRow) -> tuple[tuple[float, float, float, float], ...]:
@@ -74,12 +67,13 @@ def _oriented_boxes(row: assets.AssetRow) -> tuple[tuple[float, float, float, fl
 def embed(workspace: Workspace, registry: Registry, labels: Sequence[str], pack: Pack, progress: Progress) -> dict[str, Any]:
     """Embed what the users' queues hold and this pack has not seen; returns the yardstick's counters."""
     started = time.perf_counter()
-    todo = list(_todo(workspace, registry, labels or [user.label for user in assets.users(registry)], pack))
+    labels = labels or [user.label for user in assets.users(registry)]
+    todo = list(to_embed(workspace, registry, labels, pack.id))
     done = dict.fromkeys(("new_faces", "new_noface", "load_errors"), 0)
     settings = workspace.settings.embed
     with progress.task("finding and embedding faces", len(todo), "photos") as task:
         batch: list[EmbedResult] = []
-        for result in embed_photos((entry for entry, _ in todo), pack, root=workspace.root, workers=settings.workers):
+        for result in embed_photos(todo, pack, root=workspace.root, workers=settings.workers):
             batch.append(result)
             task.advance()
             if len(batch) >= _BATCH:
@@ -97,27 +91,32 @@ def embed(workspace: Workspace, registry: Registry, labels: Sequence[str], pack:
     }
 
 
-def _todo(
-    workspace: Workspace, registry: Registry, labels: Sequence[str], pack: Pack
-) -> Iterator[tuple[QueueEntry, str]]:
-    """Queue entries that this pack has not been through, one for each photo's bytes."""
+def to_embed(workspace: Workspace, registry: Registry, labels: Sequence[str], pack: str | None) -> Iterator[QueueEntry]:
+    """Queue entries that this pack (None: any) has not been through, one for each photo's bytes."""
     seen: set[str] = set()
     for label in labels:
         path = workspace.queue(label)
         if not path.exists():
             continue
         current = _current(registry, label)
+        settled = []
         for entry in read_queue(path).entries:
-            if entry.sha256 in seen or current.get(entry.asset_id) != entry.sha256:
+            row = current.get(entry.asset_id)
+            if entry.sha256 in seen or row is None or row.sha256 != entry.sha256:
                 continue  # queued twice, or replaced by newer bytes since
             seen.add(entry.sha256)
-            if not faces.is_embedded(registry, entry.sha256, pack.id):
-                yield entry, label
+            if (through := faces.embedded_reason(registry, entry.sha256, pack)) is None:
+                yield entry
+            elif row.reason in _WAITING:  # the asset was away, or undecided again, and its bytes are known
+                settled.append((entry.sha256, through))
+        with registry.transaction():
+            for sha256, through in settled:
+                assets.settle_bytes(registry, sha256, through)
 
 
-def _current(registry: Registry, label: str) -> Mapping[str, str | None]:
-    wanted = (Reason.STAGED, Reason.EMBED_ERROR, *assets.REASONS_OF[State.DONE])
-    return {row.asset.asset_id: row.sha256 for row in assets.select(registry, labels=[label], reasons=wanted)}
+def _current(registry: Registry, label: str) -> Mapping[str, assets.AssetRow]:
+    wanted = (*_WAITING, *assets.REASONS_OF[State.DONE])
+    return {row.asset.asset_id: row for row in assets.select(registry, labels=[label], reasons=wanted)}
 
 
 def _record(registry: Registry, batch: Sequence[EmbedResult], pack: Pack, done: dict[str, int]) -> None:

@@ -38,6 +38,19 @@ def failure(registry: Registry, sha256: str) -> tuple[Reason, str | None] | None
     return None if row is None else (Reason(row["reason"]), row["detail"])
 
 
+def packs(registry: Registry) -> dict[str, int]:
+    """The packs whose vectors are here, and the length of those."""
+    rows = registry.db.execute("SELECT pack, min(length(vector)) FROM faces GROUP BY pack ORDER BY pack")
+    return {pack: length // 4 for pack, length in rows}
+
+
+def embedded_reason(registry: Registry, sha256: str, pack: str | None) -> Reason | None:
+    """With which reason this pack (None: any) has been through this photo; None where it has not."""
+    sql = "SELECT reason FROM embedded WHERE sha256 = ? AND (pack = ? OR ? IS NULL) ORDER BY pack LIMIT 1"
+    row = registry.db.execute(sql, (sha256, pack, pack)).fetchone()
+    return None if row is None else Reason(row["reason"])
+
+
 def add_embedded(
     registry: Registry,
     sha256: str,
