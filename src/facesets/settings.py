@@ -20,6 +20,7 @@ from .errors import SettingsError, UsageError
 
 SETTINGS_FILE = "facesets.toml"
 KEY_FILE = "api-keys.toml"
+SESSION_FILE = "sessions.toml"
 LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 _EXCLUDED = (
@@ -313,6 +314,20 @@ def api_key(label: str, workspace: Path, environ: Mapping[str, str] = os.environ
         f"no API key for user {label!r}. Make one in Immich (Account settings > API keys), then: export {own}=... "
         f'(or IMMICH_API_KEY), or put  {label} = "..."  into {path} (chmod 600).'
     )
+
+
+def session_token(label: str, workspace: Path) -> str | None:
+    """The token of a user's login; None where nobody has logged in."""
+    path = workspace / SESSION_FILE
+    return _key_file(path).get(label) or None if path.exists() else None
+
+
+def session_file(label: str, token: str | None, workspace: Path) -> bytes:
+    """The session file with this user's token set, or taken out; whoever writes it keeps it private."""
+    path = workspace / SESSION_FILE
+    tokens = (_key_file(path) if path.exists() else {}) | {label: token or ""}
+    head = "# Tokens of logins, made by: facesets login. Each opens that person's whole library: keep them as you keep a password.\n"
+    return (head + "".join(f"{name} = {json.dumps(one)}\n" for name, one in sorted(tokens.items()) if one)).encode()
 
 
 def _key_file(path: Path) -> dict[str, str]:

@@ -49,6 +49,7 @@ def connect(
     attempts: int = 5,
     ca_file: str = "",
     connections: int = 32,
+    session: bool = False,
     sleep: Callable[[float], object] | None = None,
 ) -> tuple[Client, Server]:
     """A client for the Immich that ``url`` means, with or without slash, ``/api`` or a page behind it, and its version.
@@ -87,7 +88,9 @@ def connect(
                 "Update the server, or take a folder of photos: --folder DIR"
             )
         api, looked = scout.api, scout.traffic
-    client = Client(str(api), key, timeout=timeout, attempts=attempts, ca_file=ca_file, connections=connections, sleep=sleep)
+    client = Client(
+        str(api), key, timeout=timeout, attempts=attempts, ca_file=ca_file, connections=connections, session=session, sleep=sleep
+    )
     client._count(requests=looked.requests, retries=looked.retries, bytes_=looked.bytes)
     client.version = found.major, found.minor, found.patch
     return client, found

@@ -79,7 +79,8 @@ class _Failed(ServerFailed):
 class Client:
     """A thread-safe client of one Immich API with one key. Use as a context manager.
 
-    ``api`` is the address of the API itself (ends in ``/api``); ``sleep`` is a seam for tests. :meth:`stop` may come from any thread.
+    ``api`` is the address of the API itself (ends in ``/api``); ``session`` says that ``key`` is the token
+    of a login; ``sleep`` is a seam for tests. :meth:`stop` may come from any thread.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Client:
         attempts: int = 5,
         ca_file: str = "",
         connections: int = 32,
+        session: bool = False,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.api = httpx.URL(api.rstrip("/"))
@@ -100,6 +102,7 @@ class Client:
         self._stopped = threading.Event()
         self._sockets = weakref.WeakSet[socket.socket]()
         self._key, self._sleep = key, sleep or self._stopped.wait
+        self._own = {} if not key else {"Authorization": f"Bearer {key}"} if session else {"x-api-key": key}
         self._lock, self._traffic = threading.Lock(), Traffic()
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
         self._http = httpx.Client(
@@ -196,8 +199,7 @@ class Client:
         """A good answer (2xx, 304, 416) with its body still to be read. Redirects are followed within the API's own origin."""
         seen = {"trace": self._trace}
         for _ in range(4):
-            own = {"x-api-key": self._key} if self._key else {}
-            request = self._http.build_request(method, url, params=params, json=body, headers={**headers, **own}, extensions=seen)
+            request = self._http.build_request(method, url, params=params, json=body, headers={**headers, **self._own}, extensions=seen)
             self._count(requests=1)
             response = self._http.send(request, stream=True)
             self.server_time = _date(response.headers.get("date", "")) or self.server_time

@@ -90,6 +90,11 @@ def faces(answer: Any, where: str) -> tuple[FaceBox, ...]:
     return _ordered([_box(face, face.get("person") if isinstance(face, Mapping) else None, where) for face in answer])
 
 
+def streamed_face(data: Mapping[str, Any], where: str) -> FaceBox:
+    """A box of the sync stream, which names the person by id only. Raises BadAnswer."""
+    return _box(data, {"id": data.get("personId")}, where)
+
+
 def page(answer: Any, where: str) -> tuple[list[Any], int | None]:
     """The items of a search page and the number of the next one (a text, a number or null on the wire)."""
     assets = field(answer, "assets", dict, where)

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import UsageError
-from ..immich import Server
+from ..errors import UsageError, WrongKey
+from ..immich import Client, Server
+from ..immich.server import whoami
 from ..progress import Progress
 from ..registry import Registry
-from ..settings import api_key
+from ..settings import api_key, session_token
 from ..sources import Source
 from ..sources.binding import bind, bind_folder
 from ..sources.folder import FolderSource
 from ..sources.immich import ImmichSource, open_client
+from ..sources.stream import Stream
 from ..workspace import Workspace
 
 
@@ -29,11 +31,27 @@ def open_source(workspace: Workspace, registry: Registry, label: str, folder: Pa
         raise UsageError(
             "where is your Immich? Set IMMICH_URL, or url under [immich] in facesets.toml; for a folder of photos: --folder DIR"
         )
-    client, server = open_client(settings, api_key(label, workspace.root))
+    client, server, token = _connect(workspace, label, progress)
     with client:
         _say_if_newer(registry, server, progress)
         user = bind(label, settings, registry, client, progress)
-        yield ImmichSource(client, user, server=server, page_size=settings.stage.page_size, workers=settings.stage.workers)
+        source = ImmichSource(client, user, server=server, page_size=settings.stage.page_size, workers=settings.stage.workers)
+        source.stream = Stream(client, token) if token else None
+        yield source
+
+
+def _connect(workspace: Workspace, label: str, progress: Progress) -> tuple[Client, Server, str | None]:
+    """A client with the user's login (and its token), else with their key."""
+    if token := session_token(label, workspace.root):
+        client, server = open_client(workspace.settings, token, session=True)
+        try:
+            whoami(client)
+        except WrongKey:
+            client.close()
+            progress.note(f"The login of user {label!r} has ended; for the quick way log in again: facesets login --user {label}")
+        else:
+            return client, server, token
+    return *open_client(workspace.settings, api_key(label, workspace.root)), None
 
 
 def _say_if_newer(registry: Registry, server: Server, progress: Progress) -> None:

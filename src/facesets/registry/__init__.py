@@ -15,12 +15,19 @@ from types import TracebackType
 
 from ..errors import CorruptFile
 
-VERSION = 2
+VERSION = 3
 # from version n to n + 1: statements run in one transaction
 MIGRATIONS: dict[int, str] = {
     1: (
         "ALTER TABLE assets ADD COLUMN pixels TEXT NOT NULL DEFAULT 'original';\n"
         "CREATE INDEX assets_by_look ON assets (size_bytes, thumbhash) WHERE sha256 IS NOT NULL;\n"
+    ),
+    2: (
+        "CREATE TABLE streamed_faces (label TEXT NOT NULL, face_id TEXT NOT NULL, asset_id TEXT NOT NULL, person_id TEXT, "
+        "box TEXT NOT NULL, PRIMARY KEY (label, face_id)) STRICT, WITHOUT ROWID;\n"
+        "CREATE INDEX streamed_faces_by_asset ON streamed_faces (label, asset_id);\n"
+        "CREATE TABLE streamed_people (label TEXT NOT NULL, person_id TEXT NOT NULL, name TEXT NOT NULL, "
+        "PRIMARY KEY (label, person_id)) STRICT, WITHOUT ROWID;\n"
     ),
 }
 

@@ -124,6 +124,24 @@ CREATE TABLE centroids (
     PRIMARY KEY (set_name, pack)
 ) STRICT, WITHOUT ROWID;
 
+-- Faces and people as a login session's stream told them, under their own ids, as its increments name them.
+CREATE TABLE streamed_faces (
+    label TEXT NOT NULL,
+    face_id TEXT NOT NULL,
+    asset_id TEXT NOT NULL,
+    person_id TEXT,
+    box TEXT NOT NULL,
+    PRIMARY KEY (label, face_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX streamed_faces_by_asset ON streamed_faces (label, asset_id);
+
+CREATE TABLE streamed_people (
+    label TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (label, person_id)
+) STRICT, WITHOUT ROWID;
+
 -- Facts of the workspace itself: the highest number ever given, the fingerprint of what the last plan saw.
 CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 

@@ -16,6 +16,7 @@ from ..records import Asset, FaceBox, User
 
 if TYPE_CHECKING:
     from .changes import Changes
+    from .stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ class Source(Protocol):
     @property
     def changes(self) -> Changes | None:
         """What tells the changes since a mark; None where only listing everything does."""
+
+    @property
+    def stream(self) -> Stream | None:
+        """What tells the faces of all assets at once, and then what changed of them; None where there is no login."""
 
     @property
     def reconciliation(self) -> Reconciliation | None:

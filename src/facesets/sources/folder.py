@@ -34,7 +34,7 @@ class FolderSource:
 
     name = "folder"
     tells_faces = False
-    changes = mark = reconciliation = None  # looking through a folder is quick, and names all there is
+    changes = mark = reconciliation = stream = None  # looking through a folder is quick, and names all there is
 
     def __init__(self, root: Path, user: User) -> None:
         self.root, self.user = root.resolve(), user

@@ -16,6 +16,7 @@ from ..records import Asset, FaceBox, User
 from ..settings import Settings
 from . import Fetched, Work
 from .changes import Changes, Noting
+from .stream import Stream
 
 
 class ImmichSource:
@@ -29,6 +30,7 @@ class ImmichSource:
         self.page_size, self.workers = page_size, workers
         self.reconciliation = Reconciliation()
         self.mark: str | None = None  # how far the last listing has told
+        self.stream: Stream | None = None  # with a login: faces in bulk
         self.changes = Changes(client, user, self.boxes, page_size=page_size, workers=workers)
         self._lock, self._downloads = threading.Lock(), 0
 
@@ -106,10 +108,12 @@ class ImmichSource:
             self._downloads += 1
 
 
-def open_client(settings: Settings, key: str) -> tuple[Client, Server]:
-    """A client for the server in the settings. Raises NotImmich, Unreachable, SettingsError."""
+def open_client(settings: Settings, key: str, *, session: bool = False) -> tuple[Client, Server]:
+    """A client for the server in the settings; ``session``: the key is the token of a login. Raises NotImmich, Unreachable,
+    SettingsError.
+    """
     own = settings.immich
-    return connect(own.url, key, timeout=own.timeout, attempts=own.attempts, ca_file=own.ca_file)
+    return connect(own.url, key, timeout=own.timeout, attempts=own.attempts, ca_file=own.ca_file, session=session)
 
 
 def _already(asset: Asset, target: Path) -> originals.Downloaded | None:

@@ -10,15 +10,19 @@ import logging
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
+from ..errors import BadAnswer, NotFound, NotImmich
 from ..immich.listing import Reconciliation
 from ..immich.timeline import Bucket
 from ..progress import Progress
-from ..records import Asset, FaceBox, Reason
+from ..records import Asset, Reason
 from ..registry import Registry, assets, listings
 from ..registry.assets import AssetRow
 from ..sources import Source
 from ..sources.changes import Changes, Mark, Told
+from ..sources.stream import Stream
+from . import streamed
 from .counters import StageCounters
+from .streamed import differ
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +48,15 @@ class Listing:
                 with self.registry.transaction():
                     listings.forget_faces(self.registry, self.label, self.source.name)
             self._record_everything(progress)
+        if self.source.stream is not None:
+            self._record_stream(self.source.stream, progress, full=full)
         self.counters.total_assets_seen = listings.present(self.registry, [self.label])
+
+    def _record_stream(self, stream: Stream, progress: Progress, *, full: bool) -> None:
+        try:
+            streamed.record(self.registry, stream, self.source.user, progress, full=full)
+        except (BadAnswer, NotFound, NotImmich) as err:
+            progress.note(f"The server's stream of faces cannot be used ({err}); photos are asked for theirs one by one.")
 
     def _record_everything(self, progress: Progress) -> None:
         """Record the whole listing; then what it names no longer is GONE."""
@@ -126,10 +138,12 @@ class Listing:
         turn = int(self.registry.fact(fact) or 0)
         with self.registry.transaction():
             self.registry.set_fact(fact, str(turn + 1))
+        if self.source.stream is not None:
+            return True  # which tells of every change
         found = changes.sample(before, turn, sum(told.buckets.values()))
         if found is not None:
             rows = listings.owned(self.registry, self.owner_id, found)
-            drifted = [row for row in rows if row.asset.boxes is not None and _differ(row, found[row.asset.asset_id])]
+            drifted = [row for row in rows if row.asset.boxes is not None and differ(row, found[row.asset.asset_id])]
             return not drifted or self._not_enough(f"the faces of {len(drifted)} of {len(rows)} assets are others now")
         self._ask_again(changes, turn)
         return True
@@ -153,7 +167,7 @@ class Listing:
     def _compare(self, changes: Changes, rows: list[AssetRow]) -> int:
         """Ask for the faces of these, keep what is new, decide again about those left aside for them; returns how many had changed."""
         found = changes.boxes([row.asset for row in rows])
-        changed = [row for row in rows if row.asset.asset_id in found and _differ(row, found[row.asset.asset_id])]
+        changed = [row for row in rows if row.asset.asset_id in found and differ(row, found[row.asset.asset_id])]
         with self.registry.transaction():
             for row in changed:
                 assets.set_boxes(self.registry, row.id, found[row.asset.asset_id])
@@ -171,12 +185,3 @@ class Listing:
     def _not_enough(self, why: str) -> bool:
         log.info("%s: everything is listed again, the changes are not enough: %s", self.label, why)
         return False
-
-
-def _differ(row: AssetRow, told: tuple[FaceBox, ...]) -> bool:
-    """Whether the source tells of other faces than it did; whose they are does not count."""
-    return _places(row.asset.boxes or ()) != _places(told)
-
-
-def _places(boxes: tuple[FaceBox, ...]) -> list[tuple[object, ...]]:
-    return [(box.face_id, box.x1, box.y1, box.x2, box.y2) for box in boxes]

@@ -1,0 +1,101 @@
+"""Queries about faces and people as Immich's sync stream told them: by their own ids, as its increments name them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from ..records import FaceBox
+from . import Registry
+from .assets import AssetRow, row_of, set_boxes
+
+
+def clear(registry: Registry, label: str) -> None:
+    """Forget all that was streamed for a user."""
+    registry.db.execute("DELETE FROM streamed_faces WHERE label = ?", (label,))
+    registry.db.execute("DELETE FROM streamed_people WHERE label = ?", (label,))
+
+
+def put_face(registry: Registry, label: str, face_id: str, asset_id: str, box: FaceBox) -> None:
+    """Keep a face."""
+    place = json.dumps([box.x1, box.y1, box.x2, box.y2, box.image_width, box.image_height])
+    registry.db.execute(
+        "INSERT OR REPLACE INTO streamed_faces (label, face_id, asset_id, person_id, box) VALUES (?, ?, ?, ?, ?)",
+        (label, face_id, asset_id, box.person_id, place),
+    )
+
+
+def asset_of(registry: Registry, label: str, face_id: str) -> str | None:
+    """Whose face it is, if it is known."""
+    row = registry.db.execute("SELECT asset_id FROM streamed_faces WHERE label = ? AND face_id = ?", (label, face_id)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def drop_face(registry: Registry, label: str, face_id: str) -> None:
+    """Forget a face."""
+    registry.db.execute("DELETE FROM streamed_faces WHERE label = ? AND face_id = ?", (label, face_id))
+
+
+def put_person(registry: Registry, label: str, person_id: str, name: str | None) -> None:
+    """Keep a person's name; None: forget the person."""
+    registry.db.execute("DELETE FROM streamed_people WHERE label = ? AND person_id = ?", (label, person_id))
+    if name is not None:
+        registry.db.execute("INSERT INTO streamed_people (label, person_id, name) VALUES (?, ?, ?)", (label, person_id, name))
+
+
+def boxes(registry: Registry, label: str, asset_ids: Iterable[str] | None = None) -> Iterator[tuple[str, tuple[FaceBox, ...]]]:
+    """The faces of these assets, or of all that have any, in the order of the asset ids."""
+    sql = (
+        "SELECT f.asset_id, f.face_id, f.person_id, f.box, p.name FROM streamed_faces AS f "
+        "LEFT JOIN streamed_people AS p ON p.label = f.label AND p.person_id = f.person_id WHERE f.label = ? "
+    )
+    if asset_ids is None:
+        for asset_id, rows in groupby(registry.db.execute(sql + "ORDER BY f.asset_id", (label,)), key=lambda row: row[0]):
+            yield asset_id, _boxes(rows)
+        return
+    for asset_id in asset_ids:
+        yield asset_id, _boxes(registry.db.execute(sql + "AND f.asset_id = ?", (label, asset_id)))
+
+
+def apply(registry: Registry, row: AssetRow, told: tuple[FaceBox, ...]) -> None:
+    """Give an asset its faces; one that was left aside for others, or for none, is decided about again."""
+    set_boxes(registry, row.id, told)
+    registry.db.execute(
+        "UPDATE assets SET reason = 'listed', detail = NULL WHERE id = ? AND reason IN ('no_faces', 'no_big_face', 'faces_error')",
+        (row.id,),
+    )
+
+
+def faceless(registry: Registry, label: str, owner_id: str) -> int:
+    """The owner's assets whose faces nobody has told have none, since the stream has told them all; returns how many."""
+    return registry.db.execute(
+        "UPDATE assets SET boxes = '[]', reason = CASE reason WHEN 'faces_error' THEN 'listed' ELSE reason END "
+        "WHERE label = ? AND owner_id = ? AND boxes IS NULL",
+        (label, owner_id),
+    ).rowcount
+
+
+def bereft(registry: Registry, label: str, owner_id: str) -> list[AssetRow]:
+    """The owner's assets that are said to have faces, though none was streamed."""
+    sql = (
+        "SELECT * FROM assets AS a WHERE label = ? AND owner_id = ? AND boxes <> '[]' "
+        "AND NOT EXISTS (SELECT 1 FROM streamed_faces AS f WHERE f.label = a.label AND f.asset_id = a.asset_id)"
+    )
+    return [row_of(row) for row in registry.db.execute(sql, (label, owner_id))]
+
+
+def rows(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> Iterator[AssetRow]:
+    """The owner's assets with these ids, as far as they are known."""
+    for asset_id in asset_ids:
+        row = registry.db.execute("SELECT * FROM assets WHERE owner_id = ? AND asset_id = ?", (owner_id, asset_id)).fetchone()
+        if row is not None:
+            yield row_of(row)
+
+
+def _boxes(found: Iterable[tuple[str, str, str | None, str, str | None]]) -> tuple[FaceBox, ...]:
+    made = []
+    for _, face_id, person_id, place, name in found:
+        x1, y1, x2, y2, width, height = json.loads(place)
+        made.append(FaceBox(x1, y1, x2, y2, width, height, face_id, person_id, name or None))
+    return tuple(sorted(made, key=lambda box: (box.x1, box.y1, box.x2, box.y2, box.face_id)))
