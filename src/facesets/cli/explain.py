@@ -34,6 +34,8 @@ def _asset(registry: Registry, row: AssetRow) -> dict[str, Any]:
         "taken_at": row.asset.taken_at, "state": row.state, "reason": row.reason, "why": SENTENCES[row.reason], "detail": row.detail,
         "sha256": row.sha256, "kept": row.path, "boxes_told": None if row.asset.boxes is None else len(row.asset.boxes),
     }  # fmt: skip
+    if row.pixels != "original":
+        story["pixels"] = row.pixels
     if row.kept_id is not None:
         story["duplicate_of"] = assets.get(registry, row.kept_id).asset.asset_id
     if row.sha256:

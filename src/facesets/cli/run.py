@@ -68,7 +68,8 @@ def told(summary: Summary) -> str:
     for label, stage in summary.steps.get("stage", {}).items():
         lines += [
             f"{label}: {stage['total_assets_seen']:,} assets listed, {stage['staged_count']:,} staged, "
-            f"{stage['downloads']:,} downloads in {stage['requests']:,} requests"
+            f"{stage['downloads']:,} downloads in {stage['requests']:,} requests, "
+            f"{stage['bytes_saved'] / 1e6:,.1f} MB saved, {stage['bytes_downloaded'] / 1e6:,.1f} MB fetched"
         ]
         if counted := stage["reconciliation"]:
             lines += [f"{label}: {counted['told']}"]

@@ -29,6 +29,7 @@ from .elsewhere import embed_elsewhere
 from .embed import embed, known_elsewhere, queue_staged
 from .packs import choose_pack
 from .plan import plan
+from .renditions import show_undecoded
 from .source import open_source
 from .write import write_planned
 
@@ -92,10 +93,15 @@ def run(
                 with open_source(workspace, registry, label, folder, progress) as source:
                     _stage(workspace, registry, source, label, run_id, summary, progress, full=full)
         if "embed" in steps:
-            if workspace.settings.worker.command:
-                summary.steps["embed"] = embed_elsewhere(workspace, registry, labels, progress)
-            else:
-                summary.steps["embed"] = embed(workspace, registry, labels, pack(), progress)
+
+            def embed_now() -> dict[str, Any]:
+                if workspace.settings.worker.command:
+                    return embed_elsewhere(workspace, registry, labels, progress)
+                return embed(workspace, registry, labels, pack(), progress)
+
+            summary.steps["embed"] = embed_now()
+            if "stage" in steps and folder is None:
+                show_undecoded(workspace, registry, labels, summary, embed_now, progress)
             summary.embedded = summary.steps["embed"]["queue"] - summary.steps["embed"]["load_errors"]
         summary.retryable = assets.by_state(assets.counts(registry, labels)).get(State.RETRY, 0)
         if summary.retryable and not accept_missing and "cluster" in steps:

@@ -58,8 +58,8 @@ def queue_staged(workspace: Workspace, registry: Registry, label: str) -> int:
 
 def _oriented_boxes(row: assets.AssetRow) -> tuple[tuple[float, float, float, float], ...]:
     width, height = row.asset.width, row.asset.height
-    if not width or not height:
-        return ()
+    if not width or not height or row.pixels != "original":
+        return ()  # another picture of it has a size of its own
     scaled = (box.scaled_to(width, height) for box in row.asset.boxes or ())
     return tuple(box for box in scaled if box is not None)
 

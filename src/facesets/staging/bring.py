@@ -68,6 +68,7 @@ class Bringing:
         self.settings = workspace.settings.stage
         self.label = source.user.label
         self.failures = 0  # in a row, without an answer
+        self.refused = ""  # what the server says where the key may not see its pictures
 
     def bring(self, progress: Progress, ids: Sequence[int] | None = None) -> None:
         """Boxes where they are still to be asked, and originals: fetched side by side, settled in canonical order.
@@ -99,6 +100,8 @@ class Bringing:
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            if self.refused:
+                progress.note(f"Photos that cannot be decoded here are shown by the server, but {self.refused}")
 
     def _still_worth_it(self) -> None:
         if self.failures >= _GIVE_UP:
@@ -192,10 +195,13 @@ class Bringing:
     def _work_rendition(self, row: AssetRow) -> _Done:
         """In a worker: another picture of a photo whose original no decoder takes."""
         target = self.workspace.photo(self.label, row.asset.asset_id, renditions.SUFFIX)
+        if self.refused:
+            return _Done(Reason.UNREADABLE, self.refused)
         try:
             return _Done(fetched=renditions.here_already(row, target) or self.source.fetch(row.asset, target, row.pixels))
         except MissingPermission as err:
-            return _Done(Reason.UNREADABLE, str(err))
+            self.refused = str(err)
+            return _Done(Reason.UNREADABLE, self.refused)
         except (ServerError, OSError) as err:
             return self._failed(err, Reason.DOWNLOAD_ERROR, None)
 
