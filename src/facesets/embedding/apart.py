@@ -1,0 +1,196 @@
+"""Embedding room: photos decoded in processes of their own, which may crash, hang or eat memory without hurting the run.
+
+Decoders are large C libraries, and photos come from anywhere. A process that dies costs its photo one more try in a fresh one, and
+then that photo alone. The processes know no key, open no file and end with this one, however it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+
+from facesets.embedding.decode import MAX_BYTES, Decoded
+from facesets.errors import FacesetsError, UnreadableImage
+from facesets.records import Reason
+
+_PATIENCE: Final = 180.0  # seconds for one photo: a slow disk's swap may need some, a decoder that loops would need all
+_TRIES: Final = 2
+# The child's first words. It gets our module path, and the room's folder without the room's door: networks are none of its business.
+_START: Final = """
+import json, signal, sys, types
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+sys.path[:] = json.loads(sys.argv[1])
+room = sys.modules["facesets.embedding"] = types.ModuleType("facesets.embedding")
+room.__path__ = [sys.argv[2]]
+from facesets.embedding.apart_child import serve
+serve()
+"""
+ASK, ANSWER = struct.Struct("<IQ"), struct.Struct("<cQIIII")  # shrink, bytes; kind, bytes, height, width, original width and height
+
+
+class Decoders:
+    """As many processes as threads ask at once, started when first needed. A context manager, and a decoder like ``decode``."""
+
+    def __init__(self, *, patience: float = _PATIENCE) -> None:
+        self._patience = patience
+        self._idle: list[_Child] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __call__(self, source: bytes | Path, *, shrink: int = 1) -> Decoded:
+        """The photo in ``source``, as :func:`facesets.embedding.decode` would give it.
+
+        Raises errors.UnreadableImage, also for what crashes a decoder; OSError where the file cannot be read; and
+        errors.FacesetsError where no such process can be started.
+        """
+        data = source if isinstance(source, bytes) else _read(source)
+        died = ""
+        for _ in range(_TRIES):
+            child = self._taken()
+            try:
+                answer = child.ask(data, shrink, self._patience)
+            except _Died as error:
+                if error.late:
+                    raise UnreadableImage(Reason.UNREADABLE, f"no decoder is through with it after {self._patience:g} s") from error
+                died = str(error)
+                continue
+            except BaseException:
+                child.end()
+                raise
+            self._give_back(child)
+            if isinstance(answer, UnreadableImage):
+                raise answer
+            return answer
+        raise UnreadableImage(Reason.UNREADABLE, f"it crashes the decoder ({died})")
+
+    def close(self) -> None:
+        """End the processes."""
+        with self._lock:
+            self._closed, idle, self._idle = True, self._idle, []
+        for child in idle:
+            child.end()
+
+    def __enter__(self) -> Decoders:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _taken(self) -> _Child:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return _Child()
+
+    def _give_back(self, child: _Child) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(child)
+                return
+        child.end()
+
+
+class _Died(Exception):
+    """The process is gone; says how, and whether it was ended for taking too long."""
+
+    def __init__(self, how: str, *, late: bool) -> None:
+        super().__init__(how)
+        self.late = late
+
+
+class _Child:
+    def __init__(self) -> None:
+        here = Path(__file__).parent
+        own = {name: value for name, value in os.environ.items() if not name.startswith("IMMICH_API_KEY")}
+        self._process = subprocess.Popen(  # noqa: S603 - this very interpreter, with words of ours
+            [sys.executable, "-c", _START, json.dumps(sys.path), str(here)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._in, self._out = self._process.stdin, self._process.stdout
+        self._late = False
+        ready = self._out.read(1)  # from here on the child says nothing on stderr
+        said = b"" if ready == b"!" else self._process.stderr.read()
+        self._process.stderr.close()
+        if ready != b"!":
+            self.end()
+            why = (said.decode(errors="replace").strip().splitlines() or ["it ended without a word"])[-1]
+            raise FacesetsError(f"photos are decoded in processes of their own, and none can be started here: {why[:300]}")
+
+    def ask(self, data: bytes, shrink: int, patience: float) -> Decoded | UnreadableImage:
+        """The photo, or what is wrong with it. Raises _Died."""
+        watch = threading.Timer(patience, self._too_late)
+        watch.start()
+        try:
+            self._in.write(ASK.pack(shrink, len(data)))
+            self._in.write(data)
+            self._in.flush()
+            kind, size, height, width, full_width, full_height = ANSWER.unpack(_exactly(self._out, ANSWER.size))
+            if kind == b"P":
+                rgb = np.empty((height, width, 3), np.uint8)
+                _fill(self._out, rgb.reshape(-1).data)
+                return Decoded(rgb, full_width, full_height)
+            reason, detail = json.loads(_exactly(self._out, size))
+            return UnreadableImage(Reason(reason), str(detail))
+        except (OSError, EOFError, ValueError, struct.error) as error:
+            raise _Died(_how(self.end()), late=self._late) from error
+        finally:
+            watch.cancel()
+
+    def _too_late(self) -> None:
+        self._late = True
+        self._process.kill()
+
+    def end(self) -> int:
+        """Let the process go; returns its exit code."""
+        with suppress(OSError):
+            self._in.close()
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._out.close()
+        return code
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > MAX_BYTES:
+        raise UnreadableImage(Reason.TOO_LARGE, f"the file has more than {MAX_BYTES >> 20} MB")
+    return path.read_bytes()
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def _fill(stream: IO[bytes], room: memoryview) -> None:
+    while room:
+        got = stream.readinto(room)  # type: ignore[attr-defined]
+        if not got:
+            raise EOFError
+        room = room[got:]
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        with suppress(ValueError):
+            name = signal.Signals(-code).name
+            return name + (", which most likely means: out of memory" if name == "SIGKILL" else "")
+    return f"exit code {code}" if code < 256 else f"exit code 0x{code & 0xFFFFFFFF:08X}"

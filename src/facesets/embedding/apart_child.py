@@ -1,0 +1,66 @@
+"""Embedding room: the other side of ``apart``: a process that gets bytes, gives pixels, and touches nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+from contextlib import suppress
+from typing import IO, Final
+
+import numpy as np
+
+from facesets.embedding.decode import decode
+from facesets.errors import UnreadableImage
+from facesets.records import Reason
+
+_MEMORY: Final = 6 << 30  # bytes of address space: the largest photo that is taken needs a third of it
+_ASK, _ANSWER = struct.Struct("<IQ"), struct.Struct("<cQIIII")  # as in apart
+
+
+def serve() -> None:
+    """Answer until the parent closes the pipe."""
+    source = sys.stdin.buffer
+    answers = os.fdopen(os.dup(1), "wb")
+    _limit_memory()
+    answers.write(b"!")
+    answers.flush()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for said in (1, 2):  # libraries may say what they like
+        os.dup2(nowhere, said)
+    while head := source.read(_ASK.size):
+        if len(head) < _ASK.size:
+            return
+        shrink, size = _ASK.unpack(head)
+        data = source.read(size)
+        if len(data) < size:
+            return
+        _answer(answers, data, shrink)
+        answers.flush()
+
+
+def _answer(answers: IO[bytes], data: bytes, shrink: int) -> None:
+    try:
+        photo = decode(data, shrink=shrink)
+    except UnreadableImage as error:
+        told = [str(error.reason), error.detail]
+    except MemoryError:
+        told = [str(Reason.TOO_LARGE), f"decoding it takes more than {_MEMORY >> 30} GB of memory"]
+    else:
+        rgb = np.ascontiguousarray(photo.rgb)
+        height, width = rgb.shape[:2]
+        answers.write(_ANSWER.pack(b"P", rgb.nbytes, height, width, photo.width, photo.height))
+        answers.write(rgb.data)
+        return
+    text = json.dumps(told).encode()
+    answers.write(_ANSWER.pack(b"R", len(text), 0, 0, 0, 0))
+    answers.write(text)
+
+
+def _limit_memory() -> None:
+    with suppress(ImportError, ValueError, OSError):  # Windows has no such limit, macOS none that holds
+        import resource  # noqa: PLC0415
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY if hard == resource.RLIM_INFINITY else min(_MEMORY, hard), hard))
