@@ -248,3 +248,16 @@ def test_a_client_that_was_stopped_asks_nothing_more(server: ImmichServer, anna:
         with pytest.raises(Unreachable, match="stopped"):
             client.get("/users/me")
     assert not server.requests
+
+
+def test_a_complete_listing_asks_again_for_what_was_given_up(library: Library, anna: User, server: ImmichServer, home: Home) -> None:
+    asset = library.photo(anna, photo(1), faces=[BIG])
+    server.faults.add(faults.status(500), ORIGINAL)
+    for _ in range(3):
+        home.stage(server, anna)
+    assert home.reasons() == {asset.id: Reason.NOT_AVAILABLE}
+    server.faults.clear()
+    home.stage(server, anna)
+    assert home.reasons() == {asset.id: Reason.NOT_AVAILABLE}
+    home.stage(server, anna, full=True)
+    assert home.reasons() == {asset.id: Reason.STAGED}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ pack_option = click.option("--pack", metavar="NAME|FOLDER", help="Model pack: au
 accept_option = click.option("--accept-missing", is_flag=True, help="Go on although some photos failed in a way that may heal.")
 classic_option = click.option("--classic", is_flag=True, help="Average linkage alone, as the reference does: more sets a person.")
 full_option = click.option("--full", is_flag=True, help="List everything and ask for all faces again, not only what changed since.")
+verify_option = click.option("--verify-duplicates", is_flag=True, help="Download what only looks like a copy, to be sure.")
 
 
 @click.command()
@@ -32,22 +34,25 @@ full_option = click.option("--full", is_flag=True, help="List everything and ask
 @accept_option
 @classic_option
 @full_option
+@verify_option
 @json_option
 @click.pass_obj
-def run(
-    app: App, labels: tuple[str, ...], folder: Path | None, pack: str | None, accept_missing: bool, classic: bool, full: bool
-) -> None:
+def run(app: App, /, labels: tuple[str, ...], pack: str | None, **options: Any) -> None:
     """Do it all: find the photos, embed their faces, cluster, and write new sets.
 
     Existing sets keep every byte. Run it again next month: only what is new is fetched, known people are recognised, and new
     people get the next numbers. Exit code 3: some photos failed in a way that may heal; the same command tries them again.
     """
-    do(app, labels, STEPS, folder=folder, pack_name=pack, accept_missing=accept_missing, classic=classic, full=full)
+    do(app, labels, STEPS, pack_name=pack, **options)
 
 
-def do(app: App, labels: tuple[str, ...], steps: tuple[str, ...], **options: Any) -> None:
-    """Do these steps and print what came of it."""
-    summary, left = run_steps(app.workspace(), labels, steps=steps, progress=app.progress, **options)
+def do(app: App, labels: tuple[str, ...], steps: tuple[str, ...], *, verify_duplicates: bool = False, **options: Any) -> None:
+    """Do these steps and print what came of it; ``verify_duplicates`` stands for the setting of that name."""
+    workspace = app.workspace()
+    if verify_duplicates:
+        own = workspace.settings
+        workspace = replace(workspace, settings=replace(own, stage=replace(own.stage, verify_duplicates=True)))
+    summary, left = run_steps(workspace, labels, steps=steps, progress=app.progress, **options)
     report(app, summary, left)
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
 from . import App, json_option
-from .run import do, folder_option, full_option, user_option
+from .run import do, folder_option, full_option, user_option, verify_option
 
 
 @click.command()
 @user_option
 @folder_option
 @full_option
+@verify_option
 @json_option
 @click.pass_obj
-def stage(app: App, labels: tuple[str, ...], folder: Path | None, full: bool) -> None:
+def stage(app: App, /, labels: tuple[str, ...], **options: Any) -> None:
     """List the library and fetch the originals that matter, each of them once, into the queue for embed."""
-    do(app, labels, ("stage",), folder=folder, full=full)
+    do(app, labels, ("stage",), **options)

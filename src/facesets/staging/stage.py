@@ -49,6 +49,8 @@ def stage(
     work = _Deciding(workspace, registry, source, counters)
     try:
         Listing(registry, source, counters, run_id).record(progress, full=full)
+        if full:
+            assets.relist(registry, source.user.label, (Reason.NOT_AVAILABLE,))
         work.decide_standing()
         Bringing(workspace, registry, source, known_sha256, counters).bring(progress)
     finally:
