@@ -23,7 +23,7 @@ def anna(library: Library) -> User:
     return next(iter(library.users.values()))
 
 
-@pytest.fixture(params=["2.7.2", "3.1.0"])
+@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.2"])
 def server(request: pytest.FixtureRequest, library: Library) -> Iterator[ImmichServer]:
     with immich_server(library, request.param) as running:
         yield running

@@ -212,3 +212,22 @@ def test_paging_loses_rows_of_one_instant_on_2_7_2_unless_switched_off(
     seen = {i for page in pages for i in page}
     assert (len(seen) == 400) is whole
     assert len(seen) > 0.6 * 400
+
+
+def test_from_3_2_on_a_search_takes_filters_and_goes_on_from_a_cursor(family: Family) -> None:
+    with immich_server(family.library, "3.2.2") as server, httpx.Client(base_url=server.url) as client:
+        client.headers["x-api-key"] = server.key_for(family.anna)
+        asked: dict[str, object] = {"size": 4, "filter": {"visibility": {"eq": "timeline"}, "takenAt": {"gte": "1990-01-01T00:00:00Z"}}}
+        found: list[str] = []
+        while True:
+            page = client.post("/api/search/metadata", json=asked).json()["assets"]
+            found += [item["id"] for item in page["items"]]
+            if page["nextCursor"] is None:
+                break
+            asked["cursor"] = page["nextCursor"]
+        assert sorted(found) == sorted(item["id"] for item in search(client))
+        assert len(found) > 4
+        one = client.post("/api/search/metadata", json={"filter": {"id": {"eq": found[0]}}}).json()["assets"]
+        assert [item["id"] for item in one["items"]] == found[:1]
+        assert client.post("/api/search/metadata", json={"cursor": "?"}).status_code == 400
+        assert client.post("/api/search/metadata", json={"filter": {"smell": {"eq": "sweet"}}}).status_code == 400

@@ -1,6 +1,7 @@
 """Testing room: what differs between Immich's majors, as values, and how each words a refusal. Pure.
 
-Recorded of 2.7.2 and 3.1.0; another version number is announced as asked and otherwise speaks its major's dialect.
+Recorded of 2.7.2 and 3.1.0; another version number is announced as asked and otherwise speaks its major's dialect (see also
+``cursors``).
 """
 
 from __future__ import annotations

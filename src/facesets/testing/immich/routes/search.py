@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from .. import paging, query, wire
+from .. import cursors, paging, query, wire
 from ..records import Asset
 from ..routing import Call, route
 
@@ -19,10 +19,14 @@ def item(asset: Asset, call: Call, asked: query.Query) -> wire.Json:
 @route("POST", "/api/search/metadata", "asset.read")
 def metadata(call: Call) -> Any:
     """A page of assets, with what else was asked of them."""
-    asked = query.parse(call.json(), call.dialect, call.library)
+    body, has_cursors = call.json(), call.dialect.parts >= cursors.SINCE
+    asked = query.parse(cursors.flat(body) if has_cursors else body, call.dialect, call.library)
     owners = query.scope(asked, call.user, call.library, call.dialect)
     rows, more = paging.page(asked, owners, call.library, ties_lost=call.dialect.ties_lost)
-    return wire.search_page([item(a, call, asked) for a in rows], str(asked.page + 1) if more else None)
+    answer = wire.search_page([item(a, call, asked) for a in rows], str(asked.page + 1) if more else None)
+    if has_cursors:
+        answer["assets"]["nextCursor"] = cursors.cursor(asked.page + 1) if more else None
+    return answer
 
 
 @route("POST", "/api/search/statistics", "asset.statistics")
