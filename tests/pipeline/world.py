@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -26,6 +27,11 @@ PLACES = ((128, 256), (320, 256), (512, 256))
 
 def jpeg(people: list[int], seed: int) -> bytes:
     """A photo of one to three people; another seed is another exposure: they look a little different each time."""
+    return _drawn(tuple(people), seed)
+
+
+@functools.cache
+def _drawn(people: tuple[int, ...], seed: int) -> bytes:
     places = list(zip(people, PLACES, strict=False))
     photo = twin_photo([(x, y, SIDE, person) for person, (x, y) in places], seed=seed).astype(np.float64)
     inside = SIDE // 2 - SIDE // 8
