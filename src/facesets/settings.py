@@ -53,6 +53,7 @@ class ImmichSettings:
     attempts: int = _doc(5, "How often one request is tried before its item is left for the next run.")
     ca_file: str = _doc("", "A PEM file with your own certificate authority; empty: the system's.")
     archived: bool = _doc(False, "Take archived photos too.")
+    partners: bool = _doc(False, "Take photos that partners show in your timeline too; those of a user here stay that user's own.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +315,16 @@ def api_key(label: str, workspace: Path, environ: Mapping[str, str] = os.environ
         f"no API key for user {label!r}. Make one in Immich (Account settings > API keys), then: export {own}=... "
         f'(or IMMICH_API_KEY), or put  {label} = "..."  into {path} (chmod 600).'
     )
+
+
+def labels(settings: Settings, workspace: Path, environ: Mapping[str, str] = os.environ) -> set[str]:
+    """Everybody who has an entry in the settings, a key or a login of their own."""
+    files = [_key_file(path) for name in (KEY_FILE, SESSION_FILE) if (path := workspace / name).exists()]
+    named = [name.removeprefix("IMMICH_API_KEY_").lower() for name in environ if name.startswith("IMMICH_API_KEY_")]
+    by_variable = {re.sub(r"[^a-z0-9]", "_", label): label for label in settings.users}
+    filed = (label for keys in files for label in keys if label != "default")
+    found = {*settings.users, *filed, *(by_variable.get(name, name) for name in named)}
+    return {label for label in found if LABEL.fullmatch(label)}
 
 
 def session_token(label: str, workspace: Path) -> str | None:

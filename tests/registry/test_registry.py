@@ -191,6 +191,8 @@ def test_bound_users_are_listed_by_label(registry: Registry) -> None:
 def test_a_registry_of_version_1_is_migrated_to_what_a_new_one_is(tmp_path: Path) -> None:
     with Registry.open(tmp_path / "new.sqlite") as new, Registry.open(tmp_path / "old.sqlite") as old:
         assets.add_listed(old, "anna", "immich", [photo("a")], 1)
+        for table in ("streamed_faces", "streamed_people"):
+            old.db.execute(f"DROP TABLE {table}")
         old.db.execute("DROP INDEX assets_by_look")
         old.db.execute("ALTER TABLE assets DROP COLUMN pixels")
         old.db.execute("PRAGMA user_version = 1")

@@ -155,6 +155,7 @@ def test_a_new_version_of_the_original_is_tried_first(library: Library, anna: Us
     show(home, server, anna)
     other = library.photo(anna, photo(7))
     asset.data, asset.sha1, asset.size = photo(7), other.sha1, other.size
+    asset.updated_at = library.now()
     del library.assets[other.id]
     home.stage(server, anna)
     assert states(home) == {asset.id: (Reason.STAGED, "original")}

@@ -9,14 +9,17 @@ from typing import Any, TypeVar
 
 import click
 
-from ..errors import FacesetsError
+from .. import settings
+from ..errors import FacesetsError, UsageError
 from ..pipeline import STEPS, Summary
 from ..pipeline import run as run_steps
+from ..registry import assets
 from . import App, json_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 user_option = click.option("--user", "labels", multiple=True, metavar="NAME", help="Whose photos: a name of yours (may be repeated).")
+everybody_option = click.option("--all-users", "everybody", is_flag=True, help="Everybody known here: by settings, key or login.")
 folder_option = click.option(
     "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A plain folder of photos instead of Immich."
 )
@@ -29,6 +32,7 @@ verify_option = click.option("--verify-duplicates", is_flag=True, help="Download
 
 @click.command()
 @user_option
+@everybody_option
 @folder_option
 @pack_option
 @accept_option
@@ -37,13 +41,27 @@ verify_option = click.option("--verify-duplicates", is_flag=True, help="Download
 @verify_option
 @json_option
 @click.pass_obj
-def run(app: App, /, labels: tuple[str, ...], pack: str | None, **options: Any) -> None:
+def run(app: App, /, labels: tuple[str, ...], everybody: bool, pack: str | None, **options: Any) -> None:
     """Do it all: find the photos, embed their faces, cluster, and write new sets.
 
     Existing sets keep every byte. Run it again next month: only what is new is fetched, known people are recognised, and new
     people get the next numbers. Exit code 3: some photos failed in a way that may heal; the same command tries them again.
     """
+    labels = chosen(app, labels, everybody)
     do(app, labels, STEPS, pack_name=pack, **options)
+
+
+def chosen(app: App, labels: tuple[str, ...], everybody: bool) -> tuple[str, ...]:
+    """The labels that a call means, each once."""
+    if not everybody:
+        return tuple(dict.fromkeys(labels))
+    workspace = app.workspace()
+    with workspace.registry() as registry:
+        bound = {user.label for user in assets.users(registry) if not user.user_id.startswith("folder:")}
+    found = bound | settings.labels(workspace.settings, workspace.root) | set(labels)
+    if not found:
+        raise UsageError("nobody is known here yet: name somebody with --user, or give each a key: export IMMICH_API_KEY_<NAME>=...")
+    return tuple(sorted(found))
 
 
 def do(app: App, labels: tuple[str, ...], steps: tuple[str, ...], *, verify_duplicates: bool = False, **options: Any) -> None:

@@ -7,16 +7,17 @@ from typing import Any
 import click
 
 from . import App, json_option
-from .run import do, folder_option, full_option, user_option, verify_option
+from .run import chosen, do, everybody_option, folder_option, full_option, user_option, verify_option
 
 
 @click.command()
 @user_option
+@everybody_option
 @folder_option
 @full_option
 @verify_option
 @json_option
 @click.pass_obj
-def stage(app: App, /, labels: tuple[str, ...], **options: Any) -> None:
+def stage(app: App, /, labels: tuple[str, ...], everybody: bool, **options: Any) -> None:
     """List the library and fetch the originals that matter, each of them once, into the queue for embed."""
-    do(app, labels, ("stage",), **options)
+    do(app, chosen(app, labels, everybody), ("stage",), **options)

@@ -108,6 +108,13 @@ def add_foreign(registry: Registry, label: str, source: str, assets: Iterable[As
     return int(registry.db.execute("SELECT count(*) FROM assets").fetchone()[0] - before)
 
 
+def filed_elsewhere(registry: Registry, label: str, assets: Iterable[Asset]) -> set[tuple[str, str]]:
+    """Which of these assets (owner, asset id) are another label's."""
+    sql = "SELECT owner_id, asset_id FROM assets WHERE owner_id = ? AND asset_id = ? AND label <> ?"
+    found = (registry.db.execute(sql, (asset.owner_id, asset.asset_id, label)).fetchone() for asset in assets)
+    return {(row[0], row[1]) for row in found if row is not None}
+
+
 def relist(registry: Registry, label: str, reasons: Sequence[Reason]) -> None:
     """Decide again about a user's assets that have one of these reasons."""
     registry.db.execute(
@@ -340,4 +347,4 @@ def kept_by_sha256(registry: Registry) -> dict[str, AssetRow]:
 def taken_at_by_sha256(registry: Registry) -> dict[str, str | None]:
     """Photo hash -> when the photo was taken, of all photos whose bytes are here: what a plan needs of a large library."""
     sql = f"SELECT sha256, taken_at FROM assets WHERE sha256 IS NOT NULL AND reason IN ({', '.join('?' * len(_GOOD))}) ORDER BY id DESC"
-    return {sha256: taken_at for sha256, taken_at in registry.db.execute(sql, _GOOD)}
+    return dict(registry.db.execute(sql, _GOOD).fetchall())

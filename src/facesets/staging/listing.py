@@ -33,11 +33,12 @@ _COUNTED = ("timeline", "archive")
 
 
 class Listing:
-    """Records what one source has. ``run_id`` is the run that sees it."""
+    """Records what one source has. ``run_id`` is the run that sees it; ``partners``: photos of others are to be taken too."""
 
-    def __init__(self, registry: Registry, source: Source, counters: StageCounters, run_id: int) -> None:
+    def __init__(self, registry: Registry, source: Source, counters: StageCounters, run_id: int, *, partners: bool) -> None:
         self.registry, self.source, self.counters, self.run_id = registry, source, counters, run_id
-        self.label, self.owner_id = source.user.label, source.user.user_id
+        self.label, self.owner_id, self.partners = source.user.label, source.user.user_id, partners
+        self.users = {user.user_id for user in assets.users(registry)}
 
     def record(self, progress: Progress, *, full: bool) -> None:
         """Record the changes since the last listing; ``full``, or where that cannot be done: everything, its faces included."""
@@ -74,6 +75,10 @@ class Listing:
         others: list[Asset] = []
         for asset in batch:
             (own if asset.owner_id == self.owner_id else others).append(asset)
+        if self.partners:
+            elsewhere = assets.filed_elsewhere(self.registry, self.label, others)
+            own += [a for a in others if a.owner_id not in self.users and (a.owner_id, a.asset_id) not in elsewhere]
+            others = [a for a in others if a.owner_id in self.users or (a.owner_id, a.asset_id) in elsewhere]
         assets.add_listed(self.registry, self.label, self.source.name, own, self.run_id)
         new = assets.add_foreign(self.registry, self.label, self.source.name, others, self.run_id)
         self.counters.by_reason[Reason.OTHER_OWNER] += new

@@ -24,7 +24,10 @@ from .listing import Listing
 
 _BATCH = 1000  # rows a transaction of the listing
 # decided by settings that may change
-_RULED = (Reason.EXCLUDED_PATH, Reason.ARCHIVED, Reason.NO_BIG_FACE, Reason.STAGED, Reason.FACES_ERROR, Reason.DOWNLOAD_ERROR)
+_RULED = (
+    *(Reason.EXCLUDED_PATH, Reason.ARCHIVED, Reason.OTHER_OWNER, Reason.NO_BIG_FACE),
+    *(Reason.STAGED, Reason.FACES_ERROR, Reason.DOWNLOAD_ERROR),
+)
 
 
 def stage(
@@ -48,7 +51,7 @@ def stage(
     counters = StageCounters()
     work = _Deciding(workspace, registry, source, counters)
     try:
-        Listing(registry, source, counters, run_id).record(progress, full=full)
+        Listing(registry, source, counters, run_id, partners=workspace.settings.immich.partners).record(progress, full=full)
         if full:
             assets.relist(registry, source.user.label, (Reason.NOT_AVAILABLE,))
         work.decide_standing()
@@ -86,7 +89,8 @@ class _Deciding:
 
     def decide_standing(self) -> None:
         """Everything that needs no network: changed settings, vanished files, and reasons that the listing itself gives."""
-        rules = json.dumps([self.settings.min_face_short, self.settings.exclude, self.workspace.settings.immich.archived])
+        immich = self.workspace.settings.immich
+        rules = json.dumps([self.settings.min_face_short, self.settings.exclude, immich.archived, immich.partners])
         fact, digest = f"stage_rules:{self.label}", hashlib.sha256(rules.encode()).hexdigest()
         with self.registry.transaction():
             if self.registry.fact(fact) not in (None, digest):
@@ -96,13 +100,14 @@ class _Deciding:
                 assets.relist(self.registry, self.label, (Reason.PROBABLE_DUP,))
         self._find_vanished()
         renditions.want(self.registry, self.label, self.source.name)
+        users = {user.user_id for user in assets.users(self.registry)}
         excluded = filters.path_filter(self.settings.exclude)
         for rows in self._walk((Reason.LISTED,)):
             with self.registry.transaction():
                 for row in rows:
-                    against = filters.standing(
-                        row.asset, self.source.user.user_id, archived=self.workspace.settings.immich.archived, excluded=excluded
-                    )
+                    taken = row.asset.owner_id == self.source.user.user_id or (immich.partners and row.asset.owner_id not in users)
+                    owner_id = row.asset.owner_id if taken else self.source.user.user_id
+                    against = filters.standing(row.asset, owner_id, archived=immich.archived, excluded=excluded)
                     if against is None and row.asset.boxes is not None:
                         against = filters.by_faces(row.asset, row.asset.boxes, self.settings.min_face_short)
                     if against is not None:
