@@ -154,7 +154,7 @@ def _eight_bit_rgb(image: Image.Image) -> Pixels:
         layer = image.convert("RGBA")
         image = Image.new("RGB", layer.size, (255, 255, 255))
         image.paste(layer, mask=layer.getchannel("A"))
-    return np.array(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))  # a copy costs as much as decoding at half size
 
 
 def _unrecognised(data: bytes) -> UnreadableImage:

@@ -24,7 +24,12 @@ class PhotoFaces(NamedTuple):
 
 def faces_of(photo: Decoded, sha256: str, pack: Pack) -> PhotoFaces:
     """The faces of ``photo``, whose bytes have the digest ``sha256``. The order depends on the boxes alone."""
-    found = sorted(_inside(photo, pack.detect(photo.rgb)), key=lambda face: face[0])
+    return described(photo, sha256, pack, pack.detect(photo.rgb))
+
+
+def described(photo: Decoded, sha256: str, pack: Pack, detections: list[Detection]) -> PhotoFaces:
+    """What is to be known of ``detections`` in ``photo``: signals and vectors."""
+    found = sorted(_inside(photo, detections), key=lambda face: face[0])
     boxes = [box for box, _ in found]
     points = np.array([detection.landmarks for _, detection in found], np.float64).reshape(-1, 5, 2)
     embedded = pack.embed(photo.rgb, points)

@@ -20,11 +20,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facesets.embedding.apart import Decoders
 from facesets.embedding.decode import Decoded, decode
 from facesets.embedding.faces import PhotoFaces, faces_of
+from facesets.embedding.known import WANTED, Decoder, find_known
 from facesets.embedding.packs.model import Pack
 from facesets.embedding.queue import QueueEntry
-from facesets.errors import CorruptFile, UnreadableImage
+from facesets.errors import CorruptFile, FacesetsError, UnreadableImage
 from facesets.records import Face, Reason
 
 _AHEAD = 4  # photos begun for each worker beyond the one that is waited for; results are small, decoded photos are not kept
@@ -42,15 +44,15 @@ class EmbedResult:
     size: tuple[int, int] | None = None  # of the oriented original, in pixels
 
 
-def read_image(path: Path, *, sha256: str = "") -> Decoded:
-    """The photo at ``path``, decoded and oriented.
+def read_image(path: Path, *, sha256: str = "", decoder: Decoder = decode) -> Decoded:
+    """The photo at ``path``, decoded and oriented; ``decoder`` may be a :class:`Decoders`.
 
     Raises errors.UnreadableImage, OSError, and errors.CorruptFile where ``sha256`` is given and the bytes have another.
     """
     data = path.read_bytes()
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         raise CorruptFile(path, "is not the photo that was taken in: its bytes have changed since")
-    return decode(data)
+    return decoder(data)
 
 
 def find_faces(photo: Decoded, sha256: str, pack: Pack) -> PhotoFaces:
@@ -58,12 +60,30 @@ def find_faces(photo: Decoded, sha256: str, pack: Pack) -> PhotoFaces:
     return faces_of(photo, sha256, pack)
 
 
-def embed_photos(items: Iterable[QueueEntry], pack: Pack, *, root: Path | None = None, workers: int = 0) -> Iterator[EmbedResult]:
+def embed_photos(
+    items: Iterable[QueueEntry],
+    pack: Pack,
+    *,
+    root: Path | None = None,
+    workers: int = 0,
+    known_boxes: bool = True,
+    wanted: float = WANTED,
+    decoder: Decoder | None = None,
+) -> Iterator[EmbedResult]:
     """Embed ``items`` with ``workers`` threads (0: one for each processor core); results come in the order of the items.
 
+    With ``known_boxes`` the boxes of an entry are looked at first, and a JPEG is decoded at half its size where faces with a
+    short side of ``wanted`` original pixels or more keep enough of them. Without, every photo is gone through whole.
     With ``root`` an entry's ``path`` is taken relative to it; without, its ``worker_path`` (or ``path``) is opened as it stands.
-    Whatever is wrong with a photo is its result's reason and detail, never an exception.
+    Photos are decoded in processes of their own, or by ``decoder``, which threads share. Whatever is wrong with a photo is its
+    result's reason and detail, never an exception; FacesetsError says what is wrong with all of them.
     """
+    if decoder is None:
+        with Decoders() as own:
+            yield from embed_photos(
+                items, pack, root=root, workers=workers, known_boxes=known_boxes, wanted=wanted, decoder=own
+            )
+        return
     workers = workers or os.cpu_count() or 1
     waiting: deque[Future[EmbedResult]] = deque()
     source = iter(items)
@@ -71,7 +91,8 @@ def embed_photos(items: Iterable[QueueEntry], pack: Pack, *, root: Path | None =
         try:
             while True:
                 room = workers * _AHEAD - len(waiting)
-                waiting.extend(pool.submit(_embed_one, entry, pack, root) for entry in itertools.islice(source, max(room, 1)))
+                some = itertools.islice(source, max(room, 1))
+                waiting.extend(pool.submit(_embed_one, entry, pack, root, known_boxes, wanted, decoder) for entry in some)
                 if not waiting:
                     return
                 yield waiting.popleft().result()
@@ -80,7 +101,9 @@ def embed_photos(items: Iterable[QueueEntry], pack: Pack, *, root: Path | None =
                 future.cancel()
 
 
-def _embed_one(entry: QueueEntry, pack: Pack, root: Path | None) -> EmbedResult:
+def _embed_one(
+    entry: QueueEntry, pack: Pack, root: Path | None, known_boxes: bool, wanted: float, decoder: Decoder
+) -> EmbedResult:
     path = root / entry.path if root else Path(entry.worker_path or entry.path)
     try:
         data = path.read_bytes()
@@ -91,11 +114,11 @@ def _embed_one(entry: QueueEntry, pack: Pack, root: Path | None) -> EmbedResult:
         return EmbedResult(entry, Reason.EMBED_ERROR, detail=f"{path} is not the photo that was queued: its bytes have changed")
     entry = replace(entry, sha256=sha256)
     try:
-        photo = decode(data)
-        del data
-        found = faces_of(photo, sha256, pack)
+        photo, found = find_known(data, sha256, pack, entry.boxes if known_boxes else (), wanted=wanted, decoder=decoder)
     except UnreadableImage as error:
         return EmbedResult(entry, Reason(error.reason), detail=error.detail)
+    except FacesetsError:  # what is wrong with every photo: no model, no decoder, a full disk
+        raise
     except Exception as error:  # noqa: BLE001 - an engine's failure is this photo's; it is retryable, and the run goes on
         return EmbedResult(entry, Reason.EMBED_ERROR, detail=f"{type(error).__name__}: {error}"[:500])
     reason = Reason.EMBEDDED if found.faces else Reason.EMBEDDED_NO_FACE

@@ -6,28 +6,31 @@ of a heat map at a quarter of the resolution.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from facesets.embedding.engines import Network
-from facesets.embedding.packs.detection import Detection, Floats, Pixels, as_input, detections, letterboxed
+from facesets.embedding.packs.detection import Candidates, Detection, Pixels, as_input, look
+from facesets.records import Box
 
 _OVERLAP = 0.3
 
 
 class CenterFace:
-    """A detector that looks at the photo with its long side at each of ``sizes`` pixels."""
+    """A detector that looks at the photo with its long side at each of ``sizes`` pixels; ``windows`` lets it look at parts of it."""
 
-    def __init__(self, network: Network, *, sizes: tuple[int, ...] = (640,), min_score: float = 0.5) -> None:
-        self._network, self._sizes, self._min_score = network, sizes, min_score
+    def __init__(
+        self, network: Network, *, sizes: tuple[int, ...] = (640,), min_score: float = 0.5, windows: bool = True
+    ) -> None:
+        self._network, self._sizes, self._min_score, self._windows = network, sizes, min_score, windows
 
-    def detect(self, rgb: Pixels) -> list[Detection]:
-        """Faces in ``rgb`` [h, w, 3], best first."""
-        found = [self._candidates(rgb, size) for size in self._sizes]
-        scores, boxes, landmarks = (np.concatenate([part[i] for part in found]) for i in range(3))
-        return detections(boxes, scores, landmarks, overlap=_OVERLAP)
+    def detect(self, rgb: Pixels, near: Sequence[Box] | None = None) -> list[Detection]:
+        """Faces in ``rgb`` [h, w, 3], best first; with ``near`` around these boxes only."""
+        sizes = [(size, size) for size in self._sizes]
+        return look(rgb, sizes, self._candidates, overlap=_OVERLAP, grid=32, near=near if self._windows else None)
 
-    def _candidates(self, rgb: Pixels, size: int) -> tuple[Floats, Floats, Floats]:
-        canvas, scale = letterboxed(rgb, size, size, grid=32)
+    def _candidates(self, canvas: Pixels) -> Candidates:
         heat, extent, offset, points = (out[0] for out in self._network.run(as_input(canvas)))
         row, column = np.nonzero(heat[0] > self._min_score)
         height, width = np.exp(extent[:, row, column]) * 4
@@ -35,5 +38,4 @@ class CenterFace:
         x1 = np.clip((column + offset[1, row, column] + 0.5) * 4 - width / 2, 0, canvas.shape[1])
         boxes = np.stack([x1, y1, np.minimum(x1 + width, canvas.shape[1]), np.minimum(y1 + height, canvas.shape[0])], axis=1)
         ys, xs = points[0::2, row, column] * height + y1, points[1::2, row, column] * width + x1
-        landmarks = np.stack([xs.T, ys.T], axis=2)
-        return heat[0, row, column], (boxes / scale).astype(np.float32), (landmarks / scale).astype(np.float32)
+        return heat[0, row, column], boxes.astype(np.float32), np.stack([xs.T, ys.T], axis=2).astype(np.float32)

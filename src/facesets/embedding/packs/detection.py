@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +14,16 @@ from facesets.records import Box
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
+#: What a network sees in a canvas [h, w, 3]: scores [n], boxes [n, 4], landmarks [n, 5, 2], in the canvas's pixels.
+Candidates = tuple[Floats, Floats, Floats]
+
+# A window shows this much around a known box: a share of its size, at least so many pixels of the canvas. benchmarks/fast_path.py
+# measures what it costs in likeness to the whole canvas.
+_CONTEXT_SHARE, _CONTEXT_PIXELS = 0.5, 32
+_GRID = 32  # the coarsest stride of the detectors: windows on it see the same pixels in the same places as the whole canvas
+_SMALL = 160 * 160  # a canvas that is cheaper to look at as a whole
+_SAME = 0.3  # intersection over union of a known box and the face found there
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -21,6 +32,61 @@ class Detection:
     box: Box
     score: float
     landmarks: tuple[tuple[float, float], ...]
+
+
+def look(
+    rgb: Pixels,
+    sizes: Iterable[tuple[int, int]],
+    see: Callable[[Pixels], Candidates],
+    *,
+    overlap: float,
+    grid: int = 0,
+    near: Sequence[Box] | None = None,
+) -> list[Detection]:
+    """Faces that ``see`` finds in ``rgb`` [h, w, 3], scaled to each of ``sizes`` (width, height); best first.
+
+    With ``near``, boxes in the photo's pixels, large canvases are looked at around these only, as far as that is less work: in
+    the same scale and on the same grid, so the network sees there what it would have seen in the whole.
+    """
+    found: list[Candidates] = []
+    for width, height in sizes:
+        canvas, scale = letterboxed(rgb, width, height, grid=grid)
+        for (x1, y1, x2, y2), known in _windows(canvas, scale, near):
+            scores, boxes, landmarks = see(canvas[y1:y2, x1:x2])
+            boxes, landmarks = boxes + np.array([x1, y1, x1, y1], np.float32), landmarks + np.array([x1, y1], np.float32)
+            if known:
+                its = np.array([same_face(box, known) for box in boxes.tolist()], bool)
+                scores, boxes, landmarks = scores[its], boxes[its], landmarks[its]
+            found.append((scores, (boxes / scale).astype(np.float32), (landmarks / scale).astype(np.float32)))
+    scores, boxes, landmarks = (np.concatenate([part[i] for part in found]) for i in range(3))
+    return detections(boxes, scores, landmarks, overlap=overlap)
+
+
+def same_face(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether two boxes show one face: their intersection is at least .3 of their union."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return False
+    shared = width * height
+    return shared >= _SAME * ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+def _windows(canvas: Pixels, scale: float, near: Sequence[Box] | None) -> Iterator[tuple[tuple[int, int, int, int], Box | None]]:
+    """Parts of the canvas to look at, each with the known box that it is for; the whole canvas where that is no more work."""
+    height, width = canvas.shape[:2]
+    parts = []
+    for box in near or ():
+        x1, y1, x2, y2 = (side * scale for side in box)
+        room = max(_CONTEXT_PIXELS, _CONTEXT_SHARE * max(x2 - x1, y2 - y1))
+        low = [min(max(int((side - room) // _GRID * _GRID), 0), end - _GRID) for side, end in ((x1, width), (y1, height))]
+        high = [min(int(-(-(side + room) // _GRID) * _GRID), end) for side, end in ((x2, width), (y2, height))]
+        high = [max(end, start + _GRID) for start, end in zip(low, high, strict=True)]
+        parts.append(((low[0], low[1], high[0], high[1]), (x1, y1, x2, y2)))
+    work = sum((right - left) * (bottom - top) for (left, top, right, bottom), _ in parts)
+    if near is None or height * width <= _SMALL or work >= height * width:
+        yield (0, 0, width, height), None
+    else:
+        yield from parts
 
 
 def detections(boxes: Floats, scores: Floats, landmarks: Floats, *, overlap: float) -> list[Detection]:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy.typing as npt
 
 from facesets.embedding.align import Pixels
 from facesets.embedding.packs.detection import Detection
 from facesets.embedding.packs.recognizer import Embedded, Recognizer
-from facesets.records import Cuts
+from facesets.records import Box, Cuts
 
 
 class Detector(Protocol):
     """Finds faces."""
 
-    def detect(self, rgb: Pixels) -> list[Detection]:
-        """Faces in ``rgb`` uint8 [h, w, 3], best first."""
+    def detect(self, rgb: Pixels, near: Sequence[Box] | None = None) -> list[Detection]:
+        """Faces in ``rgb`` uint8 [h, w, 3], best first; with ``near`` (boxes in its pixels) around these, as far as that saves work."""
+
+
+@runtime_checkable
+class LooksNear(Protocol):
+    """A pack that can look at a part of a photo."""
+
+    def detect_near(self, rgb: Pixels, near: Sequence[Box]) -> list[Detection]:
+        """Faces around the boxes ``near`` in ``rgb`` uint8 [h, w, 3], best first."""
 
 
 class Pack(Protocol):
@@ -78,6 +87,10 @@ class ModelPack:
     def detect(self, rgb: Pixels) -> list[Detection]:
         """Faces in ``rgb`` uint8 [h, w, 3], best first."""
         return self.detector.detect(rgb)
+
+    def detect_near(self, rgb: Pixels, near: Sequence[Box]) -> list[Detection]:
+        """Faces around the boxes ``near`` in ``rgb`` uint8 [h, w, 3], best first."""
+        return self.detector.detect(rgb, near)
 
     def embed(self, rgb: Pixels, landmarks: npt.ArrayLike) -> Embedded:
         """Unit vectors float32 [k, d] of the faces at ``landmarks`` [k, 5, 2], and their norms."""

@@ -6,20 +6,28 @@ Decoding, thresholds and sizes follow InsightFace's own ``SCRFD`` class, so that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from facesets.embedding.engines import Network
-from facesets.embedding.packs.detection import Detection, Floats, Pixels, as_input, detections, letterboxed
+from facesets.embedding.packs.detection import Candidates, Detection, Pixels, as_input, look
 from facesets.errors import PackUnavailable
+from facesets.records import Box
 
 _LAYOUTS = {9: ((8, 16, 32), 2), 15: ((8, 16, 32, 64, 128), 1)}  # outputs -> strides, anchors a place
 _MIN_SCORE, _OVERLAP = 0.5, 0.4  # InsightFace's defaults
 
 
 class Scrfd:
-    """A detector that looks at the photo at 128 and at 640 pixels (the first finds faces that fill the photo)."""
+    """A detector that looks at the photo at 128 and at 640 pixels (the first finds faces that fill the photo).
 
-    def __init__(self, network: Network, *, sizes: tuple[int, ...] = (128, 640), min_score: float = _MIN_SCORE) -> None:
+    ``windows`` lets it look at parts of the photo, which come in many shapes: no good where each shape costs a compilation.
+    """
+
+    def __init__(
+        self, network: Network, *, sizes: tuple[int, ...] = (128, 640), min_score: float = _MIN_SCORE, windows: bool = True
+    ) -> None:
         if network.outputs not in _LAYOUTS:
             raise PackUnavailable(f"a detector with {network.outputs} outputs gives no landmarks; facesets needs them to align faces")
         self._network = network
@@ -27,15 +35,13 @@ class Scrfd:
         self._min_score = min_score
         height, width = network.input_shape[2:4]
         self._sizes = [(width, height)] if width and height else [(size, size) for size in sizes]
+        self._windows = windows and not (width and height)
 
-    def detect(self, rgb: Pixels) -> list[Detection]:
-        """Faces in ``rgb`` [h, w, 3], best first."""
-        found = [self._candidates(rgb, width, height) for width, height in self._sizes]
-        scores, boxes, landmarks = (np.concatenate([part[i] for part in found]) for i in range(3))
-        return detections(boxes, scores, landmarks, overlap=_OVERLAP)
+    def detect(self, rgb: Pixels, near: Sequence[Box] | None = None) -> list[Detection]:
+        """Faces in ``rgb`` [h, w, 3], best first; with ``near`` around these boxes only, and those that fill the photo."""
+        return look(rgb, self._sizes, self._candidates, overlap=_OVERLAP, near=near if self._windows else None)
 
-    def _candidates(self, rgb: Pixels, width: int, height: int) -> tuple[Floats, Floats, Floats]:
-        canvas, scale = letterboxed(rgb, width, height)
+    def _candidates(self, canvas: Pixels) -> Candidates:
         outputs = [out.reshape(-1, out.shape[-1]) for out in self._network.run(as_input(canvas, 127.5, 128.0))]
         levels = len(self._strides)
         scores, boxes, landmarks = [], [], []
@@ -48,6 +54,6 @@ class Scrfd:
             reach = outputs[level + levels][hits] * stride
             points = outputs[level + 2 * levels][hits].reshape(-1, 5, 2) * stride
             scores.append(score[hits])
-            boxes.append(np.concatenate([centre - reach[:, :2], centre + reach[:, 2:]], axis=1) / scale)
-            landmarks.append((centre[:, None] + points) / scale)
-        return np.concatenate(scores), np.concatenate(boxes).astype(np.float32), np.concatenate(landmarks).astype(np.float32)
+            boxes.append(np.concatenate([centre - reach[:, :2], centre + reach[:, 2:]], axis=1))
+            landmarks.append(centre[:, None] + points)
+        return np.concatenate(scores), np.concatenate(boxes), np.concatenate(landmarks)

@@ -1,0 +1,66 @@
+"""Embedding room: a photo's faces for the least work. Pure but for the pack's networks and the decoder it is given.
+
+Where the source has named boxes, a JPEG is decoded only as large as its wanted faces need it, and the detector looks around the
+boxes. Where that leaves a box without a face, or finds a face that deserves more pixels, the whole photo is gone through as if
+nothing had been known. benchmarks/fast_path.py measures how alike the two ways are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from facesets.embedding.decode import Decoded, decode
+from facesets.embedding.faces import PhotoFaces, described, faces_of
+from facesets.embedding.packs.detection import Detection, same_face
+from facesets.embedding.packs.model import LooksNear, Pack
+from facesets.records import Box
+
+#: Short side in original pixels of a face that counts; the size gate's default. Smaller ones do not hold a photo to full size.
+WANTED: Final = 90.0
+_CHIP = 112  # pixels: what recognition looks at, so more of them are kept
+_SHRINK = 2  # decoding at a quarter or an eighth is hardly cheaper than at a half, and vectors begin to move
+
+
+class Decoder(Protocol):
+    """As :func:`facesets.embedding.decode`."""
+
+    def __call__(self, source: bytes, *, shrink: int = 1) -> Decoded:
+        """The photo in ``source``, at ``1 / shrink`` of its size where that is cheaper."""
+
+
+def find_known(
+    data: bytes, sha256: str, pack: Pack, known: Sequence[Box] = (), *, wanted: float = WANTED, decoder: Decoder = decode
+) -> tuple[Decoded, PhotoFaces]:
+    """The photo in ``data`` and its faces; ``known`` boxes (oriented original pixels) are looked at first.
+
+    ``wanted`` is the short side in original pixels from which a face counts. Raises errors.UnreadableImage.
+    """
+    photo = decoder(data, shrink=shrink_for(known, wanted))
+    if known and isinstance(pack, LooksNear):
+        near = [(x1 * photo.scale, y1 * photo.scale, x2 * photo.scale, y2 * photo.scale) for x1, y1, x2, y2 in known]
+        found = pack.detect_near(photo.rgb, near)
+        if _each_has_a_face(near, found) and not _needs_more(photo, found, wanted):
+            return photo, described(photo, sha256, pack, found)
+    if photo.scale != 1:
+        photo = decoder(data)
+    return photo, faces_of(photo, sha256, pack)
+
+
+def shrink_for(boxes: Iterable[Box], wanted: float = WANTED) -> int:
+    """How much smaller a JPEG may be decoded so that each wanted face keeps 112 pixels: 2, or 1 for not at all."""
+    sides = [side for side in map(_short, boxes) if side >= wanted]
+    return _SHRINK if sides and min(sides) >= _CHIP * _SHRINK else 1
+
+
+def _each_has_a_face(near: Sequence[Box], found: Sequence[Detection]) -> bool:
+    return all(any(same_face(box, face.box) for face in found) for box in near)
+
+
+def _needs_more(photo: Decoded, found: Sequence[Detection], wanted: float) -> bool:
+    """Whether a face that was not known is too small in a photo that was shrunk for the known ones, whose boxes differ a little."""
+    return photo.scale < 1 and any(wanted * photo.scale <= _short(face.box) < 0.9 * _CHIP for face in found)
+
+
+def _short(box: Box) -> float:
+    return min(box[2] - box[0], box[3] - box[1])
