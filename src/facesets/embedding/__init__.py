@@ -3,6 +3,7 @@
 It reads photos, model packs and its own file formats; it knows no server, no registry and no workspace.
 """
 
+from facesets.embedding.apart import Decoders
 from facesets.embedding.cache import Cache, face_of, load_cache, meta_of, save_cache
 from facesets.embedding.decode import Decoded, decode
 from facesets.embedding.faces import PhotoFaces
@@ -17,6 +18,7 @@ __all__ = [
     "INSIGHTFACE_PACKS",
     "Cache",
     "Decoded",
+    "Decoders",
     "Detection",
     "EmbedResult",
     "Embedded",

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..embedding import Pack
+from ..embedding import Decoders, Pack
 from ..errors import FacesetsError, RetryableLeft, UsageError
 from ..export.existing import existing_sets, file_facts
 from ..progress import Progress
@@ -82,12 +82,17 @@ def run(
     """
     _check_labels(labels, needed="stage" in steps)
     started = time.perf_counter()
-    with workspace.lock(), workspace.registry() as registry, _recorded(workspace, registry, steps) as (run_id, summary):
+    with (
+        workspace.lock(),
+        workspace.registry() as registry,
+        _recorded(workspace, registry, steps) as (run_id, summary),
+        Decoders() as decoders,
+    ):
         before = _tree(workspace)
         pack = _Lazy(lambda: choose_pack(workspace, registry, pack_name, progress))
         left: FacesetsError | None = None
         if "export" in steps:
-            _write(workspace, registry, summary, progress)  # what an earlier run promised comes first
+            _write(workspace, registry, summary, progress, decoders)  # what an earlier run promised comes first
         if "stage" in steps:
             for label in labels:
                 with open_source(workspace, registry, label, folder, progress) as source:
@@ -97,7 +102,7 @@ def run(
             def embed_now() -> dict[str, Any]:
                 if workspace.settings.worker.command:
                     return embed_elsewhere(workspace, registry, labels, progress)
-                return embed(workspace, registry, labels, pack(), progress)
+                return embed(workspace, registry, labels, pack(), progress, decoders)
 
             summary.steps["embed"] = embed_now()
             if "stage" in steps and folder is None:
@@ -111,10 +116,10 @@ def run(
             )
         else:
             if "cluster" in steps:
-                adopt(workspace, registry, pack(), run_id, progress)
+                adopt(workspace, registry, pack(), run_id, progress, decoders)
                 summary.steps["cluster"] = plan(workspace, registry, labels, pack(), run_id, progress, classic=classic)
             if "export" in steps:
-                _write(workspace, registry, summary, progress)
+                _write(workspace, registry, summary, progress, decoders)
         summary.pack = pack.value.id if pack.value else None
         after = _tree(workspace)
         summary.sets_unchanged = [name for name, facts in before.items() if after.get(name) == facts]
@@ -153,8 +158,8 @@ def _stage(
     queue_staged(workspace, registry, label)
 
 
-def _write(workspace: Workspace, registry: Registry, summary: Summary, progress: Progress) -> None:
-    summary.sets_new += write_planned(workspace, registry, progress)
+def _write(workspace: Workspace, registry: Registry, summary: Summary, progress: Progress, decoders: Decoders) -> None:
+    summary.sets_new += write_planned(workspace, registry, progress, decoders)
 
 
 def _count(registry: Registry, summary: Summary) -> None:

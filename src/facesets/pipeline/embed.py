@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..embedding import EmbedResult, Pack, QueueEntry, append_queue, embed_photos, load_cache, read_queue
+from ..embedding import Decoders, EmbedResult, Pack, QueueEntry, append_queue, embed_photos, load_cache, read_queue
 from ..embedding.paths import to_worker
 from ..errors import CorruptFile
 from ..progress import Progress
@@ -64,7 +64,9 @@ def _oriented_boxes(row: assets.AssetRow) -> tuple[tuple[float, float, float, fl
     return tuple(box for box in scaled if box is not None)
 
 
-def embed(workspace: Workspace, registry: Registry, labels: Sequence[str], pack: Pack, progress: Progress) -> dict[str, Any]:
+def embed(
+    workspace: Workspace, registry: Registry, labels: Sequence[str], pack: Pack, progress: Progress, decoders: Decoders
+) -> dict[str, Any]:
     """Embed what the users' queues hold and this pack has not seen; returns the yardstick's counters."""
     started = time.perf_counter()
     labels = labels or [user.label for user in assets.users(registry)]
@@ -73,7 +75,7 @@ def embed(workspace: Workspace, registry: Registry, labels: Sequence[str], pack:
     settings = workspace.settings.embed
     with progress.task("finding and embedding faces", len(todo), "photos") as task:
         batch: list[EmbedResult] = []
-        for result in embed_photos(todo, pack, root=workspace.root, workers=settings.workers):
+        for result in embed_photos(todo, pack, root=workspace.root, workers=settings.workers, decoder=decoders):
             batch.append(result)
             task.advance()
             if len(batch) >= _BATCH:

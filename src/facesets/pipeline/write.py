@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..embedding import read_image
+from ..embedding import Decoders, read_image
 from ..errors import FacesetsError
 from ..export.folders import Member, SetPlan, write_set
 from ..export.manifest import ManifestEntry, merge_manifest
@@ -19,7 +19,7 @@ from ..registry import Registry, assets, faces, runs, sets
 from ..workspace import Workspace
 
 
-def write_planned(workspace: Workspace, registry: Registry, progress: Progress) -> list[str]:
+def write_planned(workspace: Workspace, registry: Registry, progress: Progress, decoders: Decoders) -> list[str]:
     """Write every planned set that is not on disk yet; returns their names. Repeating it after a kill ends in the same tree."""
     planned = list(sets.select(registry, written=False))
     if planned:
@@ -28,7 +28,8 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress) 
         with progress.task("writing sets", len(planned), "sets") as task:
             for faceset in planned:
                 plan = _plan(registry, faceset)
-                facts = write_set(workspace.facesets, plan, _loader(workspace), export=workspace.settings.export, workers=workers)
+                load = _loader(workspace, decoders)
+                facts = write_set(workspace.facesets, plan, load, export=workspace.settings.export, workers=workers)
                 with registry.transaction():
                     sets.set_files(registry, faceset.name, facts)
                     sets.mark_written(registry, faceset.name)
@@ -71,8 +72,8 @@ def _entry(registry: Registry, faceset: FaceSet) -> ManifestEntry:
     )
 
 
-def _loader(workspace: Workspace) -> Callable[[Member], NDArray[np.uint8]]:
+def _loader(workspace: Workspace, decoders: Decoders) -> Callable[[Member], NDArray[np.uint8]]:
     def load(member: Member) -> NDArray[np.uint8]:
-        return read_image(workspace.root / member.path, sha256=member.face.sha256).rgb
+        return read_image(workspace.root / member.path, sha256=member.face.sha256, decoder=decoders).rgb
 
     return load
