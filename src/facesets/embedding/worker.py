@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,12 +23,12 @@ import numpy.typing as npt
 from facesets.embedding.apart import Decoders
 from facesets.embedding.decode import Decoded, decode
 from facesets.embedding.faces import PhotoFaces, faces_of
+from facesets.embedding.known import WANTED, Decoder, find_known
 from facesets.embedding.packs.model import Pack
 from facesets.embedding.queue import QueueEntry
 from facesets.errors import CorruptFile, FacesetsError, UnreadableImage
 from facesets.records import Face, Reason
 
-Decoder = Callable[..., Decoded]
 _AHEAD = 4  # photos begun for each worker beyond the one that is waited for; results are small, decoded photos are not kept
 
 
@@ -61,17 +61,28 @@ def find_faces(photo: Decoded, sha256: str, pack: Pack) -> PhotoFaces:
 
 
 def embed_photos(
-    items: Iterable[QueueEntry], pack: Pack, *, root: Path | None = None, workers: int = 0, decoder: Decoder | None = None
+    items: Iterable[QueueEntry],
+    pack: Pack,
+    *,
+    root: Path | None = None,
+    workers: int = 0,
+    known_boxes: bool = True,
+    wanted: float = WANTED,
+    decoder: Decoder | None = None,
 ) -> Iterator[EmbedResult]:
     """Embed ``items`` with ``workers`` threads (0: one for each processor core); results come in the order of the items.
 
+    With ``known_boxes`` the boxes of an entry are looked at first, and a JPEG is decoded at half its size where faces with a
+    short side of ``wanted`` original pixels or more keep enough of them. Without, every photo is gone through whole.
     With ``root`` an entry's ``path`` is taken relative to it; without, its ``worker_path`` (or ``path``) is opened as it stands.
     Photos are decoded in processes of their own, or by ``decoder``, which threads share. Whatever is wrong with a photo is its
     result's reason and detail, never an exception; FacesetsError says what is wrong with all of them.
     """
     if decoder is None:
         with Decoders() as own:
-            yield from embed_photos(items, pack, root=root, workers=workers, decoder=own)
+            yield from embed_photos(
+                items, pack, root=root, workers=workers, known_boxes=known_boxes, wanted=wanted, decoder=own
+            )
         return
     workers = workers or os.cpu_count() or 1
     waiting: deque[Future[EmbedResult]] = deque()
@@ -80,7 +91,8 @@ def embed_photos(
         try:
             while True:
                 room = workers * _AHEAD - len(waiting)
-                waiting.extend(pool.submit(_embed_one, entry, pack, root, decoder) for entry in itertools.islice(source, max(room, 1)))
+                some = itertools.islice(source, max(room, 1))
+                waiting.extend(pool.submit(_embed_one, entry, pack, root, known_boxes, wanted, decoder) for entry in some)
                 if not waiting:
                     return
                 yield waiting.popleft().result()
@@ -89,7 +101,9 @@ def embed_photos(
                 future.cancel()
 
 
-def _embed_one(entry: QueueEntry, pack: Pack, root: Path | None, decoder: Decoder) -> EmbedResult:
+def _embed_one(
+    entry: QueueEntry, pack: Pack, root: Path | None, known_boxes: bool, wanted: float, decoder: Decoder
+) -> EmbedResult:
     path = root / entry.path if root else Path(entry.worker_path or entry.path)
     try:
         data = path.read_bytes()
@@ -100,9 +114,7 @@ def _embed_one(entry: QueueEntry, pack: Pack, root: Path | None, decoder: Decode
         return EmbedResult(entry, Reason.EMBED_ERROR, detail=f"{path} is not the photo that was queued: its bytes have changed")
     entry = replace(entry, sha256=sha256)
     try:
-        photo = decoder(data)
-        del data
-        found = faces_of(photo, sha256, pack)
+        photo, found = find_known(data, sha256, pack, entry.boxes if known_boxes else (), wanted=wanted, decoder=decoder)
     except UnreadableImage as error:
         return EmbedResult(entry, Reason(error.reason), detail=error.detail)
     except FacesetsError:  # what is wrong with every photo: no model, no decoder, a full disk
