@@ -20,7 +20,10 @@ from ..workspace import Workspace
 from .progress import ConsoleProgress
 
 # in the order of a user's day; each is a module of this package with a command of the same name
-VERBS = ("demo", "init", "login", "run", "stage", "embed", "cluster", "export", "status", "list", "explain", "cache", "verify")
+VERBS = (
+    "demo", "init", "login", "doctor", "run", "stage", "embed", "cluster", "export",
+    "status", "list", "explain", "cache", "verify",
+)  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -52,13 +52,20 @@ def _lazy(call: Call) -> bool:
 
 def _lazy_month(call: Call, month: datetime) -> Sequence[Asset]:
     following = (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(microseconds=1)
-    return call.library.rows(frozenset({call.user.id}), (month, following)) or ()
+    return _lazy_rows(call, month, following)
+
+
+def _lazy_rows(call: Call, first: datetime | None = None, last: datetime | None = None) -> Sequence[Asset]:
+    """A lazy library's photos all stand in the timeline."""
+    if call.query.get("visibility", "timeline") != "timeline":
+        return ()
+    return call.library.rows(frozenset({call.user.id}), (first, last), descending=False) or ()
 
 
 def _lazy_counts(call: Call) -> dict[str, int]:
     """Counts a month, found by looking at the first photo and the months' borders only."""
     counts: dict[str, int] = {}
-    rows = call.library.rows(frozenset({call.user.id}), descending=False)
+    rows = _lazy_rows(call)
     month = rows[0].local_time.replace(day=1, hour=0, minute=0, second=0, microsecond=0) if rows else None
     while rows and month and sum(counts.values()) < len(rows):
         if found := len(_lazy_month(call, month)):

@@ -1,0 +1,134 @@
+"""The doctor: the Immich: reachability, TLS, version, clock; whose key it is and what the key may do."""
+
+from __future__ import annotations
+
+import ipaddress
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from ..errors import MissingPermission, ServerError, WrongKey
+from ..immich import Client, Server
+from ..immich import server as api
+from ..settings import Settings
+from .findings import NOTE, OK, PROBLEM, Finding
+
+_SKEW = 60.0  # seconds; changes since the last run are asked for by the server's clock, and logs are read by ours
+_NEWEST = 3  # the newest major that this was tested with
+
+# what each thing needs, by Immich's names
+NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "run and stage": api.PERMISSIONS,
+        "previews (a second look, and photos that cannot be decoded here)": ("asset.view",),
+        "names of people": ("person.read",),
+        "proof that the listing is whole, a second opinion": ("asset.statistics",),
+        "writing back people": ("person.read", "person.create", "person.update", "face.create", "face.update"),
+        "writing back tags": ("tag.read", "tag.create", "tag.asset"),
+        "writing back albums": ("album.read", "album.create", "albumAsset.create"),
+    }
+)
+_READING = sorted({name for what in list(NEEDS)[:4] for name in NEEDS[what]})
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a key may do. ``stages``: enough for staging."""
+
+    findings: list[Finding]
+    stages: bool
+
+
+def reached(client: Client, version: Server, settings: Settings) -> list[Finding]:
+    """That it answers, how fast, how safely, in which dialect, and by which clock."""
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        client.get("/server/ping")
+        times.append(time.perf_counter() - begun)
+    delay = statistics.median(times)
+    found = [
+        Finding("server", OK, f"Immich {version} answers at {client.shown} in {delay * 1e3:.0f} ms", "", {"latency_s": delay}),
+        _dialect(version),
+    ]
+    if client.api.scheme == "https":
+        trust = settings.immich.ca_file or "the system's authorities"
+        found.append(Finding("server", OK, f"TLS: the certificate is verified against {trust}"))
+    elif not _near(client.api.host):
+        fix = "put it behind https before you use it over the internet"
+        found.append(Finding("server", NOTE, "no TLS: the key and the photos travel readable for everybody in between", fix))
+    found += clock(client)
+    return found
+
+
+def _dialect(version: Server) -> Finding:
+    facts = {"version": str(version), "major": version.major, "minor": version.minor}
+    if version.major < 2 or version.major > _NEWEST:
+        what = f"version {version} is none that this facesets was made for (2.7 to {_NEWEST}.x); it is tried as the nearest"
+        return Finding("server", NOTE, what, facts=facts)
+    if version.major == 2:
+        return Finding("server", OK, "dialect 2.x: face boxes come with the listing", facts=facts)
+    how = "numbered pages" if version.minor < 2 else "filter and cursor"
+    what = f"dialect {version.major}.{version.minor}: search by {how}; face boxes are asked for photo by photo"
+    return Finding("server", OK, what, "facesets login --user NAME  gets them in bulk", facts)
+
+
+def _near(host: str) -> bool:
+    """Whether an address is this computer, or of a network at home."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".lan", ".home.arpa", ".internal", ".localhost"))
+
+
+def clock(client: Client) -> list[Finding]:
+    """Whether the clock of its last answer agrees with ours."""
+    if client.server_time is None:
+        return []
+    skew = (client.server_time - datetime.now(UTC)).total_seconds()
+    if abs(skew) < _SKEW:
+        return [Finding("server", OK, "its clock agrees with this computer's", facts={"skew_s": round(skew, 1)})]
+    what = f"its clock is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} this computer's"
+    return [Finding("server", NOTE, what, "set both by a time server (NTP)", {"skew_s": round(skew, 1)})]
+
+
+def whose(client: Client, label: str, bound: str | None) -> tuple[list[Finding], Granted]:
+    """Whose key it is, whether that is who the label stands for, and what the key may do."""
+    part = f"user {label}"
+    try:
+        owner = api.whoami(client)
+    except WrongKey as err:
+        return [Finding(part, PROBLEM, str(err))], Granted([], stages=False)
+    except MissingPermission:
+        found = [Finding(part, PROBLEM, "the key may not say whose it is (user.read)", "tick user.read")]
+    except ServerError as err:
+        return [Finding(part, PROBLEM, str(err))], Granted([], stages=False)
+    else:
+        facts = {"user_id": owner.user_id, "name": owner.name}
+        found = [Finding(part, OK, f"the key belongs to {owner.name!r} ({owner.user_id})", facts=facts)]
+        if bound not in (None, owner.user_id):
+            fix = f"give {label} a key of their own, or correct [users] {label} in facesets.toml"
+            found = [Finding(part, PROBLEM, f"the key belongs to {owner.name!r} ({owner.user_id}), and {label} is {bound}", fix, facts)]
+    return found, _granted(client, part)
+
+
+def _granted(client: Client, part: str) -> Granted:
+    try:
+        granted = api.permissions(client)
+    except ServerError as err:  # a login's token is no key and may do all that its user may
+        return Granted([Finding(part, NOTE, f"what the key may do cannot be asked ({err})")], stages=True)
+    found = []
+    for what, names in NEEDS.items():
+        lacking = api.missing(granted, names)
+        needed = what == "run and stage"
+        level = OK if not lacking else PROBLEM if needed else NOTE
+        said = f"{what}: permitted" if not lacking else f"{what}: lacks {', '.join(lacking)}"
+        fix = "In Immich: Account settings > API keys > edit the key, and tick them" if lacking and needed else ""
+        found.append(Finding(part, level, said, fix, {"needs": list(names), "lacks": list(lacking)}))
+    if "all" in granted:
+        least = f"a key that can only read is enough: Account settings > API keys > New API key, and tick {', '.join(_READING)}"
+        found.append(Finding(part, NOTE, "the key may do everything, deleting included", least, {"least": _READING}))
+    return Granted(found, stages=not api.missing(granted))
