@@ -52,6 +52,8 @@ class ImmichSettings:
     timeout: float = _doc(30.0, "Seconds without a byte before a request counts as failed (and is tried again).")
     attempts: int = _doc(5, "How often one request is tried before its item is left for the next run.")
     ca_file: str = _doc("", "A PEM file with your own certificate authority; empty: the system's.")
+    connections: int = _doc(32, "Requests at a time at most; fewer are sent where the server's answers slow down.")
+    bandwidth: float = _doc(0.0, "Megabytes a second to take at most, all downloads together; 0: no limit.")
     archived: bool = _doc(False, "Take archived photos too.")
     partners: bool = _doc(False, "Take photos that partners show in your timeline too; those of a user here stay that user's own.")
 
@@ -88,7 +90,10 @@ class StageSettings:
 class EmbedSettings:
     """Faces and vectors."""
 
-    pack: str = _doc("auto", "Model pack: auto, open, buffalo_l (or another InsightFace pack), or a folder of .onnx files.")
+    pack: str = _doc("auto", "Model pack: auto, open, buffalo_l (or another InsightFace pack), immich-ml, or a folder of .onnx files.")
+    immich_ml: tuple[str, ...] = _doc(
+        (), "For pack immich-ml: addresses of Immich machine-learning services that share the work, e.g. http://192.168.1.5:3003."
+    )
     workers: int = _doc(0, "Photos decoded and embedded at a time; 0: one for each processor core.")
 
 

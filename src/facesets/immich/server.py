@@ -50,6 +50,7 @@ def connect(
     ca_file: str = "",
     connections: int = 32,
     session: bool = False,
+    bandwidth: float = 0.0,
     sleep: Callable[[float], object] | None = None,
 ) -> tuple[Client, Server]:
     """A client for the Immich that ``url`` means, with or without slash, ``/api`` or a page behind it, and its version.
@@ -89,7 +90,15 @@ def connect(
             )
         api, looked = scout.api, scout.traffic
     client = Client(
-        str(api), key, timeout=timeout, attempts=attempts, ca_file=ca_file, connections=connections, session=session, sleep=sleep
+        str(api),
+        key,
+        timeout=timeout,
+        attempts=attempts,
+        ca_file=ca_file,
+        connections=connections,
+        session=session,
+        bandwidth=bandwidth,
+        sleep=sleep,
     )
     client._count(requests=looked.requests, retries=looked.retries, bytes_=looked.bytes)
     client.version = found.major, found.minor, found.patch

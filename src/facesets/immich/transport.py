@@ -13,6 +13,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -36,8 +37,10 @@ from ..errors import (
     WrongKey,
     redact,
 )
+from .pace import Breaker, Meter, Metered, Pace
 
 T = TypeVar("T")
+_ALIKE = re.compile(r"/(faces|original)$")  # requests that come in thousands and are all of a kind: their latency tells how it goes
 AGENT = f"facesets/{__version__}"
 _KEEP_ALIVE = 4.0  # Immich ends an idle connection after 5 s; ending it first avoids resets
 _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -80,7 +83,8 @@ class Client:
     """A thread-safe client of one Immich API with one key. Use as a context manager.
 
     ``api`` is the address of the API itself (ends in ``/api``); ``session`` says that ``key`` is the token
-    of a login; ``sleep`` is a seam for tests. :meth:`stop` may come from any thread.
+    of a login; ``bandwidth`` in MB/s limits what comes, 0 does not; ``sleep`` is a seam for tests. :meth:`stop` may come from any
+    thread.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Client:
         ca_file: str = "",
         connections: int = 32,
         session: bool = False,
+        bandwidth: float = 0.0,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.api = httpx.URL(api.rstrip("/"))
@@ -104,6 +109,8 @@ class Client:
         self._key, self._sleep = key, sleep or self._stopped.wait
         self._own = {} if not key else {"Authorization": f"Bearer {key}"} if session else {"x-api-key": key}
         self._lock, self._traffic = threading.Lock(), Traffic()
+        self._pace, self._breaker = Pace(connections, start=8), Breaker(self._is_there, self._sleep)
+        self._meter = Meter(bandwidth * 1e6, self._sleep) if bandwidth > 0 else None
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
         self._http = httpx.Client(
             verify=_trust(ca_file),
@@ -123,6 +130,11 @@ class Client:
         """What went over the wire so far."""
         with self._lock:
             return self._traffic
+
+    @property
+    def at_a_time(self) -> int:
+        """How many requests it sends at a time at present."""
+        return int(self._pace.limit)
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """The JSON answer to GET ``path``. Raises as :meth:`exchange`, and NotImmich or BadAnswer where it is no JSON."""
@@ -154,6 +166,7 @@ class Client:
         while True:
             if self._stopped.is_set():
                 raise Unreachable(f"{self.shown}: stopped")
+            self._breaker.pass_through()
             attempt += 1
             pause = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
             patience = self.attempts
@@ -161,6 +174,7 @@ class Client:
                 with self._answer(method, url, params, body, headers()) as response:
                     return consume(response)
             except httpx.RequestError as err:  # the transport broke, or the body could not be decompressed
+                self._breaker.failed()
                 if attempt >= self.attempts or _hopeless(err) or self._stopped.is_set():
                     raise Unreachable(f"{self.shown} does not answer: {_why(err)}") from err
             except httpx.InvalidURL as err:
@@ -197,11 +211,22 @@ class Client:
         headers: Mapping[str, str],
     ) -> Iterator[httpx.Response]:
         """A good answer (2xx, 304, 416) with its body still to be read. Redirects are followed within the API's own origin."""
+        with self._pace.turn():
+            yield from self._answers(method, url, params, body, headers)
+
+    def _answers(
+        self,
+        method: str,
+        url: httpx.URL,
+        params: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+    ) -> Iterator[httpx.Response]:
         seen = {"trace": self._trace}
         for _ in range(4):
             request = self._http.build_request(method, url, params=params, json=body, headers={**headers, **self._own}, extensions=seen)
             self._count(requests=1)
-            response = self._http.send(request, stream=True)
+            response = self._send(request)
             self.server_time = _date(response.headers.get("date", "")) or self.server_time
             try:
                 if not response.has_redirect_location:
@@ -220,6 +245,35 @@ class Client:
                     url,
                 )
         raise BadAnswer(f"{self.shown}: redirects without end")
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        """Send it, and learn how the server is doing from how long that takes."""
+        begun = time.monotonic()
+        try:
+            response = self._http.send(request, stream=True)
+        except httpx.TimeoutException:
+            self._pace.too_much()
+            raise
+        if response.status_code in (429, 503):
+            self._pace.too_much()
+        elif alike := _ALIKE.search(request.url.path):
+            self._pace.answered(alike[1], time.monotonic() - begun)
+        if response.status_code in (502, 503, 504):
+            self._breaker.failed()
+        else:
+            self._breaker.worked()
+        if self._meter is not None:
+            assert isinstance(response.stream, httpx.SyncByteStream)
+            response.stream = Metered(response.stream, self._meter)
+        return response
+
+    def _is_there(self) -> bool:
+        """Whether the server gives a sign of life; asked without the key."""
+        self._count(requests=1)
+        try:
+            return self._http.get(self.api.copy_with(path=self.api.path.rstrip("/") + "/server/ping")).status_code < 500
+        except httpx.RequestError:
+            return False
 
     def _count(self, *, requests: int = 0, retries: int = 0, bytes_: int = 0) -> None:
         with self._lock:
@@ -310,7 +364,9 @@ def _date(value: str) -> datetime | None:
 @functools.cache  # reading the authorities costs more than a listing's request, and a run makes several clients
 def _trust(ca_file: str) -> ssl.SSLContext:
     if not ca_file:
-        return httpx.create_ssl_context()
+        context = httpx.create_ssl_context()  # what SSL_CERT_FILE names, else Mozilla's list
+        context.load_default_certs()  # and what this machine trusts
+        return context
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as err:

@@ -113,7 +113,16 @@ def open_client(settings: Settings, key: str, *, session: bool = False) -> tuple
     SettingsError.
     """
     own = settings.immich
-    return connect(own.url, key, timeout=own.timeout, attempts=own.attempts, ca_file=own.ca_file, session=session)
+    return connect(
+        own.url,
+        key,
+        timeout=own.timeout,
+        attempts=own.attempts,
+        ca_file=own.ca_file,
+        connections=max(1, own.connections),
+        session=session,
+        bandwidth=own.bandwidth,
+    )
 
 
 def _already(asset: Asset, target: Path) -> originals.Downloaded | None:

@@ -1,0 +1,151 @@
+"""Immich room: politeness: how many requests at a time, how many bytes a second, when to leave a server alone. Sleeps; no I/O."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from ..errors import Unreachable
+
+_CLIMBED = 2.5  # times a kind of request's best latency, and so much more in seconds: the server is busier than it can stand
+_GRACE = 0.03
+_SHARE = 0.2  # of the newest latency in the running mean
+_TRIP = 12  # failures in a row, whoever had them, after which somebody looks whether the server is there at all
+_RESTS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before each such look; after the last one the server counts as gone
+
+
+class Pace:
+    """Lets through as many requests at a time as the server takes without slowing down: one more as long as its latency stays near the
+    best seen for that kind of request, a fifth fewer when it climbs, half when it says that it is too much (TCP's additive increase,
+    multiplicative decrease). Never more than ``most``.
+    """
+
+    def __init__(self, most: int, start: int = 4) -> None:
+        self.most = max(1, most)
+        self.limit = float(min(start, self.most))
+        self._active, self._since = 0, 0  # since: answers since the limit was last changed
+        self._free = threading.Condition()
+        self._best: dict[str, float] = {}
+        self._mean: dict[str, float] = {}
+        self._eager = True  # doubles until the first sign of trouble
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until one more request may be under way, and be it."""
+        with self._free:
+            self._free.wait_for(lambda: self._active < int(self.limit))
+            self._active += 1
+        try:
+            yield
+        finally:
+            with self._free:
+                self._active -= 1
+                self._free.notify()
+
+    def answered(self, kind: str, seconds: float) -> None:
+        """A request of this kind had its first byte after so long."""
+        with self._free:
+            best = self._best[kind] = min(self._best.get(kind, seconds), seconds)
+            mean = self._mean[kind] = self._mean.get(kind, seconds) * (1 - _SHARE) + seconds * _SHARE
+            self._since += 1
+            if self._since < self.limit:
+                return
+            if mean > _CLIMBED * best + _GRACE:
+                self._lower(0.8)
+            else:
+                self._since = 0
+                self.limit = min(float(self.most), self.limit * 2 if self._eager else self.limit + 1)
+                self._free.notify_all()
+
+    def too_much(self) -> None:
+        """The server refused for being busy, or did not answer in time."""
+        with self._free:
+            self._lower(0.5)
+
+    def _lower(self, factor: float) -> None:
+        self.limit, self._since, self._eager = max(1.0, self.limit * factor), 0, False
+
+
+class Breaker:
+    """After many failures in a row everybody waits while one looks whether the server is there, at growing intervals; if it is, all go
+    on, and if it is not, nothing more is asked of it. ``there`` asks the server for a sign of life.
+    """
+
+    def __init__(self, there: Callable[[], bool], sleep: Callable[[float], object]) -> None:
+        self._there, self._sleep = there, sleep
+        self._failures, self._looking, self._gone = 0, False, False
+        self._changed = threading.Condition()
+
+    def pass_through(self) -> None:
+        """Wait while the breaker is open. Raises Unreachable once the server counts as gone."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._looking)
+            if self._gone:
+                raise Unreachable(f"the server has given no sign of life for {sum(_RESTS):.0f} s: nothing more is asked of it")
+            if self._failures < _TRIP:
+                return
+            self._looking = True
+        alive = False
+        try:
+            alive = self._look()
+        finally:
+            with self._changed:
+                self._looking, self._failures, self._gone = False, 0, not alive
+                self._changed.notify_all()
+        if not alive:
+            raise Unreachable(f"the server has given no sign of life for {sum(_RESTS):.0f} s: nothing more is asked of it")
+
+    def _look(self) -> bool:
+        for rest in _RESTS:
+            self._sleep(rest)
+            if self._there():
+                return True
+        return False
+
+    def worked(self) -> None:
+        """A request was answered."""
+        if self._failures:
+            with self._changed:
+                self._failures = 0
+
+    def failed(self) -> None:
+        """One was not."""
+        with self._changed:
+            self._failures += 1
+
+
+class Meter:
+    """Lets ``rate`` bytes a second through, all together; at most a quarter of a second's worth at once."""
+
+    def __init__(self, rate: float, sleep: Callable[[float], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self.rate, self._sleep, self._clock = rate, sleep, clock
+        self._lock, self._free_at = threading.Lock(), 0.0
+
+    def take(self, size: int) -> None:
+        """Wait until ``size`` more bytes may have come."""
+        with self._lock:
+            now = self._clock()
+            self._free_at = max(self._free_at, now - 0.25) + size / self.rate
+            wait = self._free_at - now
+        if wait > 0:
+            self._sleep(wait)
+
+
+class Metered(httpx.SyncByteStream):
+    """A body that comes no faster than the meter lets it."""
+
+    def __init__(self, stream: httpx.SyncByteStream, meter: Meter) -> None:
+        self._stream, self._meter = stream, meter
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            self._meter.take(len(chunk))
+            yield chunk
+
+    def close(self) -> None:
+        """Close the body."""
+        self._stream.close()

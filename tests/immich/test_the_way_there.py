@@ -1,0 +1,156 @@
+"""TLS with an authority of one's own, and proxies: real handshakes and a real proxy, on loopback."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+
+from facesets.errors import SettingsError, Unreachable
+from facesets.immich import Client, connect
+from facesets.immich import server as api
+from facesets.testing import ImmichServer, Library, User, immich_server
+
+Handler = Callable[[socket.socket], None]
+
+
+@contextmanager
+def listening(handle: Handler) -> Iterator[int]:
+    """A port whose every connection is given to ``handle`` in a thread of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = door.accept()
+                except OSError:
+                    return
+                threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+        def serve(connection: socket.socket) -> None:
+            with suppress(OSError), connection:
+                handle(connection)
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield door.getsockname()[1]
+        door.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def relay(client: socket.socket, first: bytes, server: ImmichServer) -> None:
+    """Carry bytes both ways until one side ends."""
+    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)) as behind:
+        behind.sendall(first)
+
+        def back() -> None:
+            with suppress(OSError):
+                while data := behind.recv(65536):
+                    client.sendall(data)
+                client.shutdown(socket.SHUT_RDWR)
+
+        thread = threading.Thread(target=back, daemon=True)
+        thread.start()
+        with suppress(OSError):
+            while data := client.recv(65536):
+                behind.sendall(data)
+        thread.join(5)
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def secure(server: ImmichServer, authority: trustme.CA) -> Iterator[str]:
+    """The server behind TLS, with a certificate of the authority, as behind a home's reverse proxy."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def handle(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            relay(wrapped, b"", server)
+
+    with listening(handle) as port:
+        yield f"https://127.0.0.1:{port}"
+
+
+def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
+    secure: str, server: ImmichServer, anna: User, authority: trustme.CA, tmp_path: Path
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    client, _ = connect(secure, server.key_for(anna), ca_file=str(tmp_path / "ca.pem"))
+    with client:
+        assert api.whoami(client).name == "anna"
+    assert client.shown.startswith("https://")
+
+
+def test_an_unknown_authority_is_refused_at_once_and_the_remedy_named(secure: str, server: ImmichServer, anna: User) -> None:
+    slept: list[float] = []
+    with pytest.raises(Unreachable, match="ca_file"):
+        connect(secure, server.key_for(anna), sleep=slept.append)
+    assert slept == []
+    assert not server.log
+
+
+def test_another_authoritys_certificate_is_refused(secure: str, server: ImmichServer, anna: User, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    with pytest.raises(Unreachable, match="not trusted"):
+        connect(secure, server.key_for(anna), ca_file=str(tmp_path / "other.pem"))
+
+
+def test_a_name_that_is_not_the_certificates_is_refused(
+    server: ImmichServer, anna: User, authority: trustme.CA, tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("photos.example.org").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    def handle(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            relay(wrapped, b"", server)
+
+    with listening(handle) as port, pytest.raises(Unreachable, match="not trusted"):
+        connect(f"https://127.0.0.1:{port}", server.key_for(anna), ca_file=str(tmp_path / "ca.pem"))
+
+
+def test_a_file_without_certificates_is_a_matter_of_settings(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nothing")
+    with pytest.raises(SettingsError, match="ca_file"):
+        Client("https://127.0.0.1:1/api", "", ca_file=str(tmp_path / "ca.pem"))
+
+
+def test_requests_go_through_the_proxy_of_the_environment(
+    library: Library, anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def handle(connection: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65536)
+        line, _, rest = head.partition(b"\r\n")
+        method, target, version = line.split()
+        asked.append(target.decode())
+        path = target.split(b"/", 3)[3]
+        relay(connection, b"%b /%b %b\r\nConnection: close\r\n%b" % (method, path, version, rest), server)
+
+    with immich_server(library) as server, listening(handle) as port:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        client, _ = connect(server.url, server.key_for(anna))
+        with client:
+            assert api.whoami(client).name == "anna"
+        assert [target.removeprefix(server.url) for target in asked] == ["/api/server/version", "/api/users/me"]
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        client, _ = connect(server.url, server.key_for(anna))
+        with client:
+            assert api.whoami(client).name == "anna"
+        assert len(asked) == 2
