@@ -43,6 +43,14 @@ def test_a_plain_500_is_tried_only_once_more(server: ImmichServer, client: Clien
     assert server.count(ME) == 2
 
 
+def test_what_another_failure_cost_is_not_held_against_a_500(server: ImmichServer, client: Client) -> None:
+    server.faults.script(ME, [faults.dropped(), faults.dropped(), faults.status(500)])
+    assert api.whoami(client).name == "anna"
+    server.faults.script(ME, [faults.status(500), faults.dropped(), faults.status(500)])
+    with pytest.raises(Unreachable):
+        api.whoami(client)
+
+
 def test_retry_after_is_honoured(server: ImmichServer, client: Client, pauses: list[float]) -> None:
     server.faults.script(ME, [faults.too_many_requests(7), faults.too_many_requests("Wed, 01 Jan 2020 00:00:00 GMT"), None])
     api.whoami(client)

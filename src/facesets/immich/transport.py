@@ -44,7 +44,7 @@ _ALIKE = re.compile(r"/(faces|original)$")  # requests that come in thousands an
 AGENT = f"facesets/{__version__}"
 _KEEP_ALIVE = 4.0  # Immich ends an idle connection after 5 s; ending it first avoids resets
 _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_SHORT_PATIENCE = 2  # attempts after a plain 500: an original that is missing on disk answers so on 2.x, every time
+_SHORT_PATIENCE = 2  # answers of 500, or of other bytes than promised: an original missing on disk gives 500 on 2.x, every time
 _FIRST_PAUSE = 0.5  # before the second attempt; doubled before each further one
 _LONGEST_PAUSE = 30.0
 _LONGEST_ASKED = 300.0  # a Retry-After beyond this is cut: the item is better left for the next run
@@ -162,14 +162,13 @@ class Client:
         raises (its Unreachable counts as a failed attempt).
         """
         url = self.api.copy_with(path=self.api.path.rstrip("/") + path)
-        attempt = 0
+        attempt = tried_in_vain = 0
         while True:
             if self._stopped.is_set():
                 raise Unreachable(f"{self.shown}: stopped")
             self._breaker.pass_through()
             attempt += 1
             pause = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
-            patience = self.attempts
             try:
                 with self._answer(method, url, params, body, headers()) as response:
                     return consume(response)
@@ -180,14 +179,16 @@ class Client:
             except httpx.InvalidURL as err:
                 raise BadAnswer(f"{self.shown}: redirects to an address that is none") from err
             except _Failed as err:
-                if attempt >= min(self.attempts, _SHORT_PATIENCE if err.status == 500 else patience):
+                tried_in_vain += err.status == 500
+                if attempt >= self.attempts or tried_in_vain >= _SHORT_PATIENCE:
                     raise
                 pause = max(pause, min(err.asked, _LONGEST_ASKED))
             except Garbled:
-                if attempt >= min(self.attempts, _SHORT_PATIENCE):
+                tried_in_vain += 1
+                if attempt >= self.attempts or tried_in_vain >= _SHORT_PATIENCE:
                     raise
             except Unreachable:
-                if attempt >= patience:
+                if attempt >= self.attempts:
                     raise
             self._count(retries=1)
             self._sleep(pause)
