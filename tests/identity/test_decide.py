@@ -32,7 +32,7 @@ def same(a: Decision, b: Decision) -> bool:
 
 def test_the_door_is_what_it_is_said_to_be() -> None:
     assert sorted(room.__all__) == [
-        "ARCFACE", "Counts", "Decision", "FaceTable", "Gates", "Merge", "NewSet", "Verdict",
+        "ARCFACE", "Counts", "Decision", "FaceTable", "Failed", "Gates", "Merge", "Moved", "NearGroup", "NewSet", "Verdict",
         "average_linkage", "centroid", "cluster", "consolidate", "decide", "set_name",
     ]  # fmt: skip
     assert all(hasattr(room, name) for name in room.__all__)
@@ -201,3 +201,42 @@ def test_a_set_begins_with_its_best_face_and_goes_on_with_different_ones() -> No
     assert made.members[0] == "f00004"
     look = [0] * 6 + [1] * 5 + [2] * 5
     assert {look[int(f[1:])] for f in made.members[:3]} == {0, 1, 2}
+
+
+def test_every_verdict_tells_the_nearest_groups_the_figures_of_its_gate_and_the_merge_that_moved_it() -> None:
+    x, who = people([60, 40, 3], seed=2, d=256, spread=1.15)
+    table = table_of(x, face_short=[50.0, *[200.0] * 102])
+    verdicts = by_face(decide(table, [], cuts=ARCFACE))
+    first = verdicts["f00000"]
+    assert (first.reason, first.failed) == (Reason.TOO_SMALL, room.Failed(50.0, 90.0))
+    few = [v for i, v in enumerate(verdicts[f"f{i:05d}"] for i in range(103)) if who[i] == 2]
+    assert {(v.reason, v.failed) for v in few} == {(Reason.FEW_FACES, room.Failed(v.group_size, 5)) for v in few}
+    member = next(v for v in verdicts.values() if v.reason is Reason.MEMBER)
+    assert member.failed is None
+    assert [n.distance for n in member.near] == sorted(n.distance for n in member.near)
+    assert member.near[0].group == member.group
+    assert member.near[0].size == member.group_size
+    moved = [v for v in verdicts.values() if v.moved]
+    assert moved
+    for v in moved:
+        assert v.moved is not None
+        assert v.moved.size + v.moved.others <= v.group_size
+        assert verdicts[v.moved.face].group == v.group
+        assert v.moved.distance <= ARCFACE.consolidate or v.moved.witness is not None
+    assert not any(v.moved for v in decide(table, [], cuts=ARCFACE, classic=True).verdicts)
+
+
+def test_a_near_duplicate_names_the_better_face() -> None:
+    x, _ = people([8], spread=0.7)
+    decision = by_face(decide(table_of(np.repeat(x, 2, axis=0), face_short=[100.0, 250.0] * 8), [], cuts=ARCFACE))
+    assert decision["f00000"].failed == room.Failed(0.0, ARCFACE.near_duplicate, "f00001")
+
+
+def test_people_who_stand_side_by_side_are_not_healed_into_one() -> None:
+    x, _ = people([20], seed=4, d=64, spread=0.5)
+    side = x + 0.75 * np.eye(1, 64, 7, dtype=np.float32)
+    both = np.vstack([x, side / np.linalg.norm(side, axis=1, keepdims=True)]).astype(np.float32)
+    split = replace(ARCFACE, cluster=0.25, consolidate=0.5, match=0.01)
+    apart = decide(table_of(both, photos=[*range(20), *range(20)]), [], cuts=split)
+    joined = decide(table_of(both), [], cuts=split)
+    assert (len(joined.sets), len(apart.sets)) == (1, 2)

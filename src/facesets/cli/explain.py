@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -91,9 +92,32 @@ def _set(registry: Registry, what: str) -> dict[str, Any] | None:
 def _told(story: dict[str, Any], indent: str = "") -> str:
     lines = []
     for key, value in story.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
+        if key in _SAID and value:
+            lines += [f"{indent}{key:<14} {line}" for line in _SAID[key](value)]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
             lines += [f"{indent}{key}:"] + [_told(item, indent + "    ") + "\n" for item in value]
         elif value is not None:
             text = ", ".join(f"{n} {name}" for name, n in value.items()) if isinstance(value, dict) else str(value)
             lines.append(f"{indent}{key:<14} {text if text.isprintable() else ascii(text)}")
     return "\n".join(lines)
+
+
+def _failed(value: dict[str, Any]) -> list[str]:
+    better = f"; the better face is {value['better']}" if value["better"] else ""
+    return [f"has {value['has']:g}, the gate is {value['needs']:g}{better}"]
+
+
+def _moved(value: dict[str, Any]) -> list[str]:
+    witness = "" if value["witness"] is None else f", and their two nearest faces {value['witness']}"
+    return [
+        f"its group of {value['size']} and one of {value['others']} (with face {value['face']}) were found to be one person: "
+        f"centroids {value['distance']} apart{witness}"
+    ]
+
+
+def _near(value: list[dict[str, Any]]) -> list[str]:
+    return [f"{near['distance']} from group {near['group']} ({near['size']} faces)" for near in value]
+
+
+# what is better told in words; --json has the figures
+_SAID: dict[str, Callable[[Any], list[str]]] = {"failed": _failed, "moved": _moved, "near": _near}

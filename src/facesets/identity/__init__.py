@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from facesets.identity.cluster import ARCFACE, cluster
 from facesets.identity.consolidate import Merge, consolidate
-from facesets.identity.decide import Counts, Decision, NewSet, Verdict, decide, set_name
-from facesets.identity.gates import Gates
+from facesets.identity.decide import Counts, Decision, Moved, NearGroup, NewSet, Verdict, decide, set_name
+from facesets.identity.gates import Failed, Gates
 from facesets.identity.linkage import average_linkage
 from facesets.identity.match import centroid
 from facesets.identity.table import FaceTable
@@ -18,8 +18,11 @@ __all__ = [
     "Counts",
     "Decision",
     "FaceTable",
+    "Failed",
     "Gates",
     "Merge",
+    "Moved",
+    "NearGroup",
     "NewSet",
     "Verdict",
     "average_linkage",

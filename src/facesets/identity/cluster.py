@@ -22,14 +22,16 @@ def cluster(
     weights: ArrayLike | None = None,
     cannot_link: ArrayLike | None = None,
     names: ArrayLike | None = None,
+    photos: ArrayLike | None = None,
     progress: Progress | None = None,
 ) -> Ints:
     """Labels (int64 [n], by first occurrence): average linkage below ``cuts.cluster``, fragments joined within ``cuts.consolidate``.
 
-    ``classic`` is average linkage alone. ``names`` (int [n], -1 unnamed) keeps consolidation from joining differently named people;
-    for the other arguments see :func:`average_linkage` and :func:`consolidate`.
+    ``classic`` is average linkage alone. ``names`` (int [n], -1 unnamed) keeps consolidation from joining differently named people,
+    ``photos`` (int [n]) from joining people who stand side by side; for the other arguments see :func:`average_linkage` and
+    :func:`consolidate`.
     """
     labels = average_linkage(embeddings, cuts.cluster, weights=weights, cannot_link=cannot_link, progress=progress)
     if classic:
         return labels
-    return consolidate(embeddings, labels, cuts.consolidate, weights=weights, cannot_link=cannot_link, names=names)[0]
+    return consolidate(embeddings, labels, cuts.consolidate, weights=weights, cannot_link=cannot_link, names=names, photos=photos)[0]

@@ -21,13 +21,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesets.identity.arrays import Ints, vectors_of
-from facesets.identity.cluster import cluster
-from facesets.identity.gates import Gated, Gates, gate
-from facesets.identity.match import Nearest, distances, nearest_sets
+from facesets.identity.consolidate import consolidate
+from facesets.identity.gates import Failed, Gated, Gates, gate
+from facesets.identity.linkage import average_linkage
+from facesets.identity.match import Nearest, centroid, distances, nearest_sets
 from facesets.identity.ranking import rank
 from facesets.identity.table import FaceTable
 from facesets.progress import Progress
 from facesets.records import Centroid, Cuts, Reason
+
+NEAR = 3  # groups that a verdict names
+_BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The consolidation that brought a face to its group: its fragment of ``size`` and one of ``others``, of which ``face`` is one.
+
+    ``distance`` is that of their centroids, ``witness`` that of their two nearest faces where the centroids were not enough.
+    """
+
+    size: int
+    others: int
+    face: str
+    distance: float
+    witness: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NearGroup:
+    """A group of at least two faces near to a face: its number, size, and the distance to its centroid."""
+
+    group: int
+    size: int
+    distance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +64,8 @@ class Verdict:
     ``set`` is the set it is in, matches, or was left out of; None where its group is no set. ``distance`` is to that set's
     centroid. ``other`` is the nearest other set (of all there are after this decision), ``other_distance`` to it; None where there
     is none. ``ambiguous``: the other set is within the match distance too. ``group`` numbers the cluster the face was in (-1: it
-    matched a set before), ``group_size`` counts its faces.
+    matched a set before), ``group_size`` counts its faces. ``failed`` has the figures of the gate that ``reason`` names, ``moved`` the
+    merge that joined its fragment to the group, ``near`` the nearest groups, its own among them.
     """
 
     face_id: str
@@ -49,6 +77,9 @@ class Verdict:
     ambiguous: bool = False
     group: int = -1
     group_size: int = 0
+    failed: Failed | None = None
+    moved: Moved | None = None
+    near: tuple[NearGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +163,9 @@ class _Work:
         self.sets: list[str | None] = [None] * n
         self.group = np.full(n, -1, np.int64)
         self.group_size = np.zeros(n, np.int64)
+        self.failed: list[Failed | None] = [None] * n
+        self.moved: dict[int, Moved] = {}
+        self.near: dict[int, tuple[NearGroup, ...]] = {}
         self.new: list[NewSet] = []
         self.covered: dict[str, int] = {}
         self.unmatched = self.clusters = self.past_gates = self.known = 0
@@ -142,15 +176,16 @@ class _Work:
         near = nearest_sets(self.table.vectors[rows], centroids)
         hit = near.first_distance <= self.cuts.match
         for row, best in zip(rows[hit].tolist(), near.first[hit].tolist(), strict=True):
-            self.reasons[row], self.sets[row] = Reason.MATCHES_SET, near.names[best]
+            self.reasons[row], self.sets[row], self.failed[row] = Reason.MATCHES_SET, near.names[best], None
         return rows[~hit]
 
     def round(self, rows: Ints, number: int) -> tuple[int, Ints, bool]:
         """Cluster ``rows`` and make sets from ``number`` on: how many, which rows no set took, and whether groups stayed whole."""
-        labels = cluster(self.table.vectors[rows], cuts=self.cuts, classic=self.classic, progress=self.progress)
+        labels = self._cluster(rows)
         order = np.argsort(labels, kind="stable")
         groups = np.split(rows[order], np.flatnonzero(np.diff(labels[order])) + 1)
         base = self.clusters
+        self._look_around(rows, groups, base)
         self.clusters += len(groups)
         if not base:
             self.top_sizes = tuple(sorted((len(g) for g in groups), reverse=True)[:10])
@@ -160,8 +195,9 @@ class _Work:
             gated = gate(self.table.take(members), self.cuts, self.gates)
             self.past_gates += gated.passed
             known = self._known(gated)
-            for row, reason in zip(members.tolist(), gated.reasons, strict=True):
+            for row, reason, failed in zip(members.tolist(), gated.reasons, gated.failed, strict=True):
                 self.reasons[row] = Reason.OUTLIER if known and reason in _IN_GROUP else reason
+                self.failed[row] = None if known and reason in _IN_GROUP else failed
                 self.sets[row] = known
             if gated.centroid is not None and not known:
                 ready.append((members, gated, gated.centroid))
@@ -172,6 +208,42 @@ class _Work:
         left = self.match(loose, self.centroids())
         taken = np.setdiff1d(loose, left)
         return len(ready), left, not np.isin(self.group[left], self.group[taken]).any()
+
+    def _cluster(self, rows: Ints) -> Ints:
+        """Labels of ``rows``; what consolidation did is remembered."""
+        vectors = self.table.vectors[rows]
+        labels = average_linkage(vectors, self.cuts.cluster, progress=self.progress)
+        if self.classic:
+            return labels
+        _, photos = np.unique(np.array([self.table.sha256s[r] for r in rows.tolist()], dtype=object).astype(str), return_inverse=True)
+        whole, merges = consolidate(vectors, labels, self.cuts.consolidate, photos=photos)
+        fragment: dict[int, Moved] = {}
+        first = {int(label): row for row, label in reversed(list(enumerate(labels.tolist())))}
+        label_of = {row: label for label, row in first.items()}
+        faces = self.table.face_ids
+        for m in merges:
+            kept, joined = faces[int(rows[m.kept])], faces[int(rows[m.joined])]
+            fragment.setdefault(label_of[m.joined], Moved(m.joined_size, m.kept_size, kept, m.distance, m.witness))
+            fragment.setdefault(label_of[m.kept], Moved(m.kept_size, m.joined_size, joined, m.distance, m.witness))
+        for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
+            if label in fragment:
+                self.moved[row] = fragment[label]
+        return whole
+
+    def _look_around(self, rows: Ints, groups: Sequence[Ints], base: int) -> None:
+        """Remember of each of ``rows`` the nearest groups of two faces or more."""
+        several = [g for g in range(len(groups)) if len(groups[g]) > 1]
+        if not several:
+            return
+        centres = np.stack([centroid(self.table.vectors[groups[g]]) for g in several])
+        for a in range(0, len(rows), _BLOCK):
+            part = rows[a : a + _BLOCK]
+            d = distances(self.table.vectors[part], centres)
+            nearest = np.argsort(d, axis=1, kind="stable")[:, :NEAR]
+            for i, row in enumerate(part.tolist()):
+                self.near[row] = tuple(
+                    NearGroup(base + several[g], len(groups[several[g]]), float(d[i, g])) for g in nearest[i].tolist()
+                )
 
     def _known(self, gated: Gated) -> str | None:
         """The existing set that a would-be set is more of."""
@@ -240,6 +312,9 @@ def _verdicts(work: _Work, centroids: Sequence[Centroid]) -> tuple[Verdict, ...]
                 ambiguous=bool(name and other and other[1] <= work.cuts.match),
                 group=int(work.group[row]),
                 group_size=int(work.group_size[row]),
+                failed=work.failed[row],
+                moved=work.moved.get(row),
+                near=work.near.get(row, ()),
             )
         )
     return tuple(out)

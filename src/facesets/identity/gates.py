@@ -39,13 +39,23 @@ class Gates:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """The gate a face failed in figures: what it or its group has, what is asked for; of a near-duplicate the better face."""
+
+    has: float
+    needs: float
+    better: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gated:
-    """What became of a group: for each face its reason; for a set also its centroid and who was kept.
+    """What became of a group: for each face its reason, and the figures where it failed; for a set its centroid and who was kept.
 
     ``passed`` says whether it passed the gates before outliers were dropped; ``centroid`` is None for a group that is no set.
     """
 
     reasons: tuple[Reason, ...]
+    failed: tuple[Failed | None, ...]
     passed: bool
     centroid: NDArray[np.float64] | None = None
     members: Ints | None = None  # rows of the group, in canonical order
@@ -99,32 +109,57 @@ def _pairs_within(vectors: Floats, cut: float) -> list[tuple[int, int]]:
 def gate(table: FaceTable, cuts: Cuts, gates: Gates) -> Gated:
     """Send one group (``table``: its faces in canonical order) through the gates."""
     reasons = face_reasons(table, gates)
+    failed = [_face_failed(table, i, reason, gates) for i, reason in enumerate(reasons)]
     usable = np.array([i for i, r in enumerate(reasons) if r is None], dtype=np.int64)
+    away = np.full(len(table), np.nan)
     passed = False
     while True:
         if len(usable) < max(gates.min_faces, 1):
-            return Gated(tuple(r or Reason.FEW_FACES for r in reasons), passed)
-        kept = _kept(table, usable, cuts)
-        if len({table.sha256s[i] for i in kept.tolist()}) < gates.min_photos:
-            return Gated(tuple(r or Reason.FEW_PHOTOS for r in reasons), passed)
+            return _no_set(reasons, failed, Reason.FEW_FACES, Failed(len(usable), gates.min_faces), passed)
+        leader = _leaders(table, usable, cuts)
+        kept = usable[leader == usable]
+        photos = len({table.sha256s[i] for i in kept.tolist()})
+        if photos < gates.min_photos:
+            return _no_set(reasons, failed, Reason.FEW_PHOTOS, Failed(photos, gates.min_photos), passed)
         passed = True
         centre = centroid(table.vectors[kept])
-        far = distances(table.vectors[usable], centre[None])[:, 0] > cuts.outlier
+        away[usable] = distances(table.vectors[usable], centre[None])[:, 0]
+        far = away[usable] > cuts.outlier
         if not far.any():
             break
         usable = usable[~far]
     final: list[Reason] = [r or Reason.OUTLIER for r in reasons]
-    for i in usable.tolist():
-        final[i] = Reason.NEAR_DUPLICATE
-    for i in kept.tolist():
-        final[i] = Reason.MEMBER
-    return Gated(tuple(final), passed=True, centroid=centre, members=kept)
+    for i in np.flatnonzero(np.isfinite(away)).tolist():
+        failed[i] = Failed(float(away[i]), cuts.outlier)
+    for i, better in zip(usable.tolist(), leader.tolist(), strict=True):
+        final[i] = Reason.MEMBER if i == better else Reason.NEAR_DUPLICATE
+        apart = float(distances(table.vectors[i : i + 1], table.vectors[better][None])[0, 0])
+        failed[i] = None if i == better else Failed(apart, cuts.near_duplicate, table.face_ids[better])
+    return Gated(tuple(final), tuple(failed), passed=True, centroid=centre, members=kept)
 
 
-def _kept(table: FaceTable, usable: Ints, cuts: Cuts) -> Ints:
-    """The usable rows that stand for an exposure, in canonical order."""
+def _face_failed(table: FaceTable, i: int, reason: Reason | None, gates: Gates) -> Failed | None:
+    figures = {
+        Reason.TOO_SMALL: (table.face_short, gates.min_face_short),
+        Reason.LOW_SCORE: (table.det_score, gates.min_det_score),
+        Reason.BLURRED: (table.sharpness, gates.min_sharpness),
+    }
+    if reason is None:
+        return None
+    column, needs = figures[reason]
+    return Failed(float(column[i]), needs)
+
+
+def _no_set(reasons: list[Reason | None], failed: list[Failed | None], why: Reason, figures: Failed, passed: bool) -> Gated:
+    """Every face that failed nothing of its own fails with its group."""
+    return Gated(
+        tuple(r or why for r in reasons), tuple(own if r else figures for r, own in zip(reasons, failed, strict=True)), passed
+    )
+
+
+def _leaders(table: FaceTable, usable: Ints, cuts: Cuts) -> Ints:
+    """For each usable row the row that stands for its exposure (itself, or a better one)."""
     faces = table.take(usable)
     best_first = np.argsort(-quality(faces), kind="stable")
-    leader = exposures(faces.vectors, best_first, cuts.near_duplicate)
-    kept: Ints = usable[leader == np.arange(len(usable))]
-    return kept
+    stands: Ints = usable[exposures(faces.vectors, best_first, cuts.near_duplicate)]
+    return stands

@@ -41,18 +41,20 @@ class Label:
 class Labelled:
     """Every face found, with ``vectors`` float32 [n, d]; ``labels`` says whom a line of the CSV means by it (None: not labelled).
 
-    ``left_out`` counts the lines that gave no labelled face, by why.
+    ``paths`` and ``scopes`` are those of the faces' photos. ``left_out`` counts the lines that gave no labelled face, by why.
     """
 
     faces: tuple[Face, ...]
     paths: tuple[str, ...]
+    scopes: tuple[str, ...]
     vectors: NDArray[np.float32]
     labels: tuple[Label | None, ...]
     left_out: dict[str, int]
 
-    def known(self, *scopes: str) -> NDArray[np.int64]:
-        """The rows whose person is known, of these scopes (of all where none is given)."""
-        return np.array([i for i, label in enumerate(self.labels) if label and (not scopes or label.scope in scopes)], dtype=np.int64)
+    @property
+    def people(self) -> NDArray[np.str_]:
+        """Who each face is, "" where it is not labelled."""
+        return np.array([label.identity if label else "" for label in self.labels], dtype=np.str_)
 
 
 def read_labels(path: Path) -> list[Label]:
@@ -87,15 +89,16 @@ def embed_labelled(csv_path: Path, pack: Pack, progress: Progress, *, workers: i
             else:
                 left_out[result.reason.value] += 1
     chosen = _chosen(photos, left_out)
-    faces, paths, vectors, said = [], [], [], []
+    faces, paths, scopes, vectors, said = [], [], [], [], []
     for (label, result), which in zip(photos, chosen, strict=True):
         for i, face in enumerate(result.faces):
             faces.append(face)
             paths.append(label.path)
+            scopes.append(label.scope)
             vectors.append(result.vectors[i])
             said.append(label if i == which else None)
     stack = np.stack(vectors) if vectors else np.empty((0, pack.dim), np.float32)
-    return Labelled(tuple(faces), tuple(paths), stack, tuple(said), dict(sorted(left_out.items())))
+    return Labelled(tuple(faces), tuple(paths), tuple(scopes), stack, tuple(said), dict(sorted(left_out.items())))
 
 
 def _chosen(photos: list[tuple[Label, EmbedResult]], left_out: Counter[str]) -> list[int | None]:

@@ -89,5 +89,5 @@ def _store(registry: Registry, decision: Decision, pack: str, run_id: int, cuts:
 def _detail(verdict: Verdict) -> str:
     """What ``explain`` tells beyond the reason, as JSON."""
     told = asdict(verdict)
-    keep = ("other", "other_distance", "ambiguous", "group", "group_size")
+    keep = ("other", "other_distance", "ambiguous", "group", "group_size", "failed", "moved", "near")
     return json.dumps({key: told[key] for key in keep if told[key] is not None}, sort_keys=True)
