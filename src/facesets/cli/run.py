@@ -27,6 +27,9 @@ pack_option = click.option("--pack", metavar="NAME|FOLDER", help="Model pack: au
 accept_option = click.option("--accept-missing", is_flag=True, help="Go on although some photos failed in a way that may heal.")
 classic_option = click.option("--classic", is_flag=True, help="Average linkage alone, as the reference does: more sets a person.")
 full_option = click.option("--full", is_flag=True, help="List everything and ask for all faces again, not only what changed since.")
+look_option = click.option(
+    "--second-look", "look_again", is_flag=True, help="Look for faces on previews of photos in which Immich found none."
+)
 verify_option = click.option("--verify-duplicates", is_flag=True, help="Download what only looks like a copy, to be sure.")
 
 
@@ -39,6 +42,7 @@ verify_option = click.option("--verify-duplicates", is_flag=True, help="Download
 @classic_option
 @full_option
 @verify_option
+@look_option
 @json_option
 @click.pass_obj
 def run(app: App, /, labels: tuple[str, ...], everybody: bool, pack: str | None, **options: Any) -> None:
@@ -96,6 +100,11 @@ def told(summary: Summary) -> str:
         ]
         if counted := stage["reconciliation"]:
             lines += [f"{label}: {counted['told']}"]
+    for label, look in summary.steps.get("second_look", {}).items():
+        lines += [
+            f"{label}: a second look at {look['looked']:,} previews found faces on {look['found']:,}; "
+            f"{look['photos_gained']:,} photos and {look['faces_gained']:,} faces gained"
+        ]
     if embed := summary.steps.get("embed"):
         lines += [
             f"embedded {embed['queue']:,} photos: {embed['new_faces']:,} faces, {embed['new_noface']:,} without, "

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import App, json_option
-from .run import chosen, do, everybody_option, folder_option, full_option, user_option, verify_option
+from .run import chosen, do, everybody_option, folder_option, full_option, look_option, user_option, verify_option
 
 
 @click.command()
@@ -16,6 +16,7 @@ from .run import chosen, do, everybody_option, folder_option, full_option, user_
 @folder_option
 @full_option
 @verify_option
+@look_option
 @json_option
 @click.pass_obj
 def stage(app: App, /, labels: tuple[str, ...], everybody: bool, **options: Any) -> None:

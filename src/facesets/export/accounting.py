@@ -33,7 +33,7 @@ SENTENCES: Mapping[Reason, str] = MappingProxyType(
         Reason.EMPTY_FILE: "The file is empty.",
         Reason.UNSUPPORTED: "A picture format that cannot be decoded here.",
         Reason.TOO_LARGE: "So many pixels that decoding it could exhaust the memory; left alone for safety.",
-        Reason.NOT_AVAILABLE: "The server lists it and does not hand out its file: refused, or failed on in three runs; --full asks again.",
+        Reason.NOT_AVAILABLE: "The server lists it and does not give its file: refused, or failed on in three runs; --full asks again.",
         Reason.EMBEDDED: "Done: its faces were found and measured.",
         Reason.EMBEDDED_NO_FACE: "Done: looked through, and no face was found.",
         Reason.NEW: "Found and measured; which set it belongs to has not been decided yet.",

@@ -131,6 +131,16 @@ def rendition(client: Client, asset_id: str, target: Path, size: str) -> tuple[D
     return done
 
 
+def preview(client: Client, asset_id: str) -> bytes:
+    """The server's preview of an asset, unedited. Raises NotFound, MissingPermission (``asset.view``), Unreachable, NotImmich."""
+
+    def receive(response: httpx.Response) -> bytes:
+        _refuse_odd(response, f"preview of {asset_id}", (200,))
+        return response.read()
+
+    return client.exchange("GET", f"/assets/{asset_id}/thumbnail", receive, params={"size": "preview"}, headers=lambda: _PLAIN)
+
+
 def digests(path: Path) -> Downloaded:
     """The digests of a file that is here already. Raises OSError."""
     hashes = _Hashes()

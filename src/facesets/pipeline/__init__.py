@@ -30,6 +30,7 @@ from .embed import embed, known_elsewhere, queue_staged
 from .packs import choose_pack
 from .plan import plan
 from .renditions import show_undecoded
+from .second_look import Looked, second_look
 from .source import open_source
 from .write import write_planned
 
@@ -73,12 +74,13 @@ def run(
     accept_missing: bool = False,
     classic: bool = False,
     full: bool = False,
+    look_again: bool = False,
     progress: Progress,
 ) -> tuple[Summary, FacesetsError | None]:
     """Do ``steps`` for the users with these labels. Returns the summary, and RetryableLeft where that is why it stopped early.
 
-    ``full`` lists everything anew instead of what changed. Any other FacesetsError is raised; what was finished before is kept,
-    and the same call goes on from there.
+    ``full`` lists everything anew instead of what changed; ``look_again`` looks for faces on previews of photos without boxes.
+    Any other FacesetsError is raised; what was finished before is kept, and the same call goes on from there.
     """
     _check_labels(labels, needed="stage" in steps)
     started = time.perf_counter()
@@ -91,12 +93,17 @@ def run(
         before = _tree(workspace)
         pack = _Lazy(lambda: choose_pack(workspace, registry, pack_name, progress))
         left: FacesetsError | None = None
+        looks = dict[str, Looked]()
         if "export" in steps:
             _write(workspace, registry, summary, progress, decoders)  # what an earlier run promised comes first
         if "stage" in steps:
             for label in labels:
                 with open_source(workspace, registry, label, folder, progress) as source:
                     _stage(workspace, registry, source, label, run_id, summary, progress, full=full)
+                    if look_again and source.tells_faces:
+                        looks[label] = second_look(workspace, registry, source, pack(), progress)
+                        summary.requests += looks[label].requests
+                        summary.downloads += looks[label].downloads
         if "embed" in steps:
 
             def embed_now() -> dict[str, Any]:
@@ -108,6 +115,8 @@ def run(
             if "stage" in steps and folder is None:
                 show_undecoded(workspace, registry, labels, summary, embed_now, progress)
             summary.embedded = summary.steps["embed"]["queue"] - summary.steps["embed"]["load_errors"]
+        if looks:
+            summary.steps["second_look"] = {label: looked.as_dict(registry) for label, looked in looks.items()}
         summary.retryable = assets.by_state(assets.counts(registry, labels)).get(State.RETRY, 0)
         if summary.retryable and not accept_missing and "cluster" in steps:
             left = RetryableLeft(

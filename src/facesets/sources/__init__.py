@@ -93,6 +93,9 @@ class Source(Protocol):
         Raises NotFound, Unreachable, OSError.
         """
 
+    def preview(self, asset: Asset) -> bytes:
+        """A smaller picture of it, enough to see faces on. Raises NotFound, MissingPermission, Unreachable."""
+
     def looks_like(self, asset: Asset, other: Path) -> bool:
         """Whether samples of its original equal those of the file ``other``. Raises as :meth:`fetch`."""
 

@@ -73,6 +73,10 @@ class FolderSource:
         """None are known."""
         return asset.boxes or ()
 
+    def preview(self, asset: Asset) -> bytes:
+        """There is none; every photo of a folder is looked through whole."""
+        raise NotFound(f"{asset.original_path}: a folder has no previews")
+
     def looks_like(self, asset: Asset, other: Path) -> bool:  # noqa: ARG002 - the protocol's names
         """Reading a file here costs nothing that could be saved."""
         return False

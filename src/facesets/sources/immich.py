@@ -85,6 +85,10 @@ class ImmichSource:
                 return Fetched(target, done.sha256, done.sha1, done.size, pixels=came)
         raise NotFound(f"{asset.asset_id}: the server has no other picture of it")
 
+    def preview(self, asset: Asset) -> bytes:
+        """The preview, unedited and upright."""
+        return originals.preview(self.client, asset.asset_id)
+
     def looks_like(self, asset: Asset, other: Path) -> bool:
         """Whether the first, middle and last 64 KB of its original equal those of the file ``other``; the first difference ends it."""
         size, length = other.stat().st_size, originals.SAMPLE

@@ -6,6 +6,6 @@
 from __future__ import annotations
 
 from .counters import StageCounters
-from .stage import stage, substitute
+from .stage import bring_only, stage, substitute
 
-__all__ = ["StageCounters", "stage", "substitute"]
+__all__ = ["StageCounters", "bring_only", "stage", "substitute"]

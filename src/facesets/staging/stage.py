@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..progress import Progress
 from ..records import Reason
@@ -65,10 +65,16 @@ def substitute(
     workspace: Workspace, registry: Registry, source: Source, *, known_sha256: Mapping[str, str], progress: Progress
 ) -> StageCounters:
     """After embedding: bring the server's next best picture of every photo that no decoder took. Raises as :func:`stage`."""
-    begun, before = time.monotonic(), source.work
-    counters = StageCounters()
     ids = renditions.want(registry, source.user.label, source.name)
-    counters.total_assets_seen = len(ids)
+    return bring_only(workspace, registry, source, ids, known_sha256=known_sha256, progress=progress)
+
+
+def bring_only(
+    workspace: Workspace, registry: Registry, source: Source, ids: Sequence[int], *, known_sha256: Mapping[str, str], progress: Progress
+) -> StageCounters:
+    """Bring the photos of these rows, which are LISTED and wanted whatever their boxes say. Raises as :func:`stage`."""
+    begun, before = time.monotonic(), source.work
+    counters = StageCounters(total_assets_seen=len(ids))
     try:
         Bringing(workspace, registry, source, known_sha256, counters).bring(progress, ids)
     finally:
