@@ -9,6 +9,9 @@ import pytest
 
 from facesets.embedding import Pack, load_pack
 
+# Results are to be the same on every machine; tests of other engines name them.
+os.environ["FACESETS_ENGINE"] = "cpu"
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

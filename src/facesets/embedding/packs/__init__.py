@@ -3,53 +3,66 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from facesets.embedding.engines import Engine
-from facesets.embedding.engines.ort import OnnxRuntime
+from facesets.embedding.packs.engine import ENGINES, on_engine
+from facesets.embedding.packs.immich_ml import immich_ml_pack
 from facesets.embedding.packs.insight import insight_pack, model_files
 from facesets.embedding.packs.model import ModelPack, Pack
 from facesets.embedding.packs.open import open_pack
 from facesets.errors import PackUnavailable
 
-__all__ = ["INSIGHTFACE_PACKS", "Pack", "load_pack", "pack_folder"]
+__all__ = ["ENGINES", "INSIGHTFACE_PACKS", "Pack", "load_pack", "pack_folder"]
 
 #: InsightFace's published packs that give landmarks and ArcFace vectors.
 INSIGHTFACE_PACKS = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2")
 
 
 def load_pack(
-    name: str | Path, *, threads: int = 1, engine: Engine | None = None, note: Callable[[str], None] = lambda _: None
-) -> ModelPack:
-    """The pack called ``name``: ``open``, ``auto``, one of :data:`INSIGHTFACE_PACKS`, or a folder with an InsightFace pack's files.
+    name: str | Path,
+    *,
+    threads: int = 1,
+    engine: Engine | str = "cpu",
+    urls: Sequence[str] = (),
+    note: Callable[[str], None] = lambda _: None,
+) -> Pack:
+    """The pack called ``name``: ``open``, ``auto``, one of :data:`INSIGHTFACE_PACKS`, ``immich-ml`` (``immich-ml:MODEL``) at ``urls``,
+    or a folder with an InsightFace pack's files.
 
-    ``auto`` is buffalo_l where it can be had here, else ``open``; ``note`` is told which. ``threads`` is per call of a network.
+    ``auto`` is buffalo_l where it can be had here, else ``open``; ``note`` is told which. ``engine`` is one of :data:`ENGINES`,
+    ``auto`` for the fastest that passes a self-check, or an engine itself. ``threads`` is per call of a network.
     Raises errors.PackUnavailable, which says how to get the pack.
     """
-    wanted = str(name)
-    engine = engine or OnnxRuntime(threads=threads)
+    if str(name).partition(":")[0] == "immich-ml":
+        return immich_ml_pack(str(name), urls, note=note)
+    load = _loader(str(name), note)
+    return on_engine(engine, load, threads=threads, note=note) if isinstance(engine, str) else load(engine)
+
+
+def _loader(wanted: str, note: Callable[[str], None]) -> Callable[[Engine], ModelPack]:
     if wanted == "auto":
         folder = pack_folder("buffalo_l")
         if folder is None:
             note("pack: open (buffalo_l is not on this machine; it separates people better, see the documentation of --pack)")
-            return open_pack(engine)
+            return open_pack
         note(f"pack: buffalo_l, from {folder}")
-        return insight_pack(folder, engine, name="buffalo_l")
+        return lambda engine: insight_pack(folder, engine, name="buffalo_l")
     if wanted == "open":
-        return open_pack(engine)
+        return open_pack
     if wanted in INSIGHTFACE_PACKS:
-        folder = pack_folder(wanted)
-        if folder is None:
+        place = pack_folder(wanted)
+        if place is None:
             raise PackUnavailable(_how_to_get(wanted))
-        return insight_pack(folder, engine, name=wanted)
-    folder = Path(wanted).expanduser()
-    if not folder.is_dir():
+        return lambda engine: insight_pack(place, engine, name=wanted)
+    given = Path(wanted).expanduser()
+    if not given.is_dir():
         raise PackUnavailable(
-            f"there is no model pack {wanted!r}: choose open, auto, {', '.join(INSIGHTFACE_PACKS)}, or a folder with the "
+            f"there is no model pack {wanted!r}: choose open, auto, {', '.join(INSIGHTFACE_PACKS)}, immich-ml, or a folder with the "
             ".onnx files of an InsightFace pack"
         )
-    return insight_pack(folder, engine)
+    return lambda engine: insight_pack(given, engine)
 
 
 def pack_folder(name: str) -> Path | None:

