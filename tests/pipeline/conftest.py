@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from facesets import pipeline
+from facesets.embedding import Decoders
 from facesets.testing import Faults, ImmichServer, Library, immich_server
 from facesets.testing.twins import twin_pack
 
@@ -14,6 +17,13 @@ from .world import CommandLine, add_photos
 @pytest.fixture(scope="session")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return twin_pack(tmp_path_factory.mktemp("twin"), others=False)
+
+
+@pytest.fixture(scope="session")
+def decoders() -> Iterator[Decoders]:
+    """Processes that decode for all runs of these tests: starting them would be most of a small run's time."""
+    with Decoders() as started:
+        yield started
 
 
 @pytest.fixture
@@ -42,9 +52,15 @@ def server(library: Library, faults: Faults) -> Iterator[ImmichServer]:
 
 @pytest.fixture
 def cli(
-    tmp_path: Path, server: ImmichServer, pack: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    server: ImmichServer,
+    pack: Path,
+    decoders: Decoders,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> CommandLine:
     """The command line on a fresh workspace, told by its environment where the server is."""
+    monkeypatch.setattr(pipeline, "Decoders", lambda: nullcontext(decoders))
     monkeypatch.setenv("IMMICH_URL", server.url)
     monkeypatch.setenv("IMMICH_API_KEY", server.key_for("anna"))
     cli = CommandLine(tmp_path / "w", capsys)
