@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from facesets.identity import average_linkage, fast, linkage, products
+from facesets.identity import average_linkage, cells, fast, linkage, products
 from facesets.identity.arrays import in_order_of_first
 from facesets.identity.join import nearest
+from facesets.identity.scoring import b_cubed
 from facesets.progress import Silent
 from facesets.testing.families import families
 from tests.identity.people import people
@@ -205,3 +206,24 @@ def test_integer_products_that_saturate_are_not_used(monkeypatch: pytest.MonkeyP
     products.integers_work.cache_clear()
     assert not products.integers_work()
     products.integers_work.cache_clear()
+
+
+def test_the_approximate_way_misses_little_is_asked_for_and_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = families(6000, seed=3, d=128)
+    exact = average_linkage(f.vectors, 0.55)
+    assert average_linkage(f.vectors, 0.55, approximate=True).tolist() == exact.tolist()
+    monkeypatch.setattr(linkage, "MANY", 6000)
+    monkeypatch.setattr(linkage, "PART", 2500)
+    monkeypatch.setattr(cells, "CELL", 100)
+    told = Silent()
+    likely = average_linkage(f.vectors, 0.55, approximate=True, progress=told)
+    assert b_cubed(likely, exact).f > 0.985
+    (note,) = told.notes
+    assert "approximate" in note
+    assert "2,000 of the 6,000 faces" in note
+
+
+def test_the_approximate_way_obeys_forbidden_pairs() -> None:
+    x, _ = people([30, 30], seed=1, d=32, spread=0.4)
+    labels = fast_labels(x, 0.6, apart=[[0, 1]], approximate=True)
+    assert labels[0] != labels[1]

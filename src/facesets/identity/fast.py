@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from facesets.identity import chain, kernels
 from facesets.identity.arrays import Floats, Ints, roots
+from facesets.identity.cells import likely_nearest
 from facesets.identity.join import nearest
 from facesets.progress import Progress
 
@@ -24,19 +25,21 @@ ROOM = 256 << 20  # bytes for the lists of a later round; a quarter of the vecto
 
 def link(
     x: NDArray[np.float32], threshold: float, weights: Floats, cannot_link: Ints, progress: Progress,
-    *, first: int = FIRST, room: int = 0, **how: Any,
+    *, first: int = FIRST, room: int = 0, approximate: bool = False, **how: Any,
 ) -> Ints:  # fmt: skip
     """Lowest row of the cluster of each row of ``x`` [n, d], by average linkage below ``threshold``.
 
     ``weights`` float64 [n], ``cannot_link`` int [m, 2]. How long lists are (``first``, then as many as fit into ``room`` bytes) and
-    ``how`` the join is done (see :func:`facesets.identity.join.nearest`) changes the time it takes, not the result.
+    ``how`` the join is done (see :func:`facesets.identity.join.nearest`) changes the time it takes, not the result. ``approximate``
+    does: in the first round only likely neighbours are compared; groups are compared exactly, so what is missed is single faces.
     """
     top = _first_copies(x, cannot_link)
     alone = top == np.arange(len(x))
     if not alone.all():
         weights = np.bincount(top, weights, len(x))[alone]
         place = np.cumsum(alone) - 1
-        linked = link(x[alone], threshold, weights, place[cannot_link], progress, first=first, room=room, **how)
+        same: dict[str, Any] = {"first": first, "room": room, "approximate": approximate, **how}
+        linked = link(x[alone], threshold, weights, place[cannot_link], progress, **same)
         roots_of_copies: Ints = np.flatnonzero(alone)[linked][place[top]]
         return roots_of_copies
     n, d = x.shape
@@ -50,7 +53,9 @@ def link(
     while len(row):
         m = len(row)
         with progress.task(what[0], m, what[1]) as task:
-            lists = nearest(means, half, threshold, min(k, max(m - 1, 1)), task, apart=(enemies, foe), **how)
+            lists = (likely_nearest if approximate else nearest)(
+                means, half, threshold, min(k, max(m - 1, 1)), task, apart=(enemies, foe), **how
+            )
         parent = np.arange(m)
         state = np.where(lists.count > 0, chain.OPEN, chain.FINAL).astype(np.int8)
         seen = np.zeros(lists.ids.shape, np.int32)
@@ -60,7 +65,9 @@ def link(
         )  # fmt: skip
         parent = roots(parent)
         top[row] = row[parent]
-        left = np.flatnonzero((state == chain.OPEN) | (state == chain.WAITING))
+        again = approximate & (state == chain.FINAL) & (slot >= 0)
+        left = np.flatnonzero((state == chain.OPEN) | (state == chain.WAITING) | again)
+        approximate = False
         new = np.full(m, -1)
         new[left] = np.arange(len(left))
         foe[:, 1] = np.where(foe[:, 1] < 0, -1, new[parent[foe[:, 1]]])

@@ -61,7 +61,7 @@ def nearest(
 
     def work() -> None:
         out = (np.empty(rows * columns, np.int32), np.empty(rows * columns, np.int32), np.empty(rows * columns, np.float32))
-        for a, b in _shared(strips, lock):
+        for a, b in shared(strips, lock):
             left = blocks.rows(a, b)
             for block in range(a // columns, len(blocks.columns)):
                 products, diagonal = blocks.product(left, block), block == a // columns
@@ -76,12 +76,13 @@ def nearest(
                     task.advance(rows_done - done[1])
                 done[1] = rows_done
 
-    _run(work, workers or threads())
+    in_threads(work, workers or threads())
     kernels.order(lists.ids, lists.dist, lists.count)
     return lists
 
 
-def _shared(items: Iterator[Any], lock: threading.Lock) -> Iterator[Any]:
+def shared(items: Iterator[Any], lock: threading.Lock) -> Iterator[Any]:
+    """The items that no other thread has taken."""
     while True:
         with lock:
             item = next(items, None)
@@ -90,7 +91,8 @@ def _shared(items: Iterator[Any], lock: threading.Lock) -> Iterator[Any]:
         yield item
 
 
-def _run(work: Any, workers: int) -> None:
+def in_threads(work: Any, workers: int) -> None:
+    """Call ``work`` in ``workers`` threads and wait for all."""
     if workers == 1:
         work()
         return

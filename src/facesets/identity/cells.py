@@ -1,0 +1,95 @@
+"""Room identity: likely neighbours only, for libraries where comparing all pairs takes too long. Pure: arrays in, arrays out.
+
+Every face belongs to the cell of the pivot nearest to it and is compared with the faces of its ``PROBES`` nearest cells. What lies in
+other cells is missed, so what is made of these lists is approximate, and is to be called so.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesets.identity import kernels
+from facesets.identity.arrays import Floats, Ints
+from facesets.identity.join import Lists, in_threads, shared, threads
+from facesets.progress import Task
+
+CELL = 1000  # faces in a cell, on average
+PROBES = 8
+_ROUNDS = 3  # of moving each pivot to the middle of its faces
+_SAMPLE = 48  # faces a cell that have a say in it
+_BLOCK = 8192
+_ERROR = 1e-4  # more than float32 products of vectors of length 1 err
+
+
+def likely_nearest(
+    x: NDArray[np.float32], half: Floats, limit: float, k: int, task: Task | None = None,
+    *, apart: tuple[Ints, Ints], workers: int = 0, **_: Any,
+) -> Lists:  # fmt: skip
+    """As :func:`facesets.identity.join.nearest`, but only among likely neighbours; a list holds those that its own face has found."""
+    n = len(x)
+    probes = _probes(x, _pivots(x, max(1, n // CELL)))
+    cells = int(probes.max()) + 1
+    home = np.argsort(probes[:, 0], kind="stable")
+    home_at = np.searchsorted(probes[home, 0], np.arange(cells + 1))
+    asks = np.argsort(probes, axis=None, kind="stable")
+    asks_at = np.searchsorted(probes.reshape(-1)[asks], np.arange(cells + 1))
+    asks //= probes.shape[1]
+    lists = Lists(np.zeros((n, k), np.int32), np.zeros((n, k)), np.zeros(n, np.int32), np.full(n, np.inf))
+    low = (half - _ERROR * (1 + 2 * half.max(initial=0.0))).astype(np.float32)
+    one, own = np.ones(_BLOCK + n, np.float32), np.arange(n)
+    lock = threading.Lock()
+    work_left = iter(range(cells))
+    told = [0, 0]
+
+    def work() -> None:
+        for c in shared(work_left, lock):
+            members, askers = home[home_at[c] : home_at[c + 1]], asks[asks_at[c] : asks_at[c + 1]]
+            right = np.ascontiguousarray(x[members].T)
+            for a in range(0, len(askers) if len(members) else 0, _BLOCK):
+                rows = askers[a : a + _BLOCK]
+                size = len(rows) * len(members)
+                out = (np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
+                both = np.concatenate([rows, members]).astype(np.int32)
+                m = kernels.near(x[rows] @ right, 0, len(rows), one, low[both], np.float32(limit), False, *out)
+                i, j = both[out[0][:m]], both[out[1][:m]]
+                with lock:
+                    kernels.take_one(x, half, lists.ids, lists.dist, lists.count, lists.bound, own, *apart, i, j, out[2], m, limit)
+            with lock:
+                told[0] += len(askers)
+                rows_done = told[0] // probes.shape[1]
+                if task:
+                    task.advance(rows_done - told[1])
+                told[1] = rows_done
+
+    in_threads(work, workers or threads())
+    kernels.order(lists.ids, lists.dist, lists.count)
+    return lists
+
+
+def _pivots(x: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
+    """``cells`` directions in the middle of as many heaps of faces."""
+    rng = np.random.default_rng(0)
+    sample = x[np.sort(rng.choice(len(x), min(len(x), cells * _SAMPLE), replace=False))]
+    pivots = sample[rng.choice(len(sample), cells, replace=False)].copy()
+    for _ in range(_ROUNDS):
+        at = _probes(sample, pivots, 1)[:, 0]
+        order = np.argsort(at, kind="stable")
+        found, begin = np.unique(at[order], return_index=True)
+        pivots[found] = np.add.reduceat(sample[order], begin, axis=0)
+        pivots /= np.maximum(np.linalg.norm(pivots, axis=1, keepdims=True), np.float32(1e-30))
+    return pivots
+
+
+def _probes(x: NDArray[np.float32], pivots: NDArray[np.float32], probes: int = PROBES) -> NDArray[np.int32]:
+    """The nearest ``probes`` pivots of every row, nearest first: int32 [n, probes]."""
+    some = min(probes, len(pivots))
+    out = np.empty((len(x), some), np.int32)
+    for a in range(0, len(x), _BLOCK):
+        product = -(x[a : a + _BLOCK] @ pivots.T)
+        near = np.argpartition(product, some - 1, axis=1)[:, :some]
+        out[a : a + _BLOCK] = np.take_along_axis(near, np.argsort(np.take_along_axis(product, near, 1), axis=1, kind="stable"), 1)
+    return out
