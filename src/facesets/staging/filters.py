@@ -89,6 +89,13 @@ def face_short(asset: Asset, boxes: Sequence[FaceBox]) -> float:
     return best
 
 
+def by_size(asset: Asset, min_face_short: float) -> tuple[Reason, str | None] | None:
+    """Why an asset is left aside for its own size, too small for any face that counts; None where it could hold one."""
+    if not asset.width or not asset.height or min(asset.width, asset.height) >= min_face_short:
+        return None
+    return Reason.NO_BIG_FACE, f"the whole photo is {asset.width} x {asset.height} px, wanted {min_face_short:g}"
+
+
 def by_faces(asset: Asset, boxes: Sequence[FaceBox], min_face_short: float) -> tuple[Reason, str | None] | None:
     """Why an asset is left aside for its faces; None where at least one is big enough."""
     if not boxes:

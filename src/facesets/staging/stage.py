@@ -18,6 +18,7 @@ from ..registry.assets import AssetRow
 from ..sources import Source, Work
 from ..workspace import Workspace
 from . import filters, renditions
+from .asking import Asking
 from .bring import Bringing
 from .counters import StageCounters
 from .listing import Listing
@@ -55,6 +56,10 @@ def stage(
         if full:
             assets.relist(registry, source.user.label, (Reason.NOT_AVAILABLE,))
         work.decide_standing()
+        if source.tells_faces:
+            own = workspace.settings
+            asking = Asking(registry, source, counters, workers=max(1, own.immich.connections), min_face_short=own.stage.min_face_short)
+            asking.ask(progress)
         Bringing(workspace, registry, source, known_sha256, counters).bring(progress)
     finally:
         _count(counters, before, source.work, begun)
@@ -114,6 +119,8 @@ class _Deciding:
                     taken = row.asset.owner_id == self.source.user.user_id or (immich.partners and row.asset.owner_id not in users)
                     owner_id = row.asset.owner_id if taken else self.source.user.user_id
                     against = filters.standing(row.asset, owner_id, archived=immich.archived, excluded=excluded)
+                    if against is None and self.source.tells_faces:
+                        against = filters.by_size(row.asset, self.settings.min_face_short)
                     if against is None and row.asset.boxes is not None:
                         against = filters.by_faces(row.asset, row.asset.boxes, self.settings.min_face_short)
                     if against is not None:
