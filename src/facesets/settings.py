@@ -83,6 +83,9 @@ class StageSettings:
     verify_duplicates: bool = _doc(
         False, "Download photos of external libraries that look like copies, instead of trusting size, look and samples of bytes."
     )
+    keep_originals: bool = _doc(
+        True, "Keep downloaded originals; false: each is removed once its faces are embedded, and crops and vectors stay."
+    )
     exclude: tuple[str, ...] = _doc(_EXCLUDED, "Paths never staged (globs over the original path), counted as excluded_path.")
 
 
@@ -95,6 +98,8 @@ class EmbedSettings:
         (), "For pack immich-ml: addresses of Immich machine-learning services that share the work, e.g. http://192.168.1.5:3003."
     )
     workers: int = _doc(0, "Photos decoded and embedded at a time; 0: one for each processor core.")
+    engine: str = _doc("auto", "What runs the networks: auto, cpu, or another of facesets bench providers (FACESETS_ENGINE wins over this).")
+    known_boxes: bool = _doc(True, "Look around the source's own face boxes first, and at the whole photo where that fails.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
         sections[section] = kind(**taken)
     if url := environ.get("IMMICH_URL"):
         sections["immich"] = _replaced(sections.get("immich", ImmichSettings()), url=url)
+    if engine := environ.get("FACESETS_ENGINE"):
+        sections["embed"] = _replaced(sections.get("embed", EmbedSettings()), engine=engine)
     return Settings(**sections)
 
 

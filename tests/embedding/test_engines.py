@@ -21,6 +21,7 @@ from facesets.embedding.engines.openvino import OpenVino
 from facesets.embedding.engines.ort import OnnxRuntime
 from facesets.embedding.packs import engine as engines
 from facesets.embedding.packs.engine import ALIKE, ENGINES, available, look_at_picture
+from facesets.embedding.packs.model import LooksNear
 from facesets.errors import PackUnavailable
 from facesets.testing.twins import twin_photo
 
@@ -140,7 +141,7 @@ def test_an_engine_that_was_asked_for_and_gives_other_vectors_is_refused(twin_fo
 
 
 def test_the_built_in_picture_shows_one_face_to_a_real_pack(open_pack: Pack) -> None:
-    seen = look_at_picture(open_pack)  # type: ignore[arg-type]
+    seen = look_at_picture(open_pack)
     assert len(seen.faces) == 1
     assert seen.vectors.shape == (2, 128)
     assert seen.alike(seen) == pytest.approx(1)
@@ -195,6 +196,7 @@ def test_a_batch_that_fails_fails_for_everyone_in_it_and_for_nobody_else() -> No
 def test_on_an_accelerator_the_faces_of_a_photo_share_a_call_and_no_window_is_cut(twin_folder: Path, twin: Pack) -> None:
     engine = Dressed(batches=True)
     pack = load_pack(twin_folder, engine=engine)
+    assert isinstance(pack, LooksNear)
     photo = twin_photo([(128, 128, 128, 1), (384, 128, 64, 2), (512, 320, 64, 3)])
     found = pack.detect_near(photo, [(64, 64, 192, 192)])
     assert [face.box for face in found] == [face.box for face in twin.detect(photo)]
@@ -212,7 +214,7 @@ class TestOpenVino:
             patch.setenv("FACESETS_CACHE", str(model_cache))
             for name, plain in ((twin_folder, twin), ("open", open_pack)):
                 seen = look_at_picture(load_pack(name, engine=OpenVino()))
-                assert seen.alike(look_at_picture(plain)) > 0.99999  # type: ignore[arg-type]
+                assert seen.alike(look_at_picture(plain)) > 0.99999
 
     def test_bfloat16_runs_where_the_processor_has_it_and_is_refused_where_not(
         self, open_pack: Pack, model_cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -222,7 +224,7 @@ class TestOpenVino:
                 OpenVino("bf16")
             return
         monkeypatch.setenv("FACESETS_CACHE", str(model_cache))
-        cosine = look_at_picture(load_pack("open", engine="openvino-bf16")).alike(look_at_picture(open_pack))  # type: ignore[arg-type]
+        cosine = look_at_picture(load_pack("open", engine="openvino-bf16")).alike(look_at_picture(open_pack))
         assert ALIKE <= cosine < 1 - 1e-7
 
     def test_a_vector_has_the_same_bytes_however_many_calls_there_are_at_a_time(self, twin_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -19,10 +20,18 @@ from .run import do, pack_option, user_option
 @click.option("--out", type=click.Path(path_type=Path), help="With --queue: the cache to write, or to go on with.")
 @click.option("--map", "maps", multiple=True, metavar="THEIRS=OURS", help="With --queue: where a path of it lies here.")
 @click.option("--workers", type=click.IntRange(0), default=0, help="With --queue: photos at a time; 0: one for each processor core.")
+@click.option("--engine", metavar="NAME", help="With --queue: what runs the networks: auto, cpu, cuda, directml, openvino, ...")
 @json_option
 @click.pass_obj
 def embed(
-    app: App, labels: tuple[str, ...], pack: str | None, queue: Path | None, out: Path | None, maps: tuple[str, ...], workers: int
+    app: App,
+    labels: tuple[str, ...],
+    pack: str | None,
+    queue: Path | None,
+    out: Path | None,
+    maps: tuple[str, ...],
+    workers: int,
+    engine: str | None,
 ) -> None:
     """Find and embed the faces of staged photos: into the registry, and into a cache file that other tools can load.
 
@@ -30,15 +39,15 @@ def embed(
     folder), run this on the machine with the GPU, and bring the cache back with  facesets cache import.
     """
     if queue is None and out is None:
-        if maps or workers:
-            raise UsageError("--map and --workers belong to --queue; in a workspace they are settings")
+        if maps or workers or engine:
+            raise UsageError("--map, --workers and --engine belong to --queue; in a workspace they are settings")
         do(app, labels, ("embed",), pack_name=pack)
         return
     if queue is None or out is None or labels:
         raise UsageError("the queue of another machine: --queue FILE --out CACHE, without --user")
     progress = app.progress
     path_map = dict(_pair(one) for one in maps)
-    loaded = load_pack(pack or "auto", note=progress.note)
+    loaded = load_pack(pack or "auto", engine=engine or os.environ.get("FACESETS_ENGINE", "auto"), note=progress.note)
     counters = embed_queue(queue, out, loaded, workers=workers, path_map=path_map, progress=progress)
     app.answer(
         counters,

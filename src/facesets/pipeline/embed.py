@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..records import Reason, State
 from ..registry import Registry, assets, faces
 from ..workspace import Workspace
 from .cache import write_cache
+from .keep import keeper, remove_originals, tidy
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +37,21 @@ def known_elsewhere(workspace: Workspace) -> dict[str, str]:
     return known
 
 
-def queue_staged(workspace: Workspace, registry: Registry, label: str) -> int:
-    """Append what is staged and not yet queued; returns how many entries were added."""
+def queue_staged(
+    workspace: Workspace,
+    registry: Registry,
+    label: str,
+    *,
+    queued: set[tuple[str, str]] | None = None,
+    but: Collection[int] = (),
+) -> list[QueueEntry]:
+    """Append what is staged and not yet queued, ``but`` these rows; returns the new entries.
+
+    ``queued`` is what the queue holds, where the caller knows; it is brought up to date.
+    """
     path = workspace.queue(label)
-    queued = {(entry.asset_id, entry.sha256) for entry in read_queue(path).entries} if path.exists() else set()
+    if queued is None:
+        queued = {(entry.asset_id, entry.sha256) for entry in read_queue(path).entries} if path.exists() else set()
     entries = [
         QueueEntry(
             asset_id=row.asset.asset_id,
@@ -50,10 +62,12 @@ def queue_staged(workspace: Workspace, registry: Registry, label: str) -> int:
             boxes=_oriented_boxes(row),
         )
         for row in assets.select(registry, labels=[label], reasons=[Reason.STAGED])
-        if row.path and row.sha256 and (row.asset.asset_id, row.sha256) not in queued
+        if row.path and row.sha256 and row.id not in but and (row.asset.asset_id, row.sha256) not in queued
     ]
-    append_queue(path, label, entries, path_map=workspace.settings.paths.map)
-    return len(entries)
+    if entries or not path.exists():
+        append_queue(path, label, entries, path_map=workspace.settings.paths.map)
+        queued |= {(entry.asset_id, entry.sha256) for entry in entries}
+    return entries
 
 
 def _oriented_boxes(row: assets.AssetRow) -> tuple[tuple[float, float, float, float], ...]:
@@ -71,17 +85,17 @@ def embed(
     started = time.perf_counter()
     labels = labels or [user.label for user in assets.users(registry)]
     todo = list(to_embed(workspace, registry, labels, pack.id))
+    tidy(workspace, registry, pack, decoders)
     done = dict.fromkeys(("new_faces", "new_noface", "load_errors"), 0)
-    settings = workspace.settings.embed
     with progress.task("finding and embedding faces", len(todo), "photos") as task:
         batch: list[EmbedResult] = []
-        for result in embed_photos(todo, pack, root=workspace.root, workers=settings.workers, decoder=decoders):
+        for result in embedding(workspace, todo, pack, decoders):
             batch.append(result)
             task.advance()
             if len(batch) >= _BATCH:
-                _record(registry, batch, pack, done)
+                record(workspace, registry, batch, pack, done)
                 batch = []
-        _record(registry, batch, pack, done)
+        record(workspace, registry, batch, pack, done)
     for label in labels:
         write_cache(workspace, registry, label, pack)
     seconds = time.perf_counter() - started
@@ -91,6 +105,21 @@ def embed(
         "seconds": round(seconds, 3),
         "images_per_second": round(len(todo) / seconds, 3) if todo else 0.0,
     }
+
+
+def embedding(workspace: Workspace, entries: Iterable[QueueEntry], pack: Pack, decoders: Decoders) -> Iterator[EmbedResult]:
+    """Photos to faces as the settings say, crops kept where originals are not; results in the order of the entries."""
+    settings = workspace.settings.embed
+    return embed_photos(
+        entries,
+        pack,
+        root=workspace.root,
+        workers=settings.workers,
+        known_boxes=settings.known_boxes,
+        wanted=workspace.settings.gates.min_face_short,
+        decoder=decoders,
+        after=keeper(workspace),
+    )
 
 
 def to_embed(workspace: Workspace, registry: Registry, labels: Sequence[str], pack: str | None) -> Iterator[QueueEntry]:
@@ -121,7 +150,10 @@ def _current(registry: Registry, label: str) -> Mapping[str, assets.AssetRow]:
     return {row.asset.asset_id: row for row in assets.select(registry, labels=[label], reasons=wanted)}
 
 
-def _record(registry: Registry, batch: Sequence[EmbedResult], pack: Pack, done: dict[str, int]) -> None:
+def record(
+    workspace: Workspace, registry: Registry, batch: Sequence[EmbedResult], pack: Pack, done: MutableMapping[str, Any]
+) -> None:
+    """Put results on record in one transaction, and count them; then originals that are not kept may go."""
     with registry.transaction():
         for result in batch:
             sha256 = result.entry.sha256
@@ -135,3 +167,4 @@ def _record(registry: Registry, batch: Sequence[EmbedResult], pack: Pack, done: 
             if result.reason.state in (State.FAILED, State.RETRY):
                 done["load_errors"] += 1
                 log.warning("%s: %s (%s)", result.entry.asset_id, result.reason, result.detail)
+    remove_originals(workspace, (result.entry.path for result in batch if result.reason.state is State.DONE))

@@ -18,16 +18,17 @@ def choose_pack(workspace: Workspace, registry: Registry, name: str | None, prog
     With a worker it is the worker's; ``auto`` stays with the pack that the workspace has vectors of.
     """
     have = faces.packs(registry)
-    wanted = name or workspace.settings.embed.pack
+    settings = workspace.settings.embed
+    wanted = name or settings.pack
     brought = registry.fact(WORKER_MODEL) if workspace.settings.worker.command and name is None else None
     if brought is None and wanted == "auto" and len(have) == 1:
         (brought,) = have
     if brought is None and "@" in wanted and wanted in have:
         brought = wanted
     if brought is not None:
-        return _known(brought, have.get(brought, 0), wanted, progress)
+        return _known(workspace, brought, have.get(brought, 0), wanted, progress)
     try:
-        return load_pack(wanted, note=progress.note)
+        return load_pack(wanted, engine=settings.engine, urls=settings.immich_ml, note=progress.note)
     except PackUnavailable:
         same = [pack for pack in have if pack.split("@", maxsplit=1)[0] == wanted]
         if len(same) != 1:
@@ -35,12 +36,13 @@ def choose_pack(workspace: Workspace, registry: Registry, name: str | None, prog
         return _vectors(same[0], have[same[0]], progress)
 
 
-def _known(pack: str, dim: int, wanted: str, progress: Progress) -> Pack:
+def _known(workspace: Workspace, pack: str, dim: int, wanted: str, progress: Progress) -> Pack:
     """The pack with exactly this id: its model where it is here, else its vectors alone."""
     names = [wanted, pack.split("@", maxsplit=1)[0]] if wanted != "auto" else [pack.split("@", maxsplit=1)[0]]
+    settings = workspace.settings.embed
     for name in names:
         try:
-            here = load_pack(name)
+            here = load_pack(name, engine=settings.engine, urls=settings.immich_ml, note=progress.note)
         except PackUnavailable:
             continue
         if here.id == pack:

@@ -24,7 +24,7 @@ from facesets.embedding.engines import Engine, Floats
 from facesets.embedding.engines.openvino import OpenVino
 from facesets.embedding.engines.ort import OnnxRuntime
 from facesets.embedding.packs.detection import Detection, same_face
-from facesets.embedding.packs.model import ModelPack
+from facesets.embedding.packs.model import ModelPack, Pack
 from facesets.embedding.packs.store import kept
 from facesets.errors import PackUnavailable
 
@@ -66,7 +66,7 @@ class Seen:
         return float((self.vectors.astype(np.float64) * reference.vectors).sum(axis=1).min())
 
 
-def look_at_picture(pack: ModelPack) -> Seen:
+def look_at_picture(pack: Pack) -> Seen:
     """Run ``pack`` on the built-in picture."""
     rgb = decode(_PICTURE).rgb
     times = []
