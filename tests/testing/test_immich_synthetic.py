@@ -96,3 +96,20 @@ def test_the_stream_brings_all_of_it(kind: str, client_for: ClientFor) -> None:
     assert len(rows) == {"AssetsV2": 1500, "AssetFacesV2": faces, "PeopleV1": 9}[kind]
     assert len({r["data"]["id"] for r in rows}) == len(rows)
     assert people["total"] == 9
+
+
+def test_what_a_listing_asks_for_is_answered_without_a_scan(
+    version: str, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = SyntheticLibrary(100_000)
+    monkeypatch.setattr(SyntheticLibrary, "owned_by", None)  # which looks at every photo
+    with immich_server(library, version) as server:
+        client = client_for(server, server.key_for(library.owner))
+        for visibility, count in (("timeline", 100_000), ("archive", 0), ("hidden", 0)):
+            for trashed in ({}, {"isTrashed": "true"}):
+                months = client.get("/api/timeline/buckets", params={"visibility": visibility, **trashed}).json()
+                assert sum(month["count"] for month in months) == (0 if trashed else count)
+            body = {"visibility": visibility, "withDeleted": True, "size": 10}
+            assert len(client.post("/api/search/metadata", json=body).json()["assets"]["items"]) == min(count, 10)
+            late = {**body, "size": 100, "updatedAfter": library.taken(99_990).isoformat()}
+            assert len(client.post("/api/search/metadata", json=late).json()["assets"]["items"]) == min(count, 10 + 2)

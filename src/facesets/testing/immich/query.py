@@ -28,6 +28,8 @@ _TIMES = {
     "trashedBefore": ("deleted_at", -1),
 }
 _PLAIN = {"page", "size", "order", "withExif", "withPeople", "takenAfter", "takenBefore"}
+# what else can be answered for a lazy library, whose photos all stand in the timeline, untrashed, and are updated when they are taken
+_LAZY = {"visibility", "withDeleted", "updatedAfter"}
 _EXIF_TEXT = {"make": "make", "model": "model"}
 
 
@@ -44,6 +46,7 @@ class Query:
     taken: tuple[datetime | None, datetime | None] = (None, None)
     asset_id: str | None = None
     plain: bool = False  # nothing but page, size, order, type IMAGE and a range of time is asked: a lazy library need not scan
+    elsewhere: bool = False  # only where a lazy library has nothing
     tests: tuple[Callable[[Asset], bool], ...] = field(default=(), compare=False)
 
     def matches(self, asset: Asset) -> bool:
@@ -73,7 +76,8 @@ def parse(body: dict[str, Any], dialect: Dialect, library: Library) -> Query:
         tests.append(lambda a: a.id == asset_id)
     album_ids = _uuids(body, "albumIds")
     tests += _time_tests(body) + _value_tests(body) + _relation_tests(body, library)
-    touched = {k for k, v in body.items() if v is not None} - _PLAIN
+    touched = {k for k, v in body.items() if v is not None} - _PLAIN - _LAZY
+    since = max((t for t in (_time(body, "takenAfter"), _time(body, "updatedAfter")) if t), default=None)
     return Query(
         page=page,
         size=size,
@@ -81,9 +85,10 @@ def parse(body: dict[str, Any], dialect: Dialect, library: Library) -> Query:
         with_exif=_true(body.get("withExif")),
         with_people=_true(body.get("withPeople")),
         album_ids=album_ids,
-        taken=(_time(body, "takenAfter"), _time(body, "takenBefore")),
+        taken=(since, _time(body, "takenBefore")),
         asset_id=asset_id,
         plain=not touched or (touched == {"type"} and kind == "IMAGE"),
+        elsewhere=visibility not in (None, "timeline"),
         tests=tuple(tests),
     )
 
@@ -101,7 +106,7 @@ def scope(query: Query, viewer: User, library: Library, dialect: Dialect) -> fro
 def select(query: Query, owners: frozenset[str], library: Library) -> Sequence[Asset]:
     """The assets a query means, newest first unless asked otherwise; rows of one instant by id."""
     if query.plain and (rows := library.rows(owners, query.taken, descending=query.descending)) is not None:
-        return rows
+        return [] if query.elsewhere else rows
     found = [a for a in _candidates(query, owners, library) if query.matches(a)]
     return sorted(found, key=lambda a: (a.file_created_at, a.id), reverse=query.descending)
 

@@ -20,7 +20,7 @@ _BROWSER_READS = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/a
 @route("GET", "/api/assets/statistics", "asset.statistics")
 def statistics(call: Call) -> Any:
     """Counts of the caller's own assets: trashed ones only where asked, archived ones included."""
-    if not call.query and (lazy := call.library.rows(frozenset({call.user.id}))) is not None:
+    if call.query in ({}, {"isTrashed": "false"}) and (lazy := call.library.rows(frozenset({call.user.id}))) is not None:
         return {"images": len(lazy), "videos": 0, "total": len(lazy)}
     trashed = call.query.get("isTrashed") == "true"
     visibility = call.query.get("visibility")

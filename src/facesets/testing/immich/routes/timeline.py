@@ -47,7 +47,8 @@ def _shown(call: Call) -> list[Asset]:
 
 
 def _lazy(call: Call) -> bool:
-    return not set(call.query) - {"timeBucket", "order", "visibility"} and call.library.rows(frozenset({call.user.id})) is not None
+    known = {"timeBucket", "order", "visibility", "isTrashed", "withPartners"}
+    return not set(call.query) - known and call.library.rows(frozenset({call.user.id})) is not None
 
 
 def _lazy_month(call: Call, month: datetime) -> Sequence[Asset]:
@@ -56,8 +57,8 @@ def _lazy_month(call: Call, month: datetime) -> Sequence[Asset]:
 
 
 def _lazy_rows(call: Call, first: datetime | None = None, last: datetime | None = None) -> Sequence[Asset]:
-    """A lazy library's photos all stand in the timeline."""
-    if call.query.get("visibility", "timeline") != "timeline":
+    """A lazy library's photos all stand in the timeline, none in the trash."""
+    if call.query.get("visibility", "timeline") != "timeline" or call.query.get("isTrashed") == "true":
         return ()
     return call.library.rows(frozenset({call.user.id}), (first, last), descending=False) or ()
 
