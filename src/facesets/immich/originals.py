@@ -22,6 +22,7 @@ from .transport import Client, Garbled
 
 SAMPLE = 1 << 16  # bytes of each of the three samples by which two files are told apart
 _CHUNK = 1 << 18
+_HELD = 1 << 18  # bytes that are hashed and written at a time: in small pieces, threads would wait for Python's lock most of the time
 _WORTH = 1 << 16  # a beginning shorter than this is not kept
 _PLAIN = {"Accept": "*/*", "Accept-Encoding": "identity"}  # photos gain nothing, and lengths are then the file's
 _SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -202,6 +203,8 @@ class _Part:
     total: int = 0
     hashes: _Hashes = field(default_factory=_Hashes)
     file: BinaryIO | None = None
+    held: list[bytes] = field(default_factory=list)
+    n_held: int = 0
 
     @classmethod
     def beside(cls, target: Path) -> _Part:
@@ -227,6 +230,7 @@ class _Part:
 
     def wanted(self) -> dict[str, str]:
         """The headers that ask for what is missing, of this version or else for the whole."""
+        self.settle()
         if not self.wants_rest:
             return _PLAIN
         return {**_PLAIN, "Range": f"bytes={self.hashes.size}-", "If-Range": self.etag}
@@ -251,12 +255,23 @@ class _Part:
 
     def write(self, chunk: bytes) -> None:
         """Append."""
-        assert self.file is not None
-        self.file.write(chunk)
-        self.hashes.update(chunk)
+        self.held.append(chunk)
+        self.n_held += len(chunk)
+        if self.n_held >= _HELD:
+            self.settle()
+
+    def settle(self) -> None:
+        """Hash and write what is held."""
+        if self.n_held:
+            assert self.file is not None
+            data = b"".join(self.held)
+            self.held, self.n_held = [], 0
+            self.file.write(data)
+            self.hashes.update(data)
 
     def digests(self, resumed: int) -> Downloaded:
         """Of all that is here."""
+        self.settle()
         return self.hashes.told(resumed)
 
     def finish(self, target: Path) -> None:
@@ -273,8 +288,10 @@ class _Part:
         """Keep what is worth keeping for the next time, whatever happened."""
         if self.file is None:
             return
-        keeps = self.etag and _WORTH <= self.hashes.size < self.total
+        keeps = False
         try:
+            self.settle()
+            keeps = bool(self.etag) and _WORTH <= self.hashes.size < self.total
             if keeps:
                 self.file.flush()
                 os.fsync(self.file.fileno())
@@ -290,7 +307,7 @@ class _Part:
 
     def forget(self) -> None:
         """Nothing of it is of use."""
-        self.etag, self.total, self.hashes = "", 0, _Hashes()
+        self.etag, self.total, self.hashes, self.held, self.n_held = "", 0, _Hashes(), [], 0
         if self.file is not None:
             self._cut()
         else:
