@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesets.embedding import Decoded, Pack, QueueEntry, embed_photos, find_faces
+from facesets.embedding import Decoded, Pack, QueueEntry, decode, embed_photos, find_faces
 from facesets.embedding.packs.immich_ml import ENVIRONMENT, ImmichMl, immich_ml_pack
 from facesets.errors import BadAnswer, PackUnavailable, Unreachable
 from facesets.records import Reason
@@ -60,7 +60,7 @@ def test_several_services_share_the_work(servers: list[ImmichMlServer], tmp_path
     for server in servers:
         server.delay = 0.02
     pack = ImmichMl([server.url for server in servers])
-    results = list(embed_photos(photos(tmp_path, 16), pack, root=tmp_path, workers=4))
+    results = list(embed_photos(photos(tmp_path, 16), pack, root=tmp_path, workers=4, decoder=decode))
     assert [len(result.faces) for result in results] == [i % 4 for i in range(16)]
     assert min(server.requests["/predict"] for server in servers) > 8
 
@@ -72,7 +72,7 @@ def test_a_service_that_dies_is_left_alone_and_its_photos_go_elsewhere(
     notes: list[str] = []
     pack = ImmichMl([server.url for server in servers], note=notes.append, rest=(60.0,))
     results = []
-    for result in embed_photos(photos(tmp_path, 12), pack, root=tmp_path, workers=3):
+    for result in embed_photos(photos(tmp_path, 12), pack, root=tmp_path, workers=3, decoder=decode):
         results.append(result)
         if len(results) == 2:
             servers[0].drop, servers[0].status = fault == "drop", 500 if fault == "status" else 200
@@ -85,9 +85,9 @@ def test_a_service_that_dies_is_left_alone_and_its_photos_go_elsewhere(
 def test_a_service_that_comes_back_is_asked_again(servers: list[ImmichMlServer], tmp_path: Path) -> None:
     pack = ImmichMl([servers[0].url], rest=(0.05,) * 40)
     entries = photos(tmp_path, 6)
-    list(embed_photos(entries[:2], pack, root=tmp_path, workers=1))
+    list(embed_photos(entries[:2], pack, root=tmp_path, workers=1, decoder=decode))
     servers[0].status = 503
-    results = embed_photos(entries, pack, root=tmp_path, workers=1)
+    results = embed_photos(entries, pack, root=tmp_path, workers=1, decoder=decode)
     healing = threading.Timer(0.3, lambda: setattr(servers[0], "status", 200))
     healing.start()
     assert [len(result.faces) for result in results] == [0, 1, 2, 3, 0, 1]
@@ -97,11 +97,11 @@ def test_a_service_that_comes_back_is_asked_again(servers: list[ImmichMlServer],
 def test_a_slow_service_is_given_up_and_gets_little_work(servers: list[ImmichMlServer], tmp_path: Path) -> None:
     pack = ImmichMl([server.url for server in servers], timeout=0.5, rest=(60.0,))
     entries = photos(tmp_path, 10)
-    first = next(iter(embed_photos(entries[1:2], pack, root=tmp_path, workers=1)))  # the comparison is behind us
+    first = next(iter(embed_photos(entries[1:2], pack, root=tmp_path, workers=1, decoder=decode)))  # the comparison is behind us
     assert first.reason is Reason.EMBEDDED
     servers[0].delay = 2.0
     begun = time.monotonic()
-    results = list(embed_photos(entries, pack, root=tmp_path, workers=2))
+    results = list(embed_photos(entries, pack, root=tmp_path, workers=2, decoder=decode))
     assert [len(result.faces) for result in results] == [i % 4 for i in range(10)]
     assert time.monotonic() - begun < 6
     servers[0].delay = 0.0
@@ -119,7 +119,7 @@ def test_a_service_with_another_model_is_left_out_and_said(servers: list[ImmichM
     notes: list[str] = []
     with immich_ml_server(Other()) as other:
         pack = ImmichMl([servers[0].url, other.url], note=notes.append)
-        results = list(embed_photos(photos(tmp_path, 8), pack, root=tmp_path, workers=2))
+        results = list(embed_photos(photos(tmp_path, 8), pack, root=tmp_path, workers=2, decoder=decode))
         assert [note for note in notes if other.url in note and "left out" in note]
     here = [find_faces(Decoded(twin_photo(FACES[: i % 4], seed=i), 640, 480), "", twin).vectors for i in range(8)]
     assert all(np.allclose(result.vectors, vectors, atol=1e-6) for result, vectors in zip(results, here, strict=True) if len(vectors))
@@ -129,7 +129,7 @@ def test_when_no_service_answers_any_more_the_run_stops_and_says_why(servers: li
     pack = ImmichMl([servers[0].url], rest=QUICK)
     servers[0].status = 500
     with pytest.raises(Unreachable, match="What is done is kept"):
-        list(embed_photos(photos(tmp_path, 4), pack, root=tmp_path, workers=2))
+        list(embed_photos(photos(tmp_path, 4), pack, root=tmp_path, workers=2, decoder=decode))
 
 
 def test_at_the_start_every_address_is_checked(servers: list[ImmichMlServer], twin: Pack) -> None:

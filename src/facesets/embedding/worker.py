@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,6 +29,7 @@ from facesets.embedding.queue import QueueEntry
 from facesets.errors import CorruptFile, FacesetsError, UnreadableImage
 from facesets.records import Face, Reason
 
+After = Callable[[Callable[[], Decoded], tuple[Face, ...]], None]
 _AHEAD = 4  # photos begun for each worker beyond the one that is waited for; results are small, decoded photos are not kept
 
 
@@ -69,19 +70,21 @@ def embed_photos(
     known_boxes: bool = True,
     wanted: float = WANTED,
     decoder: Decoder | None = None,
+    after: After | None = None,
 ) -> Iterator[EmbedResult]:
     """Embed ``items`` with ``workers`` threads (0: one for each processor core); results come in the order of the items.
 
     With ``known_boxes`` the boxes of an entry are looked at first, and a JPEG is decoded at half its size where faces with a
     short side of ``wanted`` original pixels or more keep enough of them. Without, every photo is gone through whole.
     With ``root`` an entry's ``path`` is taken relative to it; without, its ``worker_path`` (or ``path``) is opened as it stands.
-    Photos are decoded in processes of their own, or by ``decoder``, which threads share. Whatever is wrong with a photo is its
+    Photos are decoded in processes of their own, or by ``decoder``, which threads share. ``after`` is called in the worker with what
+    gives the photo at full size, and the faces found in it, while its pixels are at hand. Whatever is wrong with a photo is its
     result's reason and detail, never an exception; FacesetsError says what is wrong with all of them.
     """
     if decoder is None:
         with Decoders() as own:
             yield from embed_photos(
-                items, pack, root=root, workers=workers, known_boxes=known_boxes, wanted=wanted, decoder=own
+                items, pack, root=root, workers=workers, known_boxes=known_boxes, wanted=wanted, decoder=own, after=after
             )
         return
     workers = workers or os.cpu_count() or 1
@@ -92,7 +95,7 @@ def embed_photos(
             while True:
                 room = workers * _AHEAD - len(waiting)
                 some = itertools.islice(source, max(room, 1))
-                waiting.extend(pool.submit(_embed_one, entry, pack, root, known_boxes, wanted, decoder) for entry in some)
+                waiting.extend(pool.submit(_embed_one, entry, pack, root, known_boxes, wanted, decoder, after) for entry in some)
                 if not waiting:
                     return
                 yield waiting.popleft().result()
@@ -102,7 +105,7 @@ def embed_photos(
 
 
 def _embed_one(
-    entry: QueueEntry, pack: Pack, root: Path | None, known_boxes: bool, wanted: float, decoder: Decoder
+    entry: QueueEntry, pack: Pack, root: Path | None, known_boxes: bool, wanted: float, decoder: Decoder, after: After | None
 ) -> EmbedResult:
     path = root / entry.path if root else Path(entry.worker_path or entry.path)
     try:
@@ -115,6 +118,8 @@ def _embed_one(
     entry = replace(entry, sha256=sha256)
     try:
         photo, found = find_known(data, sha256, pack, entry.boxes if known_boxes else (), wanted=wanted, decoder=decoder)
+        if after is not None and found.faces:
+            after(lambda: photo if photo.scale == 1 else decoder(data), found.faces)
     except UnreadableImage as error:
         return EmbedResult(entry, Reason(error.reason), detail=error.detail)
     except FacesetsError:  # what is wrong with every photo: no model, no decoder, a full disk

@@ -57,7 +57,7 @@ class SetPlan:
     members: Sequence[Member]
 
 
-LoadRgb = Callable[[Member], npt.NDArray[np.uint8]]
+LoadRgb = Callable[[Member], npt.NDArray[np.uint8] | bytes]  # a photo's pixels, or the PNG of the crop, kept since they were seen
 
 
 def write_set(
@@ -65,7 +65,8 @@ def write_set(
 ) -> list[FileFact]:
     """Write a planned set into ``folder`` and return its files. What is left of an interrupted attempt is begun anew.
 
-    ``load_rgb`` gives a member's photo as uint8 [h, w, 3], oriented; with several ``workers`` it is called from their threads.
+    ``load_rgb`` gives a member's photo as uint8 [h, w, 3], oriented, or its crop as :func:`crops.encode` made it; with several
+    ``workers`` it is called from their threads.
     A folder of that name is accepted where it holds exactly the bytes that would be written. Raises Refused where it holds
     others, FacesetsError where the disk does not take the set, and whatever ``load_rgb`` raises; then nothing of it is there.
     """
@@ -146,7 +147,8 @@ def _crops(plan: SetPlan, load_rgb: LoadRgb, size: int, margin: float, workers: 
     """``(name, PNG)`` of each member in order, made by ``workers`` threads that are never more than one photo each ahead."""
 
     def make(member: Member) -> bytes:
-        return crops.encode(crops.crop(load_rgb(member), member.face.landmarks, size, margin))
+        got = load_rgb(member)
+        return got if isinstance(got, bytes) else crops.encode(crops.crop(got, member.face.landmarks, size, margin))
 
     numbered = ((_file(number), member) for number, member in enumerate(plan.members, 1))
     if workers <= 1:

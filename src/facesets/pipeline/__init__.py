@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ from .plan import plan
 from .renditions import show_undecoded
 from .second_look import Looked, second_look
 from .source import open_source
-from .write import write_planned
+from .stream import streaming
+from .write import PhotosNeeded, write_planned
 
 log = logging.getLogger(__name__)
 
@@ -94,12 +95,20 @@ def run(
         pack = _Lazy(lambda: choose_pack(workspace, registry, pack_name, progress))
         left: FacesetsError | None = None
         looks = dict[str, Looked]()
+        ahead: list[dict[str, Any]] = []  # what was embedded while staging was still at it
         if "export" in steps:
-            _write(workspace, registry, summary, progress, decoders)  # what an earlier run promised comes first
+            with suppress(PhotosNeeded) if "stage" in steps else nullcontext():  # staging fetches them, and they are written below
+                _write(workspace, registry, summary, progress, decoders)  # what an earlier run promised comes first
         if "stage" in steps:
+            streamed = "embed" in steps and not workspace.settings.worker.command
             for label in labels:
                 with open_source(workspace, registry, label, folder, progress) as source:
-                    _stage(workspace, registry, source, label, run_id, summary, progress, full=full)
+                    with streaming(workspace, label, pack(), decoders) if streamed else nullcontext() as stream:
+                        paced = stream.paced(source) if stream else source
+                        _stage(workspace, registry, paced, label, run_id, summary, progress, full=full)
+                    queue_staged(workspace, registry, label)
+                    if stream:
+                        ahead.append(stream.counters)
                     if look_again and source.tells_faces:
                         looks[label] = second_look(workspace, registry, source, pack(), progress)
                         summary.requests += looks[label].requests
@@ -111,7 +120,7 @@ def run(
                     return embed_elsewhere(workspace, registry, labels, progress)
                 return embed(workspace, registry, labels, pack(), progress, decoders)
 
-            summary.steps["embed"] = embed_now()
+            summary.steps["embed"] = _with(embed_now(), ahead)
             if "stage" in steps and folder is None:
                 show_undecoded(workspace, registry, labels, summary, embed_now, progress)
             summary.embedded = summary.steps["embed"]["queue"] - summary.steps["embed"]["load_errors"]
@@ -164,7 +173,15 @@ def _stage(
     summary.listed = listings.present(registry, [*summary.steps["stage"]])  # not a sum: what two people's keys show is there once
     summary.requests += source.work.requests
     summary.downloads += source.work.downloads
-    queue_staged(workspace, registry, label)
+
+
+def _with(embedded: dict[str, Any], ahead: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The embed step's counters, with what was embedded ahead of it."""
+    for counters in ahead:
+        for name, n in counters.items():
+            embedded[name] += n
+    rate = embedded["queue"] / embedded["seconds"] if embedded["seconds"] else 0.0
+    return embedded | {"seconds": round(embedded["seconds"], 3), "images_per_second": round(rate, 3)}
 
 
 def _write(workspace: Workspace, registry: Registry, summary: Summary, progress: Progress, decoders: Decoders) -> None:

@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..embedding import Decoders, read_image
-from ..errors import FacesetsError
+from ..errors import RetryableLeft
 from ..export.folders import Member, SetPlan, write_set
 from ..export.manifest import ManifestEntry, merge_manifest
 from ..progress import Progress
-from ..records import FaceSet
+from ..records import FaceSet, Reason
 from ..registry import Registry, assets, faces, runs, sets
 from ..workspace import Workspace
+from .keep import crop_file
+
+
+class PhotosNeeded(RetryableLeft):
+    """A planned set lacks photos, which are fetched again by the next run."""
 
 
 def write_planned(workspace: Workspace, registry: Registry, progress: Progress, decoders: Decoders) -> list[str]:
@@ -28,6 +33,7 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress, 
         with progress.task("writing sets", len(planned), "sets") as task:
             for faceset in planned:
                 plan = _plan(registry, faceset)
+                _need(workspace, registry, plan)
                 load = _loader(workspace, decoders)
                 facts = write_set(workspace.facesets, plan, load, export=workspace.settings.export, workers=workers)
                 with registry.transaction():
@@ -48,7 +54,7 @@ def _plan(registry: Registry, faceset: FaceSet) -> SetPlan:
         assert row is not None, face_id
         asset = assets.with_bytes(registry, sha256=row.face.sha256)
         if asset is None or asset.path is None:
-            raise FacesetsError(
+            raise PhotosNeeded(
                 f"{faceset.name} is planned, but the photo of its face {face_id} is no longer here; run stage again to fetch it"
             )
         members.append(Member(row.face, distance, asset.asset.owner_id, asset.asset.asset_id, asset.asset.taken_at, asset.path))
@@ -72,8 +78,29 @@ def _entry(registry: Registry, faceset: FaceSet) -> ManifestEntry:
     )
 
 
-def _loader(workspace: Workspace, decoders: Decoders) -> Callable[[Member], NDArray[np.uint8]]:
-    def load(member: Member) -> NDArray[np.uint8]:
+def _need(workspace: Workspace, registry: Registry, plan: SetPlan) -> None:
+    """Every member's crop or photo must be here; photos that are not are asked for again. Raises PhotosNeeded."""
+    away = {
+        member.face.sha256
+        for member in plan.members
+        if not crop_file(workspace, member.face.face_id).is_file() and not (workspace.root / member.path).is_file()
+    }
+    if away:
+        with registry.transaction():
+            for sha256 in away:
+                if row := assets.with_bytes(registry, sha256=sha256):
+                    assets.settle(registry, row.id, Reason.LISTED)
+        raise PhotosNeeded(
+            f"{plan.name} is planned, and photos of its faces ({len(away)}) are not here any more (crops of another size are wanted, or "
+            "somebody removed them). The next run fetches them again."
+        )
+
+
+def _loader(workspace: Workspace, decoders: Decoders) -> Callable[[Member], NDArray[np.uint8] | bytes]:
+    def load(member: Member) -> NDArray[np.uint8] | bytes:
+        crop = crop_file(workspace, member.face.face_id)
+        if crop.is_file():
+            return crop.read_bytes()
         return read_image(workspace.root / member.path, sha256=member.face.sha256, decoder=decoders).rgb
 
     return load

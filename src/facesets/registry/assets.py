@@ -317,6 +317,11 @@ def counts(registry: Registry, labels: Sequence[str] = ()) -> dict[Reason, int]:
     return {Reason(reason): count for reason, count in rows}
 
 
+def staged(registry: Registry, label: str) -> int:
+    """How many of a user's originals wait to be embedded."""
+    return int(registry.db.execute("SELECT count(*) FROM assets WHERE label = ? AND reason = 'staged'", (label,)).fetchone()[0])
+
+
 def by_state(counted: dict[Reason, int]) -> dict[str, int]:
     """Counts by reason, summed up by state."""
     total: dict[str, int] = {}
