@@ -1,0 +1,96 @@
+"""Whole runs say that they saw everything, or what differs; later runs ask for what changed, in every dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from facesets.testing import Faults, ImmichServer, Library, immich_server
+from facesets.testing import faults as fault
+from facesets.testing.immich.transport import Response
+
+from .world import CommandLine, add_photos
+
+FACES, SEARCH = "GET /api/faces", "POST /api/search/metadata"
+
+
+@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.2"])
+def server(request: pytest.FixtureRequest, library: Library, faults: Faults) -> Iterator[ImmichServer]:
+    with immich_server(library, request.param, faults=faults) as running:
+        yield running
+
+
+def test_the_summary_says_that_listing_timeline_and_statistics_agree(cli: CommandLine) -> None:
+    for _ in range(2):
+        summary = cli("run", "--user", "anna", "--json").json
+        counted = summary["steps"]["stage"]["anna"]["reconciliation"]
+        assert counted["agrees"]
+        assert counted["listed"] == counted["timeline"] == counted["statistics"] == summary["listed"] == 24
+        assert summary["listed"] == sum(summary["assets_by_state"].values())
+    assert "anna: listed 24, of them own 24, timeline 24, statistics 24 for 24 active: complete" in cli("run", "--user", "anna").out
+
+
+def test_a_difference_is_named(cli: CommandLine, faults: Faults) -> None:
+    faults.add(_two_more(), "GET /api/assets/statistics")
+    answer = cli("run", "--user", "anna", "--json")
+    counted = answer.json["steps"]["stage"]["anna"]["reconciliation"]
+    assert not counted["agrees"]
+    assert (counted["statistics"], counted["active"]) == (26, 24)
+    assert "statistics 26 for 24 active: THE COUNTS DIFFER" in answer.err
+
+
+def _two_more() -> fault.Fault:
+    def change(response: Response, _: object) -> Response:
+        response.body = response.body.replace(b'"total":24', b'"total":26')
+        return response
+
+    return fault.Fault("counts two more", change=change)
+
+
+def test_a_second_run_asks_a_handful_of_times(cli: CommandLine, server: ImmichServer) -> None:
+    cli("run", "--user", "anna")
+    server.requests.clear()
+    summary = cli("run", "--user", "anna", "--json").json
+    assert (summary["downloads"], summary["embedded"], summary["sets_new"]) == (0, 0, [])
+    assert summary["requests"] == sum(server.requests.values()) <= 22
+    assert summary["listed"] == sum(summary["assets_by_state"].values()) == 24
+
+
+def test_what_changed_is_found_and_counted(cli: CommandLine, library: Library) -> None:
+    cli("run", "--user", "anna")
+    anna = next(iter(library.users.values()))
+    add_photos(library, anna, [5], 6, first=40)
+    embedded, deleted = list(library.assets.values())[:2]
+    embedded.visibility = "archive"
+    del library.assets[deleted.id]
+    summary = cli("run", "--user", "anna", "--json").json
+    assert (summary["downloads"], summary["sets_new"]) == (6, ["faceset_004"])
+    assert summary["listed"] == 29
+    counts = summary["assets_by_state"]
+    assert sum(counts.values()) == 30  # the deleted one is through: what it gave stays
+
+
+def test_a_photo_whose_faces_came_late_is_taken_by_the_next_run(cli: CommandLine, library: Library) -> None:
+    last = max(library.assets.values(), key=lambda asset: asset.updated_at)
+    faces, last.faces = last.faces, []
+    assert cli("run", "--user", "anna", "--json").json["assets_by_reason"]["no_faces"] == 1
+    last.faces = faces
+    summary = cli("run", "--user", "anna", "--json").json
+    assert summary["downloads"] == 1
+    assert "no_faces" not in summary["assets_by_reason"]
+    assert summary["listed"] == sum(summary["assets_by_state"].values()) == 24
+
+
+def test_full_lists_everything_again(cli: CommandLine, server: ImmichServer, library: Library) -> None:
+    cli("run", "--user", "anna")
+    early = min(library.assets.values(), key=lambda asset: asset.updated_at)
+    early.exif.description = "changed without a mark"
+    early.updated_at -= timedelta(days=1)
+    server.requests.clear()
+    summary = cli("run", "--user", "anna", "--full", "--json").json
+    assert summary["steps"]["stage"]["anna"]["listed"] == 24
+    assert server.count("GET /api/timeline/bucket") > 0
+    assert (summary["downloads"], summary["embedded"]) == (0, 0)
+    assert summary["listed"] == sum(summary["assets_by_state"].values()) == 24
