@@ -11,7 +11,7 @@ from facesets.embedding import Decoders
 from facesets.testing import Faults, ImmichServer, Library, immich_server
 from facesets.testing.twins import twin_pack
 
-from .world import CommandLine, add_photos
+from .world import CommandLine, add_photos, configure
 
 
 @pytest.fixture(scope="session")
@@ -65,5 +65,5 @@ def cli(
     monkeypatch.setenv("IMMICH_API_KEY", server.key_for("anna"))
     cli = CommandLine(tmp_path / "w", capsys)
     assert cli("init").code == 0
-    cli.set(f'pack = "{pack}"')
+    configure(cli.workspace, pack)
     return cli

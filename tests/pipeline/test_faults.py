@@ -24,7 +24,7 @@ from facesets.testing import faults as fault
 from facesets.testing.immich.routing import json_response
 from facesets.workspace import Workspace
 
-from .world import Answer, CommandLine, add_photos, boxes, jpeg, put, tree
+from .world import Answer, CommandLine, add_photos, boxes, configure, jpeg, put, tree
 
 VERSION, ME = "GET /api/server/version", "GET /api/users/me"
 BUCKETS, BUCKET, STATISTICS = "GET /api/timeline/buckets", "GET /api/timeline/bucket", "GET /api/assets/statistics"
@@ -46,10 +46,9 @@ def people() -> Library:
     return library
 
 
-def small(workspace: Path, pack: Path) -> None:
-    """Settings that make a run of these photos quick."""
-    gates = (f"min_faces = {MEMBERS}", f"min_photos = {MEMBERS}")
-    for line in (f'pack = "{pack}"', *gates, "size = 48", "page_size = 4", "timeout = 10.0"):
+def small(workspace: Path) -> None:
+    """Sets of few faces, and pages of few photos."""
+    for line in (f"min_faces = {MEMBERS}", f"min_photos = {MEMBERS}", "page_size = 4", "timeout = 10.0"):
         put(workspace, line)
 
 
@@ -58,7 +57,8 @@ def undisturbed(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """The sets of a run that nothing disturbs."""
     root = tmp_path_factory.mktemp("undisturbed") / "w"
     Workspace.init(root)
-    small(root, pack)
+    configure(root, pack)
+    small(root)
     with immich_server(people(), "2.7.2") as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMMICH_URL", server.url)
         patch.setenv("IMMICH_API_KEY", server.key_for("anna"))
@@ -101,11 +101,9 @@ def server(library: Library, version: str, faults: Faults) -> Iterator[ImmichSer
 
 
 @pytest.fixture
-def cli(cli: CommandLine, pack: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     monkeypatch.setattr(transport, "_FIRST_PAUSE", 0.02)
-    template = (cli.workspace / "facesets.toml").read_text()
-    (cli.workspace / "facesets.toml").write_text(template.replace(f'pack = "{pack}"', '# pack = "auto"'))
-    small(cli.workspace, pack)
+    small(cli.workspace)
     return cli
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facesets.testing import Faults, ImmichServer, Library, immich_server
+from facesets.testing import Faults, ImmichServer, Library
 from facesets.testing import faults as fault
 
 from .world import CommandLine, add_photos, jpeg, tree
@@ -64,19 +64,6 @@ def test_same_input_same_bytes(cli: CommandLine, tmp_path: Path) -> None:
     (again.workspace / "facesets.toml").write_text(settings)
     assert again("run", "--user", "anna").code == 0
     assert tree(again.workspace / "facesets") == first
-
-
-def test_both_dialects_make_the_same_sets(cli: CommandLine, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli("run", "--user", "anna")
-    settings = (cli.workspace / "facesets.toml").read_text()
-    other = CommandLine(tmp_path / "v3", cli.capsys)
-    other("init")
-    (other.workspace / "facesets.toml").write_text(settings)
-    with immich_server(library, version="3.1.0") as newer:
-        monkeypatch.setenv("IMMICH_URL", newer.url)
-        answer = other("run", "--user", "anna", "--json")
-    assert answer.code == 0, answer.err
-    assert tree(other.workspace / "facesets") == tree(cli.workspace / "facesets")
 
 
 def test_curated_sets_of_plain_images_are_recognised_and_never_touched(cli: CommandLine) -> None:
