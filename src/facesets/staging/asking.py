@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-from ..errors import BadAnswer, NotFound, ServerError, Unreachable
+from ..errors import BadAnswer, NotFound, NotImmich, ServerError, Unreachable
 from ..progress import Progress
 from ..records import FaceBox, Reason
 from ..registry import Registry, assets
@@ -83,7 +83,7 @@ class Asking:
             while window and window[0][1].done() and failures < _GIVE_UP:
                 row, future = window[0]
                 err = future.exception()
-                if isinstance(err, Unreachable):
+                if isinstance(err, Unreachable | NotImmich):  # a proxy's page now and then is no answer either
                     failures += 1
                 elif err is not None and type(err) is not ServerError:
                     if settled:
