@@ -111,3 +111,15 @@ def test_users_come_from_a_json_file(tmp_path: Path) -> None:
     for text in ("[]", '{"anna": 1}', '{"A B": "x"}', "{"):
         with pytest.raises(SettingsError):
             import_users(write(tmp_path / "users.json", text))
+
+
+def test_a_section_of_sources_is_read_by_its_whole_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.toml", '[immich]\narchived = true\n\n[sources.immich_db]\nurl = "postgresql://reader@db/immich"\n')
+    assert load(path, {}).immich_db.url == "postgresql://reader@db/immich"
+    assert load(path, {"IMMICH_DB_URL": "postgresql://other@db/immich"}).immich_db.url == "postgresql://other@db/immich"
+    with pytest.raises(SettingsError, match=r"line 2, \[sources.immich_db\] uri: unknown key"):
+        load(write(tmp_path / "g.toml", '[sources.immich_db]\nuri = "x"\n'), {})
+    with pytest.raises(SettingsError, match=r"\[sources.photoprism\]: unknown section"):
+        load(write(tmp_path / "h.toml", "[sources.photoprism]\n"), {})
+    with pytest.raises(SettingsError, match="sources"):
+        load(write(tmp_path / "i.toml", "sources = 1\n"), {})

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -56,6 +56,17 @@ class ImmichSettings:
     bandwidth: float = _doc(0.0, "Megabytes a second to take at most, all downloads together; 0: no limit.")
     archived: bool = _doc(False, "Take archived photos too.")
     partners: bool = _doc(False, "Take photos that partners show in your timeline too; those of a user here stay that user's own.")
+
+
+@dataclass(frozen=True, slots=True)
+class ImmichDbSettings:
+    """Immich's Postgres, read only, where it can be reached: everything is listed in one query, with boxes. Needs facesets[db]."""
+
+    url: str = _doc(
+        "",
+        "Its address, e.g. postgresql://reader@localhost/immich (IMMICH_DB_URL wins over this); leave the password to PGPASSWORD or "
+        "~/.pgpass. Empty: everything is asked through the API.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,7 @@ class Settings:
 
     immich: ImmichSettings = field(default_factory=ImmichSettings)
     users: Mapping[str, str] = field(default_factory=dict)
+    immich_db: ImmichDbSettings = field(default_factory=ImmichDbSettings)
     paths: PathSettings = field(default_factory=PathSettings)
     caches: CacheSettings = field(default_factory=CacheSettings)
     stage: StageSettings = field(default_factory=StageSettings)
@@ -162,6 +174,7 @@ class Settings:
 
 SECTIONS: Mapping[str, type] = {
     "immich": ImmichSettings,
+    "sources.immich_db": ImmichDbSettings,
     "paths": PathSettings,
     "caches": CacheSettings,
     "stage": StageSettings,
@@ -188,7 +201,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
         return SettingsError(problem, path=path, line=_line_of(text, section, key), key=f"[{section}] {key}".strip())
 
     sections: dict[str, Any] = {}
-    for section, values in table.items():
+    for section, values in _flat(table):
         if section not in SECTIONS and section != "users":
             raise fail(f"unknown section; there are: users, {', '.join(SECTIONS)}", section)
         if not isinstance(values, dict):
@@ -203,12 +216,21 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
             if key not in known:
                 raise fail(f"unknown key; [{section}] has: {', '.join(sorted(known))}", section, key)
             taken[key] = _typed(value, hints[key], lambda problem, k=key, s=section: fail(problem, s, k))
-        sections[section] = kind(**taken)
+        sections[section.removeprefix("sources.")] = kind(**taken)
     if url := environ.get("IMMICH_URL"):
         sections["immich"] = _replaced(sections.get("immich", ImmichSettings()), url=url)
+    if url := environ.get("IMMICH_DB_URL"):
+        sections["immich_db"] = ImmichDbSettings(url)
     if engine := environ.get("FACESETS_ENGINE"):
         sections["embed"] = _replaced(sections.get("embed", EmbedSettings()), engine=engine)
     return Settings(**sections)
+
+
+def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Sections by their whole name: what stands under ``sources`` has one of its own."""
+    for section, values in table.items():
+        inner = values.items() if section == "sources" and isinstance(values, dict) else None
+        yield from ((f"sources.{name}", value) for name, value in inner) if inner else [(section, values)]
 
 
 def _replaced(record: Any, **changes: Any) -> Any:
@@ -251,7 +273,7 @@ def _line_of(text: str, section: str, key: str) -> int | None:
     inside = found = None
     for number, line in enumerate(text.splitlines(), 1):
         if head := re.match(r"\s*\[\s*([^\]\s]+)\s*\]", line):
-            inside = head[1].split(".")[0]
+            inside = head[1] if head[1] in SECTIONS else head[1].split(".")[0]
             found = found or (number if inside == section else None)
         elif inside == section and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
             return number

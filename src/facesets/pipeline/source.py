@@ -16,6 +16,7 @@ from ..sources import Source
 from ..sources.binding import bind, bind_folder
 from ..sources.folder import FolderSource
 from ..sources.immich import ImmichSource, open_client
+from ..sources.immich_db import ImmichDbSource
 from ..sources.stream import Stream
 from ..workspace import Workspace
 
@@ -37,7 +38,7 @@ def open_source(workspace: Workspace, registry: Registry, label: str, folder: Pa
         user = bind(label, settings, registry, client, progress)
         source = ImmichSource(client, user, server=server, page_size=settings.stage.page_size, workers=settings.stage.workers)
         source.stream = Stream(client, token) if token else None
-        yield source
+        yield ImmichDbSource(source, settings.immich_db.url) if settings.immich_db.url else source
 
 
 def _connect(workspace: Workspace, label: str, progress: Progress) -> tuple[Client, Server, str | None]:

@@ -1,0 +1,159 @@
+"""Sources room: a user's library as Immich's own database tells it, read only: every asset, its boxes and people in one query.
+
+Complete by nature, and on 3.x it saves a request for each photo. Bytes still come over the API, with the user's key. Each row is put
+into the form of an API answer and read by the same eyes, so both ways end in the same records.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadAnswer, MissingPermission, Unreachable, UsageError
+from ..immich import wire
+from ..immich.listing import Reconciliation
+from ..progress import Progress
+from ..records import Asset, FaceBox, User
+from . import Fetched, Work
+from .immich import ImmichSource
+
+if TYPE_CHECKING:
+    import psycopg
+
+_ROWS = 2000  # fetched at a time: the listing of a million photos stays small in memory
+_COUNTED = ("timeline", "archive")
+# deleted and invisible faces are hidden by the API, and shown by nothing but the database
+_ASSETS = """
+SELECT a.id::text, a."ownerId"::text, a.type::text, a."originalPath", a."originalFileName", a.checksum, a."libraryId"::text,
+       a."isOffline", a."deletedAt" IS NOT NULL OR a.status::text <> 'active', a.visibility::text, a."localDateTime", a."updatedAt",
+       a.thumbhash, a.width, a.height, a."isEdited", e."assetId" IS NOT NULL, e."exifImageWidth", e."exifImageHeight", e.orientation,
+       e."fileSizeInByte", f.found
+FROM asset a
+LEFT JOIN asset_exif e ON e."assetId" = a.id
+LEFT JOIN (
+    SELECT s."assetId", json_agg(json_build_object(
+        'id', s.id, 'boundingBoxX1', s."boundingBoxX1", 'boundingBoxY1', s."boundingBoxY1", 'boundingBoxX2', s."boundingBoxX2",
+        'boundingBoxY2', s."boundingBoxY2", 'imageWidth', s."imageWidth", 'imageHeight', s."imageHeight",
+        'person', CASE WHEN p.id IS NULL THEN NULL ELSE json_build_object('id', p.id, 'name', p.name) END)) AS found
+    FROM asset_face s LEFT JOIN person p ON p.id = s."personId"
+    WHERE s."deletedAt" IS NULL AND s."isVisible" GROUP BY s."assetId"
+) f ON f."assetId" = a.id
+WHERE a."ownerId" = %s ORDER BY a.id
+"""
+
+
+class ImmichDbSource:
+    """Lists from the database at ``url`` (libpq's form), brings bytes through ``api``. Every run lists everything: it is one query."""
+
+    name = "immich"
+    tells_faces = True
+    changes = mark = stream = None
+
+    def __init__(self, api: ImmichSource, url: str) -> None:
+        self.api, self.url = api, url
+        self.reconciliation = Reconciliation()
+
+    @property
+    def user(self) -> User:
+        """Whose photos these are."""
+        return self.api.user
+
+    @property
+    def work(self) -> Work:
+        """What the API was asked for; the database's few queries are not requests."""
+        return self.api.work
+
+    def listing(self, progress: Progress) -> Iterator[Asset]:
+        """Every asset of the user, locked and trashed ones too; partners' are their own affair.
+
+        Raises Unreachable, UsageError (another Immich's database, no driver), MissingPermission, BadAnswer.
+        """
+        counts = self.reconciliation = Reconciliation()
+        with _reading(self.url) as db, progress.task("listing from the database", unit="assets") as task:
+            self._check_owner(db)
+            with db.cursor(name="facesets") as cursor:
+                cursor.itersize = _ROWS
+                for row in cursor.execute(_ASSETS, (self.user.user_id,)):
+                    asset = wire.asset(_item(row), "database")
+                    counts.listed += 1
+                    counts.own += 1
+                    counts.active += asset.visibility in _COUNTED and not asset.is_trashed
+                    task.advance()
+                    yield asset
+
+    def _check_owner(self, db: psycopg.Connection) -> None:
+        if db.execute('SELECT 1 FROM "user" WHERE id = %s AND "deletedAt" IS NULL', (self.user.user_id,)).fetchone() is None:
+            raise UsageError(
+                f"the database of [sources.immich_db] does not know {self.user.name!r} ({self.user.user_id}), whose key this is: "
+                "it belongs to another Immich"
+            )
+
+    def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
+        """They came with the listing."""
+        return asset.boxes or ()
+
+    def fetch(self, asset: Asset, target: Path, pixels: str = "original") -> Fetched:
+        """As the API's source does."""
+        return self.api.fetch(asset, target, pixels)
+
+    def preview(self, asset: Asset) -> bytes:
+        """As the API's source does."""
+        return self.api.preview(asset)
+
+    def looks_like(self, asset: Asset, other: Path) -> bool:
+        """As the API's source does."""
+        return self.api.looks_like(asset, other)
+
+    def stop(self) -> None:
+        """End every request at once."""
+        self.api.stop()
+
+
+@contextmanager
+def _reading(url: str) -> Iterator[psycopg.Connection]:
+    """A connection that cannot write, whose errors are ours."""
+    try:
+        import psycopg  # noqa: PLC0415 - an extra: most people have no way to the database
+    except ImportError as err:
+        raise UsageError("reading Immich's database needs a driver: pip install 'facesets[db]'") from err
+    try:
+        with psycopg.connect(url, connect_timeout=10, application_name="facesets") as db:
+            db.read_only = True
+            yield db
+    except psycopg.errors.InsufficientPrivilege as err:
+        raise MissingPermission(f"SELECT in Immich's database ({_line(err)})") from err
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as err:
+        raise BadAnswer(f"Immich's database: {_line(err)}; this facesets knows that of 2.7 to 3.1") from err
+    except psycopg.OperationalError as err:
+        raise Unreachable(f"Immich's database ([sources.immich_db] url): {_line(err)}") from err
+
+
+def _line(err: Exception) -> str:
+    return (str(err).splitlines() or [type(err).__name__])[0]
+
+
+def _item(row: tuple[Any, ...]) -> Mapping[str, Any]:
+    """A row in the form of an asset of the API."""
+    (
+        asset_id, owner_id, kind, path, name, checksum, library_id, offline, trashed, visibility, local, updated, thumbhash,
+        width, height, edited, has_exif, exif_width, exif_height, orientation, size, found,
+    ) = row  # fmt: skip
+    faces = found or []
+    exif = {"exifImageWidth": exif_width, "exifImageHeight": exif_height, "orientation": orientation, "fileSizeInByte": size}
+    return {
+        "id": asset_id, "ownerId": owner_id, "type": kind, "originalPath": path, "originalFileName": name,
+        "checksum": base64.b64encode(checksum).decode(), "libraryId": library_id, "isOffline": offline, "isTrashed": trashed,
+        "visibility": visibility, "localDateTime": _time(local), "updatedAt": _time(updated),
+        "thumbhash": None if thumbhash is None else base64.b64encode(thumbhash).decode(), "width": width, "height": height,
+        "isEdited": edited, "exifInfo": exif if has_exif else None,
+        "unassignedFaces": [face for face in faces if face["person"] is None],
+        "people": [{**face["person"], "faces": [face]} for face in faces if face["person"] is not None],
+    }  # fmt: skip
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

