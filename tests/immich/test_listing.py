@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -107,3 +111,15 @@ def test_a_page_that_leads_back_is_not_followed_for_ever(
     monkeypatch.setattr(client, "search", lambda *_: {"assets": {"items": [], "nextPage": "1", "nextCursor": "same"}})
     with pytest.raises(BadAnswer, match=r"page after 1|cursor after 'same'"):
         listed(client, anna)
+
+
+def test_an_interrupted_listing_does_not_wait_for_the_server(
+    library: Library, anna: User, server: ImmichServer, client: Client
+) -> None:
+    library.photo(anna, photo(1))
+    server.faults.add(faults.stalled(30), "POST /api/search/metadata")
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        listed(client, anna)
+    assert time.monotonic() - begun < 3

@@ -70,7 +70,7 @@ def assets(client: Client, owner_id: str, counts: Reconciliation, *, page_size: 
     Holds the ids (about 150 bytes each) and three pages. Raises the errors of :class:`Client`, BadAnswer.
     """
     seen: dict[bytes, bool] = {}  # id -> already yielded
-    with ThreadPoolExecutor(workers, thread_name_prefix="listing") as pool:
+    with client.side_by_side(workers) as pool:
         expected = _read_timeline(client, owner_id, pool, seen)
         counts.timeline = None if expected is None else len(seen)
         counts.statistics = statistics(client)

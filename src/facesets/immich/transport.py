@@ -16,6 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -291,6 +292,18 @@ class Client:
                 self._sockets.add(opened)
             if self._stopped.is_set():
                 _shut(opened)
+
+    @contextmanager
+    def side_by_side(self, workers: int) -> Iterator[ThreadPoolExecutor]:
+        """Threads for requests of this client. Who leaves by Ctrl-C does not wait for them."""
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="immich")
+        try:
+            yield pool
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def stop(self) -> None:
         """End every request at once, and every one to come, with Unreachable; for who must leave and not wait."""

@@ -16,20 +16,21 @@ from typing import Any
 from ..errors import BadAnswer
 from ..records import Asset, FaceBox
 
+_MISSING = object()
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _QUARTER_TURNS = frozenset("5678")  # EXIF orientations that swap width and height
 
 
 def clean(value: str) -> str:
     """``value`` with lone surrogates written out as escapes."""
-    return value.encode("utf-8", "backslashreplace").decode()
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
 
 
 def field(table: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
     """``table[name]``, which must be there and of ``kind``. Raises BadAnswer naming it."""
-    if not isinstance(table, Mapping) or name not in table:
+    value = table.get(name, _MISSING) if type(table) is dict else _MISSING  # a JSON object is a dict; asked millions of times
+    if value is _MISSING:
         raise BadAnswer(f"{where}: the answer lacks {name!r}, which this version of facesets needs")
-    value = table[name]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
         raise BadAnswer(f"{where}: {name!r} is {type(value).__name__}, which makes no sense there")
     return clean(value) if isinstance(value, str) else value
@@ -112,7 +113,8 @@ def bucket_ids(answer: Any, where: str) -> Iterator[tuple[str, str]]:
     ids, owners = field(answer, "id", list, where), field(answer, "ownerId", list, where)
     if len(ids) != len(owners):
         raise BadAnswer(f"{where}: {len(ids)} ids, {len(owners)} owners")
-    return ((uuid({"id": i}, "id", where), uuid({"ownerId": o}, "ownerId", where)) for i, o in zip(ids, owners, strict=True))
+    known = {o: uuid({"ownerId": o}, "ownerId", where) for o in set(map(str, owners))}
+    return ((uuid({"id": i}, "id", where), known[str(o)]) for i, o in zip(ids, owners, strict=True))
 
 
 def _box(face: Any, person: Any, where: str) -> FaceBox:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -100,7 +98,7 @@ class Changes:
         noting = Noting(self.client, self.user)
         if noting.version != before.version:
             return None
-        with self._pool() as pool:
+        with self.client.side_by_side(self.workers) as pool:
             changed = pool.submit(listing.updated_since, self.client, before.since, page_size=self.page_size, most=_MOST)
             partners = pool.submit(self._with_partners)
             statistics = pool.submit(listing.statistics, self.client)
@@ -119,17 +117,17 @@ class Changes:
 
     def ids(self, buckets: Iterable[Bucket]) -> dict[Bucket, set[str]]:
         """The owner's asset ids in these months."""
-        with self._pool() as pool:
+        with self.client.side_by_side(self.workers) as pool:
             return {bucket: set(ids) for bucket, ids in timeline.ids(self.client, buckets, self.user.user_id, pool)}
 
     def singly(self, asset_ids: Iterable[str]) -> Iterator[Asset]:
         """These assets, without those that are gone by now."""
-        with self._pool() as pool:
+        with self.client.side_by_side(self.workers) as pool:
             yield from filter(None, listing.singly(self.client, asset_ids, pool))
 
     def boxes(self, assets: Sequence[Asset]) -> dict[str, tuple[FaceBox, ...]]:
         """The face boxes that the server has now of these assets, by asset id; of those that it tells."""
-        with self._pool() as pool:
+        with self.client.side_by_side(self.workers) as pool:
             found = zip(assets, pool.map(self._boxes, assets), strict=True)
             return {asset.asset_id: boxes for asset, boxes in found if boxes is not None}
 
@@ -157,14 +155,6 @@ class Changes:
             return timeline.count_with_partners(self.client)
         except ServerError:
             return None  # a check that is missed only where partners share photos; a complete listing makes it up
-
-    @contextmanager
-    def _pool(self) -> Iterator[ThreadPoolExecutor]:
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="changes")
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _moment(text: str) -> datetime | None:
