@@ -63,7 +63,9 @@ def fastcluster_(x: Vectors) -> Any:
     from scipy.cluster.hierarchy import fcluster  # noqa: PLC0415
 
     y = x.astype(np.float64)
-    condensed = np.concatenate([1 - y[i + 1 :] @ y[i] for i in range(len(y))])
+    full = y @ y.T
+    condensed = np.concatenate([1 - full[i, i + 1 :] for i in range(len(y))])
+    del full
     return fcluster(fastcluster.linkage(condensed, "average", preserve_input=False), THRESHOLD, "distance")
 
 

@@ -54,6 +54,7 @@ def consolidate(
     cannot_link: ArrayLike | None = None,
     names: ArrayLike | None = None,
     photos: ArrayLike | None = None,
+    reach: float = REACH,
 ) -> tuple[Ints, tuple[Merge, ...]]:
     """Labels (int64 [n], by first occurrence) after joining groups that are one person by ``cut``, and each merge made.
 
@@ -61,7 +62,7 @@ def consolidate(
     faces included, but not with one another: of two single faces linkage has said all there is to say. Groups that hold a pair of
     ``cannot_link`` (int [m, 2]), or rows with two different ``names`` (int [n], -1 unnamed), or that stand together in ``TOGETHER``
     of the ``photos`` (int [n], the photo of each row) are never joined. Of equally near groups the one with the lowest row is
-    taken. A cut of 0 changes nothing.
+    taken. A cut of 0 changes nothing, a ``reach`` of 0 hears no witness.
     """
     x = vectors_of(embeddings)
     n = len(x)
@@ -74,7 +75,7 @@ def consolidate(
         raise ValueError(f"labels, names and photos must have one entry for each of the {n} rows")
     if n == 0 or cut <= 0:
         return start, ()
-    groups = _Groups(x, start, w, cut)
+    groups = _Groups(x, start, w, cut, reach)
     groups.forbid(start[pairs].tolist())
     groups.forbid(_together(start, seen_in))
     groups.name(start, named)
@@ -101,10 +102,10 @@ class _Groups:
     ``near`` holds, for each group, those it may join: how near (a distance within the cut), centroid distance, witness.
     """
 
-    def __init__(self, x: NDArray[np.float32], labels: Ints, w: Floats, cut: float) -> None:
+    def __init__(self, x: NDArray[np.float32], labels: Ints, w: Floats, cut: float, reach: float) -> None:
         k = int(labels.max()) + 1
         order = np.argsort(labels, kind="stable")
-        self.x, self.cut = x, cut
+        self.x, self.cut, self.reach = x, cut, reach
         self.half_square = np.einsum("ij,ij->i", x, x) / 2
         self.members = np.split(order, np.searchsorted(labels[order], np.arange(1, k)))
         self.first = np.array([m[0] for m in self.members])
@@ -168,10 +169,10 @@ class _Groups:
             return
         evidence: tuple[float, float, float | None] = (distance, distance, None)
         if distance > self.cut:
-            if distance > self.cut * FAR or min(self.size[p], self.size[q]) > SMALL:
+            if self.reach <= 0 or distance > self.cut * FAR or min(self.size[p], self.size[q]) > SMALL:
                 return
             witness = self._nearest_faces(p, q)
-            evidence = (round((4 * distance + 3 * witness) / 7 / REACH, _DIGITS), distance, witness)
+            evidence = (round((4 * distance + 3 * witness) / 7 / self.reach, _DIGITS), distance, witness)
             if evidence[0] > self.cut:
                 return
         self.near[p][q] = self.near[q][p] = evidence

@@ -17,7 +17,7 @@ from facesets.identity.arrays import Floats, Ints
 from facesets.identity.products import blocks_of
 from facesets.progress import Task
 
-ROWS, COLUMNS = 256, 1024  # a block of products is 1 MiB: it stays in a core's cache while it is read
+ROWS = COLUMNS = 512  # a block of products is 1 MiB: it stays in a core's cache while it is read
 
 
 @dataclass(frozen=True, slots=True)

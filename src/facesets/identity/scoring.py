@@ -54,12 +54,16 @@ def _table(labels: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats, Floats]
     return tuple(np.bincount(v)[v].astype(np.float64) for v in (cell, a, b))  # type: ignore[return-value]
 
 
+def per_face(labels: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats]:
+    """What B-cubed asks of each face: how pure its cluster is, and how much of its person is in it; float64 [n] each."""
+    both, mine, theirs = _table(labels, truth)
+    return both / mine, both / theirs
+
+
 def b_cubed(labels: ArrayLike, truth: ArrayLike) -> Score:
     """B-cubed of cluster ``labels`` [n] against ``truth`` [n]; 1.0 where there is nothing to score."""
-    both, mine, theirs = _table(labels, truth)
-    if not len(both):
-        return Score(1.0, 1.0)
-    return Score(float((both / mine).mean()), float((both / theirs).mean()))
+    pure, whole = per_face(labels, truth)
+    return Score(float(pure.mean()), float(whole.mean())) if len(pure) else Score(1.0, 1.0)
 
 
 def pairwise(labels: ArrayLike, truth: ArrayLike) -> Score:
@@ -71,13 +75,13 @@ def pairwise(labels: ArrayLike, truth: ArrayLike) -> Score:
 
 def per_identity(labels: ArrayLike, truth: Sequence[str], *, sizeable: int = 5) -> tuple[Identity, ...]:
     """The score of every person in ``truth``, most faces first, then by name."""
-    both, mine, theirs = _table(labels, np.array(truth, dtype=object).astype(str))
     cluster, person = in_order_of_first(labels), np.array(truth, dtype=object).astype(str)
+    pure, whole = per_face(labels, person)
     out = []
     for name in np.unique(person):
         at = person == name
         _, counts = np.unique(cluster[at], return_counts=True)
-        score = Score(float((both[at] / mine[at]).mean()), float((both[at] / theirs[at]).mean()))
+        score = Score(float(pure[at].mean()), float(whole[at].mean()))
         out.append(Identity(str(name), int(at.sum()), len(counts), int((counts >= sizeable).sum()), score))
     return tuple(sorted(out, key=lambda i: (-i.faces, i.name)))
 
