@@ -95,6 +95,12 @@ def test_the_checksum_counts_only_where_it_is_of_the_bytes() -> None:
     assert wire.asset(item(checksum="QUJD")).sha1 is None
 
 
+@pytest.mark.parametrize("checksum", ["\x80", "not base64", "QUJ"])
+def test_a_checksum_that_is_no_base64_is_refused(checksum: str) -> None:
+    with pytest.raises(BadAnswer, match="checksum"):
+        wire.asset(item(checksum=checksum))
+
+
 @pytest.mark.parametrize("orientation", ["1", "2", "3", "4", "5", "6", "7", "8", None, "junk"])
 def test_sizes_are_those_of_the_upright_original(orientation: str | None) -> None:
     exif = {"exifImageWidth": 4000, "exifImageHeight": 3000, "orientation": orientation}
