@@ -12,12 +12,12 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageOps
 
-from facesets.embedding import Decoded, PhotoFaces, find_faces, load_pack
+from facesets.embedding import PhotoFaces, decode, find_faces, load_pack
 from facesets.errors import PackUnavailable
 from facesets.identity.gates import exposures
 from facesets.records import Box
 from facesets.testing import Asset, samples
-from facesets.testing.sample_library import CURATED, SampleLibrary, sample_library
+from facesets.testing.sample_library import CURATED, CURATED_LOOKS, SampleLibrary, sample_library
 
 pillow_heif.register_heif_opener()
 
@@ -110,16 +110,26 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch:
 
 
 @pytest.fixture(scope="module")
-def portraits() -> dict[str, list[tuple[Box, PhotoFaces]]]:
-    """For every sitter's every look: the known box, and what the open pack finds."""
+def portraits(sample: SampleLibrary) -> dict[str, list[tuple[Box, PhotoFaces]]]:
+    """For every sitter's every look: the known box, and what the open pack finds in the file."""
     pack = load_pack("open")
-    found: dict[str, list[tuple[Box, PhotoFaces]]] = {}
-    for sitter in samples.SITTERS:
-        for look in samples.LOOKS:
-            shot = samples.portrait(sitter, look)
-            photo = Decoded(shot.rgb, shot.rgb.shape[1], shot.rgb.shape[0])
-            found.setdefault(sitter, []).append((shot.boxes[sitter], find_faces(photo, "", pack)))
-    return found
+    files = {sitter: [_file(asset) for asset in _portraits(sample, sitter)] for sitter in samples.SITTERS}
+    for data, look in zip(sample.curated.values(), CURATED_LOOKS, strict=True):
+        files[CURATED].append((data, samples.portrait(CURATED, samples.LOOKS[look]).boxes[CURATED]))
+    assert {len(photos) for photos in files.values()} == {len(samples.LOOKS)}
+    return {sitter: [(box, find_faces(decode(data), "", pack)) for data, box in photos] for sitter, photos in files.items()}
+
+
+def _portraits(sample: SampleLibrary, sitter: str) -> list[Asset]:
+    """The photos of one person alone, without bursts and copies."""
+    return [a for a in _own(sample) if a.file_name.startswith(f"{sitter}-") and "-2." not in a.file_name and not a.library_id]
+
+
+def _file(asset: Asset) -> tuple[bytes, Box]:
+    """A portrait's bytes, and where the face is in upright original pixels."""
+    (face,), size = asset.faces, asset.size_upright or (0, 0)
+    scale = size[0] / face.image_width
+    return asset.read(), (face.x1 * scale, face.y1 * scale, face.x2 * scale, face.y2 * scale)
 
 
 def test_a_portrait_shows_one_face_and_it_is_where_the_box_says(portraits: dict[str, list[tuple[Box, PhotoFaces]]]) -> None:

@@ -124,7 +124,8 @@ def _seen(name: str, frame: Box, people: dict[str, Sitter], look: Look) -> Shot:
     for index, who in enumerate(people.values()):
         _turn(sx, sy, who, look, -1 if index % 2 else 1)
     feather = 0.05 * min(x2 - x1, y2 - y1)
-    inside = np.clip(np.minimum.reduce([sx - x1, x2 - sx, sy - y1, y2 - sy]) / feather, 0, 1)[..., None]
+    inside = np.minimum(np.minimum(sx - x1, x2 - sx), np.minimum(sy - y1, y2 - sy))
+    inside = np.clip(inside / feather, 0, 1)[..., None]
     boxes = {sitter: _box(sx, sy, who.box) for sitter, who in people.items()}
     rgb = cv2.remap(source, sx, sy, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     backdrop = _backdrop(look.backdrop, source, frame, width, height)
@@ -138,10 +139,11 @@ def _turn(sx: Floats, sy: Floats, who: Sitter, look: Look, side: int) -> None:
     """Change where pixels come from as if the head (taken as a paraboloid) were turned in depth and its mouth had moved."""
     x1, _, x2, _ = who.box
     wide, (cx, cy) = x2 - x1, _centre(who.box)
-    rows, columns = np.nonzero((abs(sx - cx) < 1.2 * wide) & (abs(sy - cy) < 1.2 * wide))
-    if not len(rows):
+    near_head = (abs(sx - cx) < 1.2 * wide) & (abs(sy - cy) < 1.2 * wide)
+    if not near_head.any():
         return
-    part = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    left, top, right, bottom = _bounds(near_head)
+    part = np.s_[top:bottom, left:right]
     px, py = sx[part].copy(), sy[part].copy()
     deep = np.clip(1 - ((px - cx) / (0.85 * wide)) ** 2 - ((py - cy) / (1.1 * wide)) ** 2, 0, None)
     sx[part] -= math.sin(math.radians(look.yaw)) * side * deep * wide
@@ -156,8 +158,14 @@ def _box(sx: Floats, sy: Floats, box: Box) -> Box:
     """The frame of what shows the face: of the ellipse in its box, since a turned box would grow."""
     x1, y1, x2, y2 = box
     (cx, cy), rx, ry = _centre(box), (x2 - x1) / 2, (y2 - y1) / 2
-    rows, columns = np.nonzero(((sx - cx) / rx) ** 2 + ((sy - cy) / ry) ** 2 <= 1)
-    return (float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1))
+    left, top, right, bottom = _bounds(((sx - cx) / rx) ** 2 + ((sy - cy) / ry) ** 2 <= 1)
+    return (float(left), float(top), float(right), float(bottom))
+
+
+def _bounds(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """The smallest x1, y1, x2, y2 that holds all that is true."""
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _centre(box: Box) -> tuple[float, float]:
