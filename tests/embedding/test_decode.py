@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -171,8 +172,6 @@ def test_a_photo_cut_off_in_its_header_is_unreadable_rather_than_of_an_unknown_f
         b'{"message": "Not found"}',
         b"\0\0\0\x20ftypisom\0\0\2\0isomiso2mp41",
         b"%PDF-1.7\n",
-        b"\xff\x0a\xfa\x1f",
-        b"FUJIFILMCCD-RAW 0201",
         bytes(range(256)),
     ],
 )
@@ -216,3 +215,84 @@ def test_damaged_exif_does_not_cost_the_photo() -> None:
 def test_a_missing_file_is_an_os_error_not_a_bad_photo(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         decode(tmp_path / "gone.jpg")
+
+
+def without(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+
+
+def test_jpeg_xl_is_read_where_its_plugin_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pillow_jxl", reason="needs pillow-jxl-plugin, which is no dependency: its licence is the GPL")
+    assert looks_like(decode(saved(SCENE, "JXL")).rgb, SCENE)
+    assert reason_of(b"\xff\x0a\xfa\x1f") in (Reason.UNREADABLE, Reason.UNSUPPORTED)
+
+
+def test_without_its_plugin_jpeg_xl_is_unsupported_and_says_what_would_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "pillow_jxl")
+    for data in (b"\xff\x0a\xfa\x1f", b"\0\0\0\x0cJXL \r\n\x87\n....."):
+        with pytest.raises(UnreadableImage, match="pip install pillow-jxl-plugin") as caught:
+            decode(data)
+        assert caught.value.reason == Reason.UNSUPPORTED
+
+
+def dng(*, orientation: int = 1, height: int = 96, width: int = 128) -> bytes:
+    """A small uncompressed camera RAW: the left half is red, the right half blue, seen through a Bayer filter."""
+    y, x = np.mgrid[:height, :width]
+    sensor = np.full((height, width), 2000, "<u2")
+    sensor[(y % 2 == 0) & (x % 2 == 0) & (x < width // 2)] = 60000
+    sensor[(y % 2 == 1) & (x % 2 == 1) & (x >= width // 2)] = 60000
+    one, none = struct.pack("<ii", 1, 1), struct.pack("<ii", 0, 1)
+
+    def short(*values: int) -> bytes:
+        return struct.pack(f"<{len(values)}H", *values)
+
+    def long(value: int) -> bytes:
+        return struct.pack("<I", value)
+
+    tags: list[tuple[int, int, int, bytes]] = [
+        (254, 4, 1, long(0)), (256, 4, 1, long(width)), (257, 4, 1, long(height)), (258, 3, 1, short(16)), (259, 3, 1, short(1)),
+        (262, 3, 1, short(32803)), (271, 2, 6, b"Maker\0"), (272, 2, 6, b"Model\0"), (273, 4, 1, b"DATA"),
+        (274, 3, 1, short(orientation)), (277, 3, 1, short(1)), (278, 4, 1, long(height)), (279, 4, 1, long(sensor.nbytes)),
+        (284, 3, 1, short(1)), (33421, 3, 2, short(2, 2)), (33422, 1, 4, bytes([0, 1, 1, 2])), (50706, 1, 4, bytes([1, 4, 0, 0])),
+        (50708, 2, 12, b"Maker Model\0"), (50717, 4, 1, long(65535)), (50721, 10, 9, (one + none * 3) * 2 + one),
+        (50728, 5, 3, one * 3), (50778, 3, 1, short(21)),
+    ]  # fmt: skip
+    at = 8 + 2 + 12 * len(tags) + 4
+    beyond = [value for _, _, _, value in tags if len(value) > 4]
+    data, entries = at + sum(map(len, beyond)), b""
+    for tag, kind, count, value in tags:
+        field = long(data) if value == b"DATA" else value.ljust(4, b"\0") if len(value) <= 4 else long(at)
+        at += len(value) if len(value) > 4 else 0
+        entries += struct.pack("<HHI", tag, kind, count) + field
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + long(0) + b"".join(beyond) + sensor.tobytes()
+
+
+def test_a_cameras_raw_is_developed_and_turned_where_rawpy_is_installed() -> None:
+    pytest.importorskip("rawpy", reason="needs rawpy, which is optional: pip install rawpy")
+    photo = decode(dng())
+    assert (photo.width, photo.height, photo.scale) == (128, 96, 1.0)
+    assert photo.rgb[48, 10].argmax() == 0
+    assert photo.rgb[48, -10].argmax() == 2
+    turned = decode(dng(orientation=6))
+    assert (turned.width, turned.height) == (96, 128)
+    assert turned.rgb[10, 48].argmax() == 0
+    assert reason_of(dng(), max_pixels=1000) is Reason.TOO_LARGE
+    assert reason_of(dng()[:4000]) in (Reason.UNREADABLE, Reason.TRUNCATED)
+
+
+def test_without_rawpy_a_raw_is_unsupported_and_says_what_would_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "rawpy")
+    for data in (dng(), b"FUJIFILMCCD-RAW 0201", b"....ftypcrx ...."):
+        with pytest.raises(UnreadableImage, match=r"facesets\[raw\]") as caught:
+            decode(data)
+        assert caught.value.reason == Reason.UNSUPPORTED
+
+
+def test_a_decoder_without_enough_memory_calls_the_photo_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "convert", no_room)
+    out = io.BytesIO()
+    Image.new("L", (64, 48)).save(out, "PNG")
+    assert reason_of(out.getvalue()) is Reason.TOO_LARGE

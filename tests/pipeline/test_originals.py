@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from facesets import workspace
 from facesets.errors import FacesetsError
 from facesets.pipeline import keep, stream
+from facesets.pipeline.embed import embedding
 from facesets.testing import Faults, Library
 from facesets.testing import faults as fault
 
@@ -48,7 +50,9 @@ def counted(registry: Path, sql: str) -> int:
         return int(db.execute(sql).fetchone()[0])
 
 
-def test_photos_are_embedded_while_others_are_still_on_their_way(cli: CommandLine, faults: Faults, with_originals: dict[str, str]) -> None:
+def test_photos_are_embedded_while_others_are_still_on_their_way(
+    cli: CommandLine, faults: Faults, with_originals: dict[str, str]
+) -> None:
     faults.add(fault.slow(0.3), ORIGINAL)
     settings = cli.workspace / "facesets.toml"
     settings.write_text(settings.read_text().replace("# workers = 8", "workers = 2"))
@@ -160,7 +164,7 @@ def test_downloads_wait_while_many_originals_lie_here_unembedded(
     settings.write_text(settings.read_text().replace("# workers = 8", "workers = 1"))
     monkeypatch.setattr(stream, "_MOST", 2)
     monkeypatch.setattr(stream, "_ROUND", 2)
-    real, most = stream.embedding, [0]
+    real, most = embedding, [0]
 
     def slow(*args: Any) -> Iterator[Any]:
         for result in real(*args):
@@ -177,7 +181,7 @@ def test_what_ends_the_embedding_ends_the_run_and_nothing_is_lost(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch, with_originals: dict[str, str]
 ) -> None:
     cli.set("keep_originals = false")
-    real, calls = keep.write_private, [0]
+    real, calls = workspace.write_private, [0]
 
     def full_disk(path: Path, data: bytes) -> None:
         calls[0] += 1

@@ -1,4 +1,5 @@
-"""Embedding room: photo files into pixels. Reads the one file it is given; decodes through Pillow and pillow-heif.
+"""Embedding room: photo files into pixels. Reads the one file it is given; decodes through Pillow and pillow-heif, JPEG XL and
+cameras' RAW through pillow-jxl-plugin and rawpy where those are installed.
 
 What comes out is oriented (EXIF orientations 1 to 8, HEIF and AVIF turns), 8 bit, RGB, transparency laid on white, the first
 frame of an animation. What cannot be decoded raises errors.UnreadableImage with the reason.
@@ -50,8 +51,6 @@ _SIGNS: Final = (
     (4, b"ftypheix", "HEIC", True),
     (4, b"ftypmif1", "HEIF", True),
     (4, b"ftypavif", "AVIF", True),
-    (0, b"\xff\x0a", "JPEG XL", False),
-    (4, b"JXL \r\n\x87\n", "JPEG XL", False),
     (4, b"ftypcrx ", "Canon RAW", False),
     (4, b"ftyp", "a video", False),
     (0, b"FUJIFILMCCD-RAW", "Fujifilm RAW", False),
@@ -63,6 +62,9 @@ _SIGNS: Final = (
     (0, b"{", "JSON", False),
 )
 
+_JXL: Final = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+_RAW: Final = ((4, b"ftypcrx "), (0, b"FUJIFILMCCD-RAW"), (0, b"IIU\0"), (0, b"IIRO"), (0, b"FOVb"))  # beside those that are TIFFs
+_TIFF: Final = (b"II*\0", b"MM\0*")
 _CUT_OFF: Final = ("truncat", "broken data stream", "unexpected end", "end of file")  # how decoders say it
 
 
@@ -88,17 +90,22 @@ def decode(source: bytes | Path, *, shrink: int = 1, max_pixels: int = MAX_PIXEL
     data = source if isinstance(source, bytes) else _read(source)
     if not data:
         raise UnreadableImage(Reason.EMPTY_FILE, "the file has no bytes")
+    if data.startswith(_JXL):
+        _know_jpeg_xl()
+    if any(data.startswith(sign, offset) for offset, sign in _RAW):
+        return _developed(data, max_pixels)
     try:
         image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
         raise UnreadableImage(Reason.TOO_LARGE, str(error)) from error
     except Exception as error:  # plugins raise whatever broken bytes make them raise
+        if data.startswith(_TIFF):
+            return _developed(data, max_pixels)  # most cameras' RAW is a TIFF, and some of them in a way of their own
         raise _unrecognised(data) from error
     with image:
-        if image.width * image.height > max_pixels:
-            raise UnreadableImage(Reason.TOO_LARGE, f"{image.width} x {image.height} pixels, the limit is {max_pixels}")
+        _small_enough(image.width, image.height, max_pixels)
         if image.format == "TIFF" and _is_raw(image):
-            raise UnreadableImage(Reason.UNSUPPORTED, "a camera's RAW file: only its thumbnail could be read")
+            return _developed(data, max_pixels)
         full = image.size
         try:
             if shrink > 1:
@@ -112,6 +119,39 @@ def decode(source: bytes | Path, *, shrink: int = 1, max_pixels: int = MAX_PIXEL
     if not drafted:
         return Decoded(rgb, rgb.shape[1], rgb.shape[0])
     return Decoded(rgb, *(full if orientation < 5 else full[::-1]))
+
+
+def _small_enough(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise UnreadableImage(Reason.TOO_LARGE, f"{width} x {height} pixels, the limit is {max_pixels}")
+
+
+def _know_jpeg_xl() -> None:
+    try:
+        import pillow_jxl  # noqa: F401, PLC0415 - registers itself; a plugin that not everybody has
+    except ImportError as error:
+        problem = "this is JPEG XL, which no decoder here takes: pip install pillow-jxl-plugin (GPL)"
+        raise UnreadableImage(Reason.UNSUPPORTED, problem) from error
+
+
+def _developed(data: bytes, max_pixels: int) -> Decoded:
+    """A camera's RAW, developed with its own white balance, turned as the camera says."""
+    try:
+        import rawpy  # noqa: PLC0415 - heavy, and not everybody has it
+    except ImportError as error:
+        problem = "a camera's RAW file, of which only the thumbnail could be read: pip install 'facesets[raw]'"
+        raise UnreadableImage(Reason.UNSUPPORTED, problem) from error
+    try:
+        with rawpy.imread(io.BytesIO(data)) as raw:
+            _small_enough(raw.sizes.width, raw.sizes.height, max_pixels)
+            rgb = np.ascontiguousarray(raw.postprocess(use_camera_wb=True, output_bps=8), np.uint8)
+    except UnreadableImage:
+        raise
+    except rawpy.LibRawFileUnsupportedError as error:
+        raise UnreadableImage(Reason.UNSUPPORTED, "neither a photo that a decoder here takes nor a RAW that LibRaw knows") from error
+    except Exception as error:
+        raise _broken(error) from error
+    return Decoded(rgb, rgb.shape[1], rgb.shape[0])
 
 
 def _read(path: Path) -> bytes:
@@ -167,6 +207,8 @@ def _unrecognised(data: bytes) -> UnreadableImage:
 
 
 def _broken(error: Exception) -> UnreadableImage:
+    if isinstance(error, MemoryError):
+        return UnreadableImage(Reason.TOO_LARGE, "decoding it takes more memory than there is")
     detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     short = isinstance(error, EOFError) or any(sign in detail.lower() for sign in _CUT_OFF)
     return UnreadableImage(Reason.TRUNCATED if short else Reason.UNREADABLE, detail)

@@ -91,8 +91,8 @@ def _need(workspace: Workspace, registry: Registry, plan: SetPlan) -> None:
                 if row := assets.with_bytes(registry, sha256=sha256):
                     assets.settle(registry, row.id, Reason.LISTED)
         raise PhotosNeeded(
-            f"{plan.name} is planned, and photos of its faces ({len(away)}) are not here any more (crops of another size are wanted, or "
-            "somebody removed them). The next run fetches them again."
+            f"{plan.name} is planned, and photos of its faces ({len(away)}) are not here any more "
+            "(crops of another size are wanted, or somebody removed them). The next run fetches them again."
         )
 
 
