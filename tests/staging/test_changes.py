@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,12 @@ from .test_stage import refuse
 
 ORIGINAL, FACES, SEARCH = "GET /api/assets/{id}/original", "GET /api/faces", "POST /api/search/metadata"
 BUCKET = "GET /api/timeline/bucket"
+
+
+@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.2"])
+def server(request: pytest.FixtureRequest, library: Library) -> Iterator[ImmichServer]:
+    with immich_server(library, request.param) as running:
+        yield running
 
 
 def years(library: Library, anna: User, count: int = 60) -> None:

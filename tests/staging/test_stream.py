@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,7 +12,7 @@ from facesets.registry import assets
 from facesets.sources.binding import bind
 from facesets.sources.immich import ImmichSource
 from facesets.sources.stream import Stream
-from facesets.testing import ImmichServer, Library, User, faults
+from facesets.testing import ImmichServer, Library, User, faults, immich_server
 
 from ..immich.photos import BIG, SMALL, photo
 from .home import Home
@@ -20,6 +20,12 @@ from .test_changes import years
 
 FACES, STREAM, ACK = "GET /api/faces", "POST /api/sync/stream", "POST /api/sync/ack"
 Logged = Callable[..., None]
+
+
+@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.2"])
+def server(request: pytest.FixtureRequest, library: Library) -> Iterator[ImmichServer]:
+    with immich_server(library, request.param) as running:
+        yield running
 
 
 @pytest.fixture
