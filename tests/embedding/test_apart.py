@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesets.embedding import apart, decode
+from facesets.embedding import Pack, QueueEntry, apart, decode, embed_photos
 from facesets.embedding.apart import Decoders
 from facesets.errors import FacesetsError, UnreadableImage
 from facesets.records import Reason
+from facesets.testing.twins import twin_photo
 
 DECODE = "from facesets.embedding.apart_child import serve\nserve()\n"
 
@@ -177,3 +178,14 @@ def test_an_interpreter_that_cannot_start_them_is_said_at_once(monkeypatch: pyte
     monkeypatch.setattr(apart, "_START", "raise SystemExit('no such thing here')")
     with Decoders() as decoders, pytest.raises(FacesetsError, match="none can be started here: no such thing here"):
         decoders(photo())
+
+
+@pytest.mark.usefixtures("sabotaged")
+def test_a_run_over_photos_that_crash_decoders_goes_on(tmp_path: Path, twin: Pack) -> None:
+    out = io.BytesIO()
+    Image.fromarray(twin_photo([(128, 128, 128, 1)])).save(out, "PNG", compress_level=1)
+    for i in range(8):
+        (tmp_path / f"{i}.png").write_bytes(out.getvalue() + bytes([i]) + {2: b"SEGV", 5: b"EXIT"}.get(i, b""))
+    results = list(embed_photos([QueueEntry(str(i), f"{i}.png") for i in range(8)], twin, root=tmp_path, workers=2))
+    assert [result.reason for result in results] == [Reason.UNREADABLE if i in (2, 5) else Reason.EMBEDDED for i in range(8)]
+    assert "it crashes the decoder (SIGSEGV)" in str(results[2].detail)
