@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from facesets.doctor import server as doctor
 from facesets.errors import BadAnswer, MissingPermission, Unreachable, UsageError
-from facesets.immich import Client
+from facesets.immich import Client, Person
 from facesets.progress import Silent
 from facesets.records import Asset as Listed
 from facesets.records import Reason, User
@@ -40,7 +41,8 @@ CREATE TABLE asset (
     "originalFileName" varchar NOT NULL, checksum bytea NOT NULL, "libraryId" uuid,
     "isOffline" boolean NOT NULL DEFAULT false,
     "deletedAt" timestamptz, status assets_status_enum NOT NULL DEFAULT 'active',
-    visibility asset_visibility_enum NOT NULL DEFAULT 'timeline', "localDateTime" timestamptz NOT NULL, "updatedAt" timestamptz NOT NULL,
+    visibility asset_visibility_enum NOT NULL DEFAULT 'timeline',
+    "localDateTime" timestamptz NOT NULL, "updatedAt" timestamptz NOT NULL,
     thumbhash bytea, width integer, height integer, "isEdited" boolean NOT NULL DEFAULT false);
 CREATE TABLE asset_exif (
     "assetId" uuid PRIMARY KEY REFERENCES asset, "exifImageWidth" integer, "exifImageHeight" integer, orientation varchar,
@@ -222,3 +224,12 @@ def test_a_role_that_may_not_read_is_told_what_it_lacks(database: str, anna: Acc
         db.execute("GRANT USAGE ON SCHEMA public TO visitor")
     with pytest.raises(MissingPermission, match="SELECT"):
         list(source(database.replace("postgres:@", "visitor@"), anna.id).listing(Silent()))
+
+
+def test_the_doctor_says_whether_the_database_can_be_read(database: str, server: ImmichServer, anna: Account, tmp_path: Path) -> None:
+    with Client(server.url + "/api", server.key_for(anna)) as client:
+        owner = Person(anna.id, anna.name)
+        found = doctor.database(client, "anna", owner, database)
+        assert (found.level, found.facts["database_assets"]) == ("ok", 15)
+        found = doctor.database(client, "anna", owner, f"postgresql://nobody@/x?host={tmp_path}")
+        assert (found.level, "immich-database.md" in found.fix) == ("problem", True)

@@ -48,6 +48,8 @@ def examine(workspace: Workspace, labels: Sequence[str], *, sample: bool = True,
                 told = True
             owner, granted = server.whose(client, label, workspace.settings.users.get(label))
             findings += [*owner, *granted.findings]
+            if granted.owner is not None and workspace.settings.immich_db.url:
+                findings.append(server.database(client, label, granted.owner, workspace.settings.immich_db.url))
             if sample and granted.stages:
                 with progress.task(f"taking a sample of {label}'s library"):
                     findings += cost.estimate(client, label, workspace.settings)

@@ -6,14 +6,17 @@ import ipaddress
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from ..errors import MissingPermission, ServerError, WrongKey
+from ..errors import FacesetsError, MissingPermission, ServerError, WrongKey
 from ..immich import Client, Server
 from ..immich import server as api
+from ..records import User
 from ..settings import Settings
+from ..sources.immich import ImmichSource
+from ..sources.immich_db import ImmichDbSource
 from .findings import NOTE, OK, PROBLEM, Finding
 
 _SKEW = 60.0  # seconds; changes since the last run are asked for by the server's clock, and logs are read by ours
@@ -36,10 +39,11 @@ _READING = sorted({name for what in list(NEEDS)[:4] for name in NEEDS[what]})
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a key may do. ``stages``: enough for staging."""
+    """What a key may do. ``stages``: enough for staging; ``owner``: whose it is, where that is known."""
 
     findings: list[Finding]
     stages: bool
+    owner: api.Person | None = None
 
 
 def reached(client: Client, version: Server, settings: Settings) -> list[Finding]:
@@ -97,7 +101,7 @@ def clock(client: Client) -> list[Finding]:
 
 def whose(client: Client, label: str, bound: str | None) -> tuple[list[Finding], Granted]:
     """Whose key it is, whether that is who the label stands for, and what the key may do."""
-    part = f"user {label}"
+    part, owner = f"user {label}", None
     try:
         owner = api.whoami(client)
     except WrongKey as err:
@@ -112,7 +116,18 @@ def whose(client: Client, label: str, bound: str | None) -> tuple[list[Finding],
         if bound not in (None, owner.user_id):
             fix = f"give {label} a key of their own, or correct [users] {label} in facesets.toml"
             found = [Finding(part, PROBLEM, f"the key belongs to {owner.name!r} ({owner.user_id}), and {label} is {bound}", fix, facts)]
-    return found, _granted(client, part)
+    return found, replace(_granted(client, part), owner=owner)
+
+
+def database(client: Client, label: str, owner: api.Person, url: str) -> Finding:
+    """Whether Immich's database can be read, and is this Immich's."""
+    part = f"user {label}"
+    source = ImmichDbSource(ImmichSource(client, User(label, owner.user_id, owner.name)), url)
+    try:
+        count = source.check()
+    except FacesetsError as err:
+        return Finding(part, PROBLEM, f"[sources.immich_db]: {err}", "docs/how-to/immich-database.md shows how to give read access")
+    return Finding(part, OK, f"Immich's database can be read: {count:,} assets of {owner.name!r}", facts={"database_assets": count})
 
 
 def _granted(client: Client, part: str) -> Granted:

@@ -92,6 +92,15 @@ class ImmichDbSource:
                 "it belongs to another Immich"
             )
 
+    def check(self) -> int:
+        """How many assets the database holds of the user. Raises as :meth:`listing`."""
+        with _reading(self.url) as db:
+            self._check_owner(db)
+            row = db.execute('SELECT count(*) FROM asset WHERE "ownerId" = %s', (self.user.user_id,)).fetchone()
+            db.execute(_ASSETS + " LIMIT 0", (self.user.user_id,))
+        assert row is not None
+        return int(row[0])
+
     def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
         """They came with the listing."""
         return asset.boxes or ()
