@@ -8,7 +8,7 @@ import pytest
 
 from facesets.errors import CorruptFile
 from facesets.records import Asset, Centroid, Face, FaceBox, FaceSet, Reason, State, User
-from facesets.registry import VERSION, Registry, assets, faces, runs, sets
+from facesets.registry import VERSION, Registry, assets, faces, listings, runs, sets
 
 
 @pytest.fixture
@@ -191,6 +191,7 @@ def test_bound_users_are_listed_by_label(registry: Registry) -> None:
 def test_a_registry_of_version_1_is_migrated_to_what_a_new_one_is(tmp_path: Path) -> None:
     with Registry.open(tmp_path / "new.sqlite") as new, Registry.open(tmp_path / "old.sqlite") as old:
         assets.add_listed(old, "anna", "immich", [photo("a")], 1)
+        old.db.execute("DROP INDEX assets_by_time")
         for table in ("streamed_faces", "streamed_people"):
             old.db.execute(f"DROP TABLE {table}")
         old.db.execute("DROP INDEX assets_by_look")
@@ -207,3 +208,15 @@ def schema(registry: Registry) -> list[tuple[object, ...]]:
     columns = [tuple(row) for name in names for row in registry.db.execute("SELECT * FROM pragma_table_xinfo(?)", (name,))]
     indexes = registry.db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' ORDER BY name").fetchall()
     return [*columns, *map(tuple, indexes)]
+
+
+def test_months_are_counted_from_an_index_alone(registry: Registry) -> None:
+    statements: list[str] = []
+    registry.db.set_trace_callback(statements.append)
+    listings.counts(registry, "owner", "immich")
+    listings.ids(registry, "owner", "immich", ("2020-01", "timeline", False))
+    registry.db.set_trace_callback(None)
+    assert len(statements) == 2
+    for statement in statements:
+        plan = [row["detail"] for row in registry.db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        assert any("COVERING INDEX assets_by_time" in step for step in plan), plan

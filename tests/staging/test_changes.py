@@ -210,3 +210,14 @@ def test_partners_photos_come_and_go(library: Library, anna: User, bob: User, se
     del library.assets[shared[0].id]
     home.stage(server, anna)
     assert home.reasons()[shared[0].id] is Reason.GONE
+
+
+def test_a_month_that_the_server_has_not_is_not_asked_for(library: Library, anna: User, server: ImmichServer, home: Home) -> None:
+    years(library, anna)
+    home.stage(server, anna)
+    victim = next(iter(library.assets.values()))
+    with home.workspace.registry() as registry, registry.transaction():
+        registry.db.execute("UPDATE assets SET taken_at = NULL WHERE asset_id = ?", (victim.id,))
+    again(home, server, anna)
+    assert all("timeBucket=-01" not in exchange.target for exchange in server.log)
+    assert home.counts()[Reason.STAGED] == 20

@@ -15,7 +15,7 @@ from types import TracebackType
 
 from ..errors import CorruptFile
 
-VERSION = 3
+VERSION = 4
 # from version n to n + 1: statements run in one transaction
 MIGRATIONS: dict[int, str] = {
     1: (
@@ -28,6 +28,10 @@ MIGRATIONS: dict[int, str] = {
         "CREATE INDEX streamed_faces_by_asset ON streamed_faces (label, asset_id);\n"
         "CREATE TABLE streamed_people (label TEXT NOT NULL, person_id TEXT NOT NULL, name TEXT NOT NULL, "
         "PRIMARY KEY (label, person_id)) STRICT, WITHOUT ROWID;\n"
+    ),
+    3: (
+        "CREATE INDEX assets_by_time ON assets (owner_id, source, taken_at, visibility, is_trashed, asset_id, seen_run) "
+        "WHERE seen_run > 0;\n"
     ),
 }
 

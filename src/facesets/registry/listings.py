@@ -48,9 +48,12 @@ def ids(registry: Registry, owner_id: str, source: str, bucket: tuple[str, str, 
     """The owner's present assets of one (month, visibility, trashed or not)."""
     sql = (
         "SELECT asset_id FROM assets WHERE owner_id = ? AND source = ? AND seen_run > 0 "
-        "AND substr(coalesce(taken_at, ''), 1, 7) = ? AND visibility = ? AND is_trashed = ?"
+        "AND visibility = ? AND is_trashed = ? AND "
     )
-    return {row[0] for row in registry.db.execute(sql, (owner_id, source, *bucket))}
+    month, *rest = bucket
+    # a time begins with its month, and "~" comes after all that may follow
+    sql, within = (sql + "taken_at BETWEEN ? AND ?", [month, month + "~"]) if month else (sql + "taken_at IS NULL", [])
+    return {row[0] for row in registry.db.execute(sql, (owner_id, source, *rest, *within))}
 
 
 def in_timelines(registry: Registry, owner_ids: Collection[str]) -> int:

@@ -54,6 +54,9 @@ CREATE INDEX assets_by_sha256 ON assets (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX assets_by_sha1 ON assets (sha1) WHERE sha1 IS NOT NULL;
 CREATE INDEX assets_by_look ON assets (size_bytes, thumbhash) WHERE sha256 IS NOT NULL;
 
+-- What a source has of each month, compared with its own counts at every run.
+CREATE INDEX assets_by_time ON assets (owner_id, source, taken_at, visibility, is_trashed, asset_id, seen_run) WHERE seen_run > 0;
+
 -- One row for each photo that a pack has been through, with or without faces.
 CREATE TABLE embedded (
     sha256 TEXT NOT NULL,

@@ -113,7 +113,9 @@ class Listing:
         if len(differing) > _MOST_BUCKETS:
             return self._not_enough(f"{len(differing)} months differ")
         missing, surplus = set[str](), set[str]()
-        for bucket, there in changes.ids(differing).items():
+        found_there = changes.ids(bucket for bucket in differing if told.buckets.get(bucket))
+        for bucket in differing:
+            there = found_there.get(bucket, set())
             here = listings.ids(self.registry, self.owner_id, self.source.name, bucket)
             missing |= there - here
             surplus |= here - there
