@@ -122,6 +122,39 @@ def test_auto_falls_back_to_open_and_says_so(nowhere: Path, model_cache: Path, m
     assert notes[0].startswith("pack: open (buffalo_l is not on this machine")
 
 
+def test_a_pack_that_the_user_named_is_fetched_by_insightface_with_its_licence_said_first(
+    nowhere: Path, twin_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = pytest.importorskip("insightface.utils.storage")
+    notes: list[str] = []
+
+    def download(kind: str, name: str, *, force: bool) -> None:
+        assert "non-commercial" in notes[0]
+        assert "model-zoo/buffalo_l.zip" in notes[0]
+        print("download_path: ...")
+        shutil.copytree(twin_folder, nowhere / ".insightface" / kind / name)
+
+    monkeypatch.setattr(storage, "download", download)  # a test fetches nothing from the Internet
+    assert load_pack("buffalo_l", fetch=True, note=notes.append).name == "buffalo_l"
+    assert capsys.readouterr().out == ""
+    assert load_pack("buffalo_l", fetch=True, note=notes.append).name == "buffalo_l"
+    assert len(notes) == 1  # here now: nothing to fetch, and nothing to say again
+
+
+def test_a_download_that_fails_says_what_else_can_be_done(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = pytest.importorskip("insightface.utils.storage")
+
+    def download(kind: str, name: str, *, force: bool) -> None:
+        (nowhere / ".insightface" / "models").mkdir(parents=True)
+        (nowhere / ".insightface" / "models" / f"{name}.zip").write_bytes(b"half")
+        raise RuntimeError("Failed downloading url")
+
+    monkeypatch.setattr(storage, "download", download)
+    with pytest.raises(PackUnavailable, match=r"could not download antelopev2 \(Failed.*--pack open"):
+        load_pack("antelopev2", fetch=True)
+    assert not list(nowhere.rglob("*.zip"))
+
+
 def test_a_pack_that_is_not_here_says_how_to_get_it(nowhere: Path) -> None:
     with pytest.raises(PackUnavailable, match=r"pip install insightface.*Immich's own.*--pack open"):
         load_pack("buffalo_l")

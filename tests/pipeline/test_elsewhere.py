@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facesets.embedding import Cache, load_cache, read_queue, save_cache
+from facesets.embedding import Cache, load_cache, load_pack, read_queue, save_cache
 from facesets.testing import Library
+from facesets.testing.immich_ml import immich_ml_server
 
 from .world import CommandLine, add_photos, jpeg, tree
 
@@ -236,3 +237,20 @@ def test_the_verbs_of_caches(cli: CommandLine, tmp_path: Path) -> None:
     assert np.allclose(load_cache(tmp_path / "same.npz").embeddings, load_cache(out).embeddings, atol=1e-6)
     for verb in ("info", "merge", "import", "export", "convert"):
         assert cli("cache", verb, "--help").code == 0
+
+
+def test_the_servers_own_machine_learning_makes_the_same_people(cli: CommandLine, pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IMMICH_MACHINE_LEARNING_URL", raising=False)
+    settings = cli.workspace / "facesets.toml"
+    settings.write_text(settings.read_text().replace(f'pack = "{pack}"', 'pack = "immich-ml"'))
+    with immich_ml_server(load_pack(pack)) as one, immich_ml_server(load_pack(pack)) as two:
+        cli.set(f'immich_ml = ["{one.url}", "{two.url}"]')
+        answer = cli("run", "--user", "anna", "--json")
+        assert answer.code == 0, answer.err
+        assert min(one.requests["/predict"], two.requests["/predict"]) > 4
+    assert answer.json["pack"] == "immich-ml@buffalo_l"
+    assert answer.json["sets_new"] == ["faceset_001", "faceset_002", "faceset_003"]
+    assert answer.json["steps"]["embed"]["new_faces"] == 26
+    gone = cli("run", "--user", "anna")  # nothing to embed, but the services are away: its vectors are enough
+    assert gone.code == 0, gone.err
+    assert "its vectors came from elsewhere" in gone.err

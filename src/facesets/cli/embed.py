@@ -47,7 +47,7 @@ def embed(
         raise UsageError("the queue of another machine: --queue FILE --out CACHE, without --user")
     progress = app.progress
     path_map = dict(_pair(one) for one in maps)
-    loaded = load_pack(pack or "auto", engine=engine or os.environ.get("FACESETS_ENGINE", "auto"), note=progress.note)
+    loaded = load_pack(pack or "auto", engine=engine or os.environ.get("FACESETS_ENGINE", "auto"), fetch=True, note=progress.note)
     counters = embed_queue(queue, out, loaded, workers=workers, path_map=path_map, progress=progress)
     app.answer(
         counters,

@@ -27,10 +27,10 @@ def choose_pack(workspace: Workspace, registry: Registry, name: str | None, prog
         brought = wanted
     if brought is not None:
         return _known(workspace, brought, have.get(brought, 0), wanted, progress)
+    same = [pack for pack in have if pack.split("@", maxsplit=1)[0] == wanted]
     try:
-        return load_pack(wanted, engine=settings.engine, urls=settings.immich_ml, note=progress.note)
+        return load_pack(wanted, engine=settings.engine, urls=settings.immich_ml, fetch=not same, note=progress.note)
     except PackUnavailable:
-        same = [pack for pack in have if pack.split("@", maxsplit=1)[0] == wanted]
         if len(same) != 1:
             raise
         return _vectors(same[0], have[same[0]], progress)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from facesets.embedding.engines import Engine
 from facesets.embedding.packs.engine import ENGINES, on_engine
+from facesets.embedding.packs.fetch import fetch_pack
 from facesets.embedding.packs.immich_ml import immich_ml_pack
 from facesets.embedding.packs.insight import insight_pack, model_files
 from facesets.embedding.packs.model import ModelPack, Pack
 from facesets.embedding.packs.open import open_pack
 from facesets.errors import PackUnavailable
 
-__all__ = ["ENGINES", "INSIGHTFACE_PACKS", "Pack", "load_pack", "pack_folder"]
+__all__ = ["ENGINES", "INSIGHTFACE_PACKS", "Pack", "load_pack", "pack_folder", "pack_loader"]
 
 #: InsightFace's published packs that give landmarks and ArcFace vectors.
 INSIGHTFACE_PACKS = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc", "antelopev2")
@@ -26,6 +27,7 @@ def load_pack(
     threads: int = 1,
     engine: Engine | str = "cpu",
     urls: Sequence[str] = (),
+    fetch: bool = False,
     note: Callable[[str], None] = lambda _: None,
 ) -> Pack:
     """The pack called ``name``: ``open``, ``auto``, one of :data:`INSIGHTFACE_PACKS`, ``immich-ml`` (``immich-ml:MODEL``) at ``urls``,
@@ -33,36 +35,39 @@ def load_pack(
 
     ``auto`` is buffalo_l where it can be had here, else ``open``; ``note`` is told which. ``engine`` is one of :data:`ENGINES`,
     ``auto`` for the fastest that passes a self-check, or an engine itself. ``threads`` is per call of a network.
-    Raises errors.PackUnavailable, which says how to get the pack.
+    With ``fetch`` one of InsightFace's packs that is not here is downloaded. Raises errors.PackUnavailable, which says how to get it.
     """
+    if fetch and str(name) in INSIGHTFACE_PACKS and pack_folder(str(name)) is None:
+        fetch_pack(str(name), note=note, how_else=_how_to_get(str(name)))
     if str(name).partition(":")[0] == "immich-ml":
         return immich_ml_pack(str(name), urls, note=note)
-    load = _loader(str(name), note)
+    _, load = pack_loader(str(name), note=note)
     return on_engine(engine, load, threads=threads, note=note) if isinstance(engine, str) else load(engine)
 
 
-def _loader(wanted: str, note: Callable[[str], None]) -> Callable[[Engine], ModelPack]:
+def pack_loader(wanted: str, *, note: Callable[[str], None] = lambda _: None) -> tuple[str, Callable[[Engine], ModelPack]]:
+    """The name of the pack that ``wanted`` means here, and what makes it on an engine. Raises errors.PackUnavailable."""
     if wanted == "auto":
         folder = pack_folder("buffalo_l")
         if folder is None:
             note("pack: open (buffalo_l is not on this machine; it separates people better, see the documentation of --pack)")
-            return open_pack
+            return "open", open_pack
         note(f"pack: buffalo_l, from {folder}")
-        return lambda engine: insight_pack(folder, engine, name="buffalo_l")
+        return "buffalo_l", lambda engine: insight_pack(folder, engine, name="buffalo_l")
     if wanted == "open":
-        return open_pack
+        return "open", open_pack
     if wanted in INSIGHTFACE_PACKS:
         place = pack_folder(wanted)
         if place is None:
             raise PackUnavailable(_how_to_get(wanted))
-        return lambda engine: insight_pack(place, engine, name=wanted)
+        return wanted, lambda engine: insight_pack(place, engine, name=wanted)
     given = Path(wanted).expanduser()
     if not given.is_dir():
         raise PackUnavailable(
             f"there is no model pack {wanted!r}: choose open, auto, {', '.join(INSIGHTFACE_PACKS)}, immich-ml, or a folder with the "
             ".onnx files of an InsightFace pack"
         )
-    return lambda engine: insight_pack(given, engine)
+    return given.name, lambda engine: insight_pack(given, engine)
 
 
 def pack_folder(name: str) -> Path | None:
