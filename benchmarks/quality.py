@@ -110,8 +110,10 @@ def photos(labels: Path, pack: str, work: Path) -> dict[str, tuple[Vectors, NDAr
 
 def table(parts: dict[str, tuple[Vectors, NDArray[np.str_]]]) -> None:
     """Print B-cubed of every method on every part."""
-    print("\n| method | " + " | ".join(f"{part} P / R / F" for part in parts) + " | sets of 5+ for the people of the scenes with 5+ |")
-    print("| --- |" + " ---: |" * (len(parts) + 1))
+    scenes = "person_in_photo" in parts
+    last = " sets of 5+ for the people of the scenes with 5+ |" if scenes else ""
+    print("\n| method | " + " | ".join(f"{part} P / R / F" for part in parts) + " |" + last)
+    print("| --- |" + " ---: |" * (len(parts) + scenes))
     for name, method in METHODS.items():
         cells, sets = [], ""
         for part, (x, who) in parts.items():
@@ -121,7 +123,7 @@ def table(parts: dict[str, tuple[Vectors, NDArray[np.str_]]]) -> None:
             if part == "person_in_photo":
                 big = [i for i in per_identity(labels, who.tolist()) if i.faces >= 5]
                 sets = f"{sum(i.sizeable for i in big)} for {len(big)}"
-        print(f"| {name} | " + " | ".join(cells) + f" | {sets} |", flush=True)
+        print(f"| {name} | " + " | ".join([*cells, sets] if scenes else cells) + " |", flush=True)
 
 
 def ranges(parts: dict[str, tuple[Vectors, NDArray[np.str_]]]) -> None:

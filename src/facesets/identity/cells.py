@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from facesets.identity import kernels
 from facesets.identity.arrays import Floats, Ints
 from facesets.identity.join import Lists, in_threads, shared, threads
+from facesets.identity.products import blocks_of, left, product
 from facesets.progress import Task
 
 CELL = 1000  # faces in a cell, on average
 PROBES = 8
 _ROUNDS = 3  # of moving each pivot to the middle of its faces
 _SAMPLE = 48  # faces a cell that have a say in it
-_BLOCK = 8192
-_ERROR = 1e-4  # more than float32 products of vectors of length 1 err
+_BLOCK = 1024
 
 
 def likely_nearest(
@@ -39,8 +39,11 @@ def likely_nearest(
     asks_at = np.searchsorted(probes.reshape(-1)[asks], np.arange(cells + 1))
     asks //= probes.shape[1]
     lists = Lists(np.zeros((n, k), np.int32), np.zeros((n, k)), np.zeros(n, np.int32), np.full(n, np.inf))
-    low = (half - _ERROR * (1 + 2 * half.max(initial=0.0))).astype(np.float32)
-    one, own = np.ones(_BLOCK + n, np.float32), np.arange(n)
+    blocks = blocks_of(x, half, _BLOCK)
+    scale, low = blocks.scale, blocks.low
+    ready = np.vstack([columns.T for columns in blocks.columns])
+    del blocks
+    own = np.arange(n)
     lock = threading.Lock()
     work_left = iter(range(cells))
     told = [0, 0]
@@ -48,13 +51,14 @@ def likely_nearest(
     def work() -> None:
         for c in shared(work_left, lock):
             members, askers = home[home_at[c] : home_at[c + 1]], asks[asks_at[c] : asks_at[c + 1]]
-            right = np.ascontiguousarray(x[members].T)
+            right = np.ascontiguousarray(ready[members].T)
             for a in range(0, len(askers) if len(members) else 0, _BLOCK):
                 rows = askers[a : a + _BLOCK]
                 size = len(rows) * len(members)
                 out = (np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
                 both = np.concatenate([rows, members]).astype(np.int32)
-                m = kernels.near(x[rows] @ right, 0, len(rows), one, low[both], np.float32(limit), False, *out)
+                products = product(left(ready[rows]), right)
+                m = kernels.near(products, 0, len(rows), scale[both], low[both], np.float32(limit), False, *out)
                 i, j = both[out[0][:m]], both[out[1][:m]]
                 with lock:
                     kernels.take_one(x, half, lists.ids, lists.dist, lists.count, lists.bound, own, *apart, i, j, out[2], m, limit)

@@ -21,7 +21,7 @@ from facesets.identity.arrays import Floats, Ints, in_order_of_first, pairs_of, 
 from facesets.identity.match import DECIMALS
 
 SMALL = 2
-REACH = 1.1  # the middle of the range in which the labelled photos have no false merge; benchmarks/quality.py prints the range
+REACH = 1.1  # the farthest without a false merge on the labelled photos; benchmarks/quality.py prints the whole range
 FAR = 1.25  # beyond so many cuts no witness is heard
 TOGETHER = 2  # groups that stand together in so many photos are two people; in one they may be a person and a mirror
 

@@ -43,17 +43,25 @@ class Blocks:
     def rows(self, a: int, b: int) -> NDArray[Any]:
         """Rows a to b, which lie in one block, as the left side of a product."""
         block, first = divmod(a, self.width)
-        part = np.ascontiguousarray(self.columns[block][:, first : first + b - a].T)
-        return (part.view(np.uint8) ^ np.uint8(_ZERO)) if part.dtype == np.int8 else part
+        return left(np.ascontiguousarray(self.columns[block][:, first : first + b - a].T))
 
     def product(self, rows: NDArray[Any], block: int) -> NDArray[Any]:
         """Products of ``rows`` [r, d] with the columns of a block: int32 or float32 [r, width]."""
-        right = self.columns[block]
-        if right.dtype == np.int8:
-            out: NDArray[Any] = _session().run(None, {"a": rows, "b": right})[0]
-        else:
-            out = rows @ right
-        return out
+        return product(rows, self.columns[block])
+
+
+def left(rows: NDArray[Any]) -> NDArray[Any]:
+    """``rows`` [r, d], int8 or float32, as the left side of a product."""
+    return (rows.view(np.uint8) ^ np.uint8(_ZERO)) if rows.dtype == np.int8 else rows
+
+
+def product(rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
+    """Products of ``rows`` [r, d], as :func:`left` gives them, with ``columns`` [d, m]: int32 or float32 [r, m]."""
+    if columns.dtype == np.int8:
+        out: NDArray[Any] = _session().run(None, {"a": rows, "b": columns})[0]
+    else:
+        out = rows @ columns
+    return out
 
 
 def blocks_of(x: Floats, half: Floats, width: int, *, integers: bool | None = None) -> Blocks:
