@@ -28,7 +28,7 @@ def test_faces_are_ordered_by_box_and_numbered(twin: Pack) -> None:
         assert face.pack == twin.id
         assert face.sha256 == "ab" * 32
         assert len(face.landmarks) == 5
-        assert set(face.signals) == {"exposure", "clipped", "yaw", "pitch", "roll", "norm", "overlap"}
+        assert set(face.signals) == {"exposure", "clipped", "yaw", "pitch", "roll", "norm", "overlap", "age"}
     assert [round(face.face_short) for face in faces] == [128, 64, 64]
 
 

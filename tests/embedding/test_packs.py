@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from facesets.embedding import Pack, load_pack
+from facesets.embedding import Decoded, Pack, find_faces, load_pack
 from facesets.embedding.packs import convert, pack_folder, store
 from facesets.embedding.packs.centerface import CenterFace
 from facesets.embedding.packs.open import CUTS
@@ -46,6 +46,31 @@ def test_the_right_files_of_a_folder_are_chosen_and_the_others_left_alone(twin: 
     assert embedded.vectors.shape == (3, 512)
     np.testing.assert_allclose(np.linalg.norm(embedded.vectors, axis=1), 1, atol=1e-6)
     assert (embedded.norms > 1).all()
+
+
+def test_ages_are_estimated_as_insightface_does_where_a_pack_brings_the_network(twin_folder: Path, tmp_path: Path) -> None:
+    attribute, common = pytest.importorskip("insightface.model_zoo.attribute"), pytest.importorskip("insightface.app.common")
+    photo = twin_photo([(128, 128, 128, 1), (384, 128, 64, 2)], noise=20)
+    network = tmp_path / "pack" / "genderage.onnx"
+    edited(twin_folder, tmp_path / "pack", "genderage.onnx", _by_colour)
+    faces, _ = find_faces(Decoded(photo, 640, 480), "ab" * 32, load_pack(tmp_path / "pack"))
+
+    theirs = attribute.Attribute(model_file=str(network))
+    theirs.prepare(-1)
+    boxes = [face.box for face in faces]
+    expected = [theirs.get(photo[..., ::-1], common.Face(bbox=np.array(box)))[1] for box in boxes]  # InsightFace reads BGR
+    assert [face.signals["age"] for face in faces] == expected
+    assert len(set(expected)) > 1
+
+    network.unlink()
+    without, _ = find_faces(Decoded(photo, 640, 480), "ab" * 32, load_pack(tmp_path / "pack"))
+    assert all("age" not in face.signals for face in without)
+
+
+def _by_colour(model: onnx.ModelProto) -> None:
+    """Have the age depend on the mean colour around the face."""
+    (weights,) = model.graph.initializer
+    weights.CopyFrom(onnx.numpy_helper.from_array(np.array([[3.0], [-2.0], [5.0]], np.float32).repeat(3, axis=1), weights.name))
 
 
 def test_faces_are_found_at_their_place_in_a_large_photo(twin: Pack) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from facesets.embedding.decode import Decoded
 from facesets.embedding.packs.detection import Detection
-from facesets.embedding.packs.model import Pack
+from facesets.embedding.packs.model import Pack, TellsAges
 from facesets.embedding.signals import overlaps, quality
 from facesets.records import Box, Face
 
@@ -33,6 +33,7 @@ def described(photo: Decoded, sha256: str, pack: Pack, detections: list[Detectio
     boxes = [box for box, _ in found]
     points = np.array([detection.landmarks for _, detection in found], np.float64).reshape(-1, 5, 2)
     embedded = pack.embed(photo.rgb, points)
+    ages = pack.ages(photo.rgb, [detection.box for _, detection in found]) if isinstance(pack, TellsAges) else None
     faces = []
     for index, ((box, detection), signals, norm, overlap) in enumerate(
         zip(found, quality(photo.rgb, points), embedded.norms.tolist(), overlaps(boxes), strict=True)
@@ -49,7 +50,7 @@ def described(photo: Decoded, sha256: str, pack: Pack, detections: list[Detectio
                 face_short=round(min(box[2] - box[0], box[3] - box[1]), 2),
                 sharpness=sharpness,
                 pack=pack.id,
-                signals={**signals, "norm": round(norm, 4), "overlap": overlap},
+                signals={**signals, "norm": round(norm, 4), "overlap": overlap, **({"age": ages[index]} if ages else {})},
             )
         )
     return PhotoFaces(tuple(faces), embedded.vectors)

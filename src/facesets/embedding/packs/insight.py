@@ -1,8 +1,8 @@
 """Embedding room: a folder of an InsightFace pack's ONNX files as a pack. Reads those files only.
 
 Which file does what is told by its inputs and outputs, by InsightFace's own rules: five outputs or more make a detector, a
-square input of 112 pixels or more with one output an ArcFace network; the first in the alphabet wins. The others (landmarks,
-age) are not loaded.
+square input of 112 pixels or more with one output an ArcFace network, one of 96 pixels an age network; the first in the alphabet wins.
+The others (landmarks) are not loaded.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from facesets.embedding.align import ARCFACE_112
 from facesets.embedding.engines import Engine
 from facesets.embedding.engines.batching import batched
+from facesets.embedding.packs.age import SIDE, Ages
 from facesets.embedding.packs.model import ModelPack
 from facesets.embedding.packs.recognizer import Recognizer
 from facesets.embedding.packs.scrfd import Scrfd
@@ -53,7 +54,7 @@ class _Model:
             return "detection"
         if outputs == 1 and len(self.inputs) == 1 and height == width >= 112 and height % 16 == 0 and height != 192:
             return "recognition"
-        return "other"
+        return "age" if outputs == 1 and height == width == SIDE else "other"
 
     @property
     def scaling(self) -> tuple[float, float]:
@@ -102,7 +103,9 @@ def insight_pack(folder: Path, engine: Engine, *, name: str | None = None) -> Mo
         batch=batch,
     )
     detector = Scrfd(engine.load(models["detection"].path), windows=not engine.batches)
-    return ModelPack(name or folder.resolve().name, recognition.weights_digest[:12], CUTS, LICENCE, detector, recognizer)
+    age = models.get("age")
+    ages = Ages(engine.load(age.path), *(age.scaling if age.scaling[1] == 1 else (127.5, 128.0))) if age else None
+    return ModelPack(name or folder.resolve().name, recognition.weights_digest[:12], CUTS, LICENCE, detector, recognizer, ages)
 
 
 def model_files(folder: Path) -> list[Path]:

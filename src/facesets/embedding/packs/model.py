@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy.typing as npt
 
 from facesets.embedding.align import Pixels
+from facesets.embedding.packs.age import Ages
 from facesets.embedding.packs.detection import Detection
 from facesets.embedding.packs.recognizer import Embedded, Recognizer
 from facesets.records import Box, Cuts
@@ -63,9 +64,17 @@ class Pack(Protocol):
         """Unit vectors float32 [k, d] of the faces at ``landmarks`` [k, 5, 2], and their norms."""
 
 
+@runtime_checkable
+class TellsAges(Protocol):
+    """A pack that may estimate ages."""
+
+    def ages(self, rgb: Pixels, boxes: Sequence[Box]) -> list[float] | None:
+        """Years that the faces at ``boxes`` may be old; None where it brings no network for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelPack:
-    """A pack of two networks that run here."""
+    """A pack of two networks that run here, or three."""
 
     name: str
     version: str
@@ -73,6 +82,7 @@ class ModelPack:
     licence: str
     detector: Detector
     recognizer: Recognizer
+    age: Ages | None = None
 
     @property
     def id(self) -> str:
@@ -95,3 +105,7 @@ class ModelPack:
     def embed(self, rgb: Pixels, landmarks: npt.ArrayLike) -> Embedded:
         """Unit vectors float32 [k, d] of the faces at ``landmarks`` [k, 5, 2], and their norms."""
         return self.recognizer.embed(rgb, landmarks)
+
+    def ages(self, rgb: Pixels, boxes: Sequence[Box]) -> list[float] | None:
+        """Years that the faces at ``boxes`` may be old; None where the pack brings no network for it."""
+        return None if self.age is None else self.age.ages(rgb, boxes)
