@@ -10,10 +10,10 @@ import hashlib
 import json
 import os
 import re
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -22,7 +22,7 @@ from .transport import Client, Garbled
 
 SAMPLE = 1 << 16  # bytes of each of the three samples by which two files are told apart
 _CHUNK = 1 << 18
-_HELD = 1 << 18  # bytes that are hashed and written at a time: in small pieces, threads would wait for Python's lock most of the time
+_HELD = 4 << 20  # bytes that wait to be hashed: most photos whole, once their connection serves the next one
 _WORTH = 1 << 16  # a beginning shorter than this is not kept
 _PLAIN = {"Accept": "*/*", "Accept-Encoding": "identity"}  # photos gain nothing, and lengths are then the file's
 _SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -38,21 +38,33 @@ class Downloaded:
     resumed: int = 0
 
 
-def download(client: Client, asset_id: str, target: Path, *, sha1: str | None = None, size: int | None = None) -> Downloaded:
+def download(
+    client: Client,
+    asset_id: str,
+    target: Path,
+    *,
+    sha1: str | None = None,
+    size: int | None = None,
+    turn: AbstractContextManager[Any] = nullcontext(),  # noqa: B008 - it has no state
+) -> Downloaded:
     """Bring an asset's original to ``target``: under a temporary name beside it, checked, synced, renamed; goes on where it stopped.
 
-    Checks the announced length and the listing's SHA-1 (hex), or its ``size`` where no SHA-1 is known. Raises NotFound,
-    Unreachable, NotImmich, MissingPermission, OSError.
+    Checks the announced length and the listing's SHA-1 (hex), or its ``size`` where no SHA-1 is known. ``turn`` is held while bytes
+    come, and no longer while they are checked. Raises NotFound, Unreachable, NotImmich, MissingPermission, OSError.
     """
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part, came = _Part.beside(target), set[str]()
+    part, came, again = _Part.beside(target), set[str](), False
     part.take_up(trusting_all=sha1 is not None)
 
-    def receive(response: httpx.Response) -> Downloaded:
-        what = f"original of {asset_id}"
+    what = f"original of {asset_id}"
+
+    def receive(response: httpx.Response) -> int:
         _refuse_odd(response, what, (200, 206))
         resumed = part.accept(response, what)
         _fill(response, part, what)
+        return resumed
+
+    def checked(resumed: int) -> Downloaded:
         done = part.digests(resumed)
         if sha1 is not None and done.sha1 != sha1:
             part.forget()
@@ -63,17 +75,26 @@ def download(client: Client, asset_id: str, target: Path, *, sha1: str | None = 
             raise Garbled(f"{what}: {done.size} bytes came, the listing says {size}")
         return done
 
-    def ask() -> Downloaded:
+    def ask() -> int:
         return client.exchange("GET", f"/assets/{asset_id}/original", receive, headers=part.wanted)
 
     try:
-        try:
-            done = ask()
-        except (NotFound, ServerFailed) as err:
-            if not part.wants_rest or (isinstance(err, ServerFailed) and err.status != 500):
-                raise
-            part.forget()  # so Immich refuses a part of a file that is shorter now: ask for the whole
-            done = ask()
+        done = None
+        while done is None:
+            with turn:
+                try:
+                    resumed = ask()
+                except (NotFound, ServerFailed) as err:
+                    if not part.wants_rest or (isinstance(err, ServerFailed) and err.status != 500):
+                        raise
+                    part.forget()  # so Immich refuses a part of a file that is shorter now: ask for the whole
+                    resumed = ask()
+            try:
+                done = checked(resumed)
+            except Garbled:
+                if again or client.attempts == 1:
+                    raise
+                again = True
         part.finish(target)
     except (NotFound, NotImmich):
         part.forget()
@@ -255,18 +276,18 @@ class _Part:
 
     def write(self, chunk: bytes) -> None:
         """Append."""
+        assert self.file is not None
+        self.file.write(chunk)
         self.held.append(chunk)
         self.n_held += len(chunk)
         if self.n_held >= _HELD:
             self.settle()
 
     def settle(self) -> None:
-        """Hash and write what is held."""
+        """Hash what waits for it: in one piece, for in small ones threads would wait for Python's lock most of the time."""
         if self.n_held:
-            assert self.file is not None
             data = b"".join(self.held)
             self.held, self.n_held = [], 0
-            self.file.write(data)
             self.hashes.update(data)
 
     def digests(self, resumed: int) -> Downloaded:

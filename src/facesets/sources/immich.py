@@ -32,7 +32,7 @@ class ImmichSource:
         self.mark: str | None = None  # how far the last listing has told
         self.stream: Stream | None = None  # with a login: faces in bulk
         self.changes = Changes(client, user, self.boxes, page_size=page_size, workers=workers)
-        self._lock, self._downloads = threading.Lock(), 0
+        self._lock, self._downloads, self._turns = threading.Lock(), 0, threading.BoundedSemaphore(workers)
 
     @property
     def work(self) -> Work:
@@ -68,7 +68,7 @@ class ImmichSource:
         done = _already(asset, target)
         if done is not None:
             return Fetched(target, done.sha256, done.sha1, done.size, spared=done.size)
-        done = originals.download(self.client, asset.asset_id, target, sha1=asset.sha1, size=asset.size_bytes)
+        done = originals.download(self.client, asset.asset_id, target, sha1=asset.sha1, size=asset.size_bytes, turn=self._turns)
         self._count_download()
         return Fetched(target, done.sha256, done.sha1, done.size, spared=done.resumed)
 
