@@ -60,6 +60,7 @@ def test_one_key_for_two_people_is_refused(cli: CommandLine, family: Library, mo
     answer = cli("run", "--user", "anna", "--user", "bob")
     assert answer.code == 2
     assert "IMMICH_API_KEY_BOB" in answer.err
+    assert not list((cli.workspace / "photos").rglob("*.jpg"))  # said before any work
 
 
 def test_partners_photos_are_left_aside_or_taken_by_choice(cli: CommandLine, family: Library) -> None:

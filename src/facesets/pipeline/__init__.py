@@ -31,7 +31,7 @@ from .packs import choose_pack
 from .plan import plan
 from .renditions import show_undecoded
 from .second_look import Looked, second_look
-from .source import open_source
+from .source import open_source, verify_keys
 from .stream import streaming
 from .write import PhotosNeeded, write_planned
 
@@ -100,6 +100,7 @@ def run(
             with suppress(PhotosNeeded) if "stage" in steps else nullcontext():  # staging fetches them, and they are written below
                 _write(workspace, registry, summary, progress, decoders)  # what an earlier run promised comes first
         if "stage" in steps:
+            verify_keys(workspace, registry, labels, folder, progress)
             streamed = "embed" in steps and not workspace.settings.worker.command
             for label in labels:
                 with open_source(workspace, registry, label, folder, progress) as source:

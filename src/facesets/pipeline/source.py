@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +39,13 @@ def open_source(workspace: Workspace, registry: Registry, label: str, folder: Pa
         source = ImmichSource(client, user, server=server, page_size=settings.stage.page_size, workers=settings.stage.workers)
         source.stream = Stream(client, token) if token else None
         yield ImmichDbSource(source, settings.immich_db.url) if settings.immich_db.url else source
+
+
+def verify_keys(workspace: Workspace, registry: Registry, labels: Sequence[str], folder: Path | None, progress: Progress) -> None:
+    """Of several people, see first whose key each is: a wrong one is said before hours of work for somebody else."""
+    for label in labels if len(labels) > 1 else ():
+        with open_source(workspace, registry, label, folder, progress):
+            pass
 
 
 def _connect(workspace: Workspace, label: str, progress: Progress) -> tuple[Client, Server, str | None]:
