@@ -22,7 +22,7 @@ from .progress import ConsoleProgress
 # in the order of a user's day; each is a module of this package with a command of the same name
 VERBS = (
     "demo", "init", "login", "doctor", "run", "stage", "embed", "cluster",
-    "export", "status", "list", "explain", "evaluate", "cache", "verify",
+    "export", "status", "list", "explain", "evaluate", "cache", "verify", "bench",
 )  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])

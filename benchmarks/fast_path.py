@@ -1,0 +1,129 @@
+"""How alike faces are that were looked at around known boxes, in photos decoded as small as they may be, to those of the whole way.
+
+    python benchmarks/fast_path.py --photos FOLDER --pack open --pack FOLDER_OF_A_PACK --work FOLDER [--every 1]
+
+``--photos`` has ``labels.csv`` (path, identity, scope). Known boxes are made as Immich makes them: the pack's detector on a preview of
+1440 pixels, sure to 0.7, rounded to whole pixels. ``--every N`` takes every Nth person of the photos with one main face.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.calibrate_packs import Labelled, labelled
+from facesets.embedding import Cache, Pack, QueueEntry, append_queue, decode, embed_queue, load_cache, load_pack
+from facesets.embedding.known import shrink_for
+from facesets.embedding.packs.detection import same_face
+from facesets.identity import average_linkage, cluster
+from facesets.identity.scoring import b_cubed
+from facesets.records import Box
+
+_PREVIEW, _SURE = 1440, 0.7  # Immich's defaults
+
+
+def known_boxes(path: Path, pack: Pack) -> tuple[Box, ...]:
+    """What Immich would know of the photo, in its original pixels."""
+    photo = decode(path)
+    preview = Image.fromarray(photo.rgb)
+    preview.thumbnail((_PREVIEW, _PREVIEW))
+    scale = photo.width / preview.width
+    found = [face.box for face in pack.detect(np.asarray(preview)) if face.score >= _SURE]
+    return tuple((round(x1) * scale, round(y1) * scale, round(x2) * scale, round(y2) * scale) for x1, y1, x2, y2 in found)
+
+
+def chosen(photos: Path, every: int) -> Iterator[str]:
+    """Paths of the photos to compare."""
+    with (photos / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["scope"] in ("main_face", "person_in_photo")]
+    people = sorted({row["identity"] for row in rows if row["scope"] == "main_face"})[::every]
+    yield from (row["path"] for row in rows if row["scope"] != "main_face" or row["identity"] in people)
+
+
+def both_ways(photos: Path, work: Path, pack: Pack, every: int) -> tuple[Labelled, Cache, Cache, dict[str, tuple[Box, ...]]]:
+    """The labelled faces of the whole way, both ways' faces, and the boxes that were known."""
+    paths = list(chosen(photos, every))
+    known = {path: known_boxes(photos / path, pack) for path in paths}
+    caches = []
+    for way in ("whole", "near"):
+        folder = work / way
+        folder.mkdir(parents=True, exist_ok=True)
+        queue = folder / f"{pack.id.replace('@', '-')}.jsonl"
+        queue.unlink(missing_ok=True)
+        queue.with_suffix(".npz").unlink(missing_ok=True)
+        entries = [QueueEntry(path, path, str(photos / path), boxes=known[path] if way == "near" else ()) for path in paths]
+        append_queue(queue, "labels", entries)
+        embed_queue(queue, queue.with_suffix(".npz"), pack)
+        caches.append(load_cache(queue.with_suffix(".npz")))
+    return labelled(photos, work / "whole", pack), caches[0], caches[1], known
+
+
+def compare(whole: Cache, near: Cache, known: dict[str, tuple[Box, ...]]) -> None:
+    """Cosines between the two ways, of all known faces and of those in photos that were shrunk; faces won and lost."""
+    faces: dict[str, list[int]] = {}
+    for i, meta in enumerate(near.meta):
+        faces.setdefault(meta["path"], []).append(i)
+    cosines: dict[str, list[float]] = {"known faces": [], "of 90 pixels or more": [], "in photos decoded at half": []}
+    lost = 0
+    for i, meta in enumerate(whole.meta):
+        mine = [j for j in faces.get(meta["path"], ()) if same_face(near.meta[j]["bbox"], meta["bbox"])]
+        boxes = known[meta["path"]]
+        if not any(same_face(box, meta["bbox"]) for box in boxes):
+            continue
+        if not mine:
+            lost += 1
+            continue
+        cosine = max(float(near.embeddings[j] @ whole.embeddings[i]) for j in mine)
+        cosines["known faces"].append(cosine)
+        if meta["face_short"] >= 90:
+            cosines["of 90 pixels or more"].append(cosine)
+        if shrink_for(boxes) > 1 and meta["path"].lower().endswith((".jpg", ".jpeg")):
+            cosines["in photos decoded at half"].append(cosine)
+    print(f"faces: {len(whole.meta)} the whole way, {len(near.meta)} the fast way; {lost} known ones lost")
+    for what, values in cosines.items():
+        if values:
+            print(f"  {what:26} {len(values):5}: cosine at 50 5 1 0 %: {np.percentile(values, [50, 5, 1, 0]).round(5)}")
+
+
+def relabelled(near: Cache, whole: Cache, data: Labelled) -> Labelled:
+    """The fast way's faces with the labels that the whole way's have: a label means the same face in both, or none."""
+    places: dict[str, list[int]] = {}
+    for i, meta in enumerate(whole.meta):
+        places.setdefault(meta["path"], []).append(i)
+    same = [[i for i in places.get(m["path"], ()) if same_face(whole.meta[i]["bbox"], m["bbox"])] for m in near.meta]
+    who = np.array([data.who[mine[0]] if mine else "" for mine in same])
+    scope = np.array([data.scope[mine[0]] if mine else "" for mine in same])
+    return Labelled(near.embeddings.astype(np.float64), who, scope)
+
+
+def quality(data: Labelled, pack: Pack) -> float:
+    """B-cubed F of the labelled faces after clustering all."""
+    labels = cluster(data.vectors, cuts=pack.cuts) if pack.cuts.consolidate else average_linkage(data.vectors, pack.cuts.cluster)
+    known = data.who != ""
+    return float(b_cubed(labels[known], data.who[known]).f)
+
+
+def main() -> None:
+    """Print everything for each pack."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--pack", action="append", required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--every", type=int, default=1)
+    options = parser.parse_args()
+    for name in options.pack:
+        pack = load_pack(name)
+        print(f"== {pack.id}")
+        data, whole, near, known = both_ways(options.photos, options.work, pack, options.every)
+        compare(whole, near, known)
+        before, after = quality(data, pack), quality(relabelled(near, whole, data), pack)
+        print(f"  B-cubed F: whole {before:.4f}, fast {after:.4f}, difference {after - before:+.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
