@@ -10,7 +10,7 @@ from facesets.cli import VERBS
 from facesets.errors import EXIT_CODES
 from facesets.registry import assets
 from facesets.workspace import Workspace
-from tests.pipeline.conftest import cli, faults, library, pack, server  # noqa: F401 - the same small world
+from tests.pipeline.conftest import cli, decoders, faults, library, pack, server  # noqa: F401 - the same small world
 from tests.pipeline.world import CommandLine
 
 
