@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _COLOURS = ("#0b6e99", "#d1495b", "#66a182", "#edae49", "#6a4c93", "#888888", "#2f4858", "#8d6a9f")
+_DASHES = {"family": '"', "flat": '" stroke-dasharray="6 4"'}
 _WIDE, _HIGH, _LEFT, _TOP = 460, 330, 70, 40
 
 Series = dict[str, list[tuple[float, float]]]
@@ -22,11 +23,12 @@ def growth(rows: list[dict[str, Any]], path: Path) -> None:
         seconds.setdefault(name, []).append((row["faces"], row["cpu"]))
         if row["method"] != "half product":
             memory.setdefault(name, []).append((row["faces"], max(row["above"], 1e6) / 1e6))
-    colour = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(seconds)}
+    methods = sorted({name.split(",")[0] for name in seconds})
+    colour = {name: _COLOURS[methods.index(name.split(",")[0])] + _DASHES[name.split(",")[1].strip()] for name in seconds}
     body = _panel(0, "CPU seconds", seconds, colour) + _panel(_WIDE + 110, "MB above the vectors", memory, colour)
     for i, name in enumerate(seconds):
         x, y = _LEFT + 240 * (i % 4), _TOP + _HIGH + 62 + 20 * (i // 4)
-        body.append(f'<line x1="{x}" y1="{y}" x2="{x + 22}" y2="{y}" stroke="{colour[name]}" stroke-width="3"/>')
+        body.append(f'<line x1="{x}" y1="{y}" x2="{x + 22}" y2="{y}" stroke="{colour[name]} stroke-width="3"/>')
         body.append(f'<text x="{x + 28}" y="{y + 4}">{escape(name)}</text>')
     wide, high = 2 * _WIDE + 200, _TOP + _HIGH + 80 + 20 * math.ceil(len(seconds) / 4)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" font-family="sans-serif" font-size="12">'
@@ -53,9 +55,9 @@ def _panel(shift: int, title: str, series: Series, colour: dict[str, str]) -> li
     for name, line in series.items():
         dots = [place(*p) for p in line]
         out.append(
-            f'<polyline fill="none" stroke="{colour[name]}" stroke-width="2" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in dots)}"/>'
+            f'<polyline fill="none" stroke="{colour[name]} stroke-width="2" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in dots)}"/>'
         )
-        out += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour[name]}"/>' for x, y in dots]
+        out += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour[name][:7]}"/>' for x, y in dots]
     return out
 
 

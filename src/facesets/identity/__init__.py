@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from facesets.identity.cluster import ARCFACE, cluster
 from facesets.identity.consolidate import Merge, consolidate
-from facesets.identity.decide import Counts, Decision, Moved, NearGroup, NewSet, Verdict, decide, set_name
+from facesets.identity.decide import decide, set_name
 from facesets.identity.gates import Failed, Gates
 from facesets.identity.linkage import average_linkage
 from facesets.identity.match import centroid
 from facesets.identity.table import FaceTable
+from facesets.identity.verdict import Counts, Decision, Moved, NearGroup, NewSet, Verdict
 
 __all__ = [
     "ARCFACE",
