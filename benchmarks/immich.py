@@ -44,10 +44,10 @@ class Spec:
 
 
 class Mixed(SyntheticLibrary):
-    """As libraries are: of twenty years, every tenth asset a video, every fifth a preview of Immich's own, indexed as a photo."""
+    """As libraries are: of six years, every tenth asset a video, every fifth a preview of Immich's own, indexed as a photo."""
 
     def __init__(self, count: int, *, file_size: int) -> None:
-        super().__init__(count, file_size=file_size, step=20 * 365 * 86400 * 4 / count)
+        super().__init__(count, file_size=file_size, step=6 * 365 * 86400 * 4 / count)
 
     def at(self, number: int) -> Asset:
         """Photo ``number``, made anew."""
