@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesets.embedding import Pack, QueueEntry, decode, embed_photos, load_pack
+from facesets.embedding import Detection, Pack, QueueEntry, decode, embed_photos, load_pack
+from facesets.embedding.align import Pixels
 from facesets.embedding.engines import Floats
 from facesets.identity import average_linkage, cluster
 from facesets.identity.scoring import main_face
@@ -43,7 +45,7 @@ def test_edge_equals_insightfaces_own_boxes_landmarks_and_vectors(
     if sizes:
         from facesets.embedding.packs.scrfd import Scrfd  # noqa: PLC0415
 
-        detect = Scrfd(edge.detector._network, sizes=(640,)).detect  # type: ignore[attr-defined]
+        detect: Callable[[Pixels], list[Detection]] = Scrfd(edge.detector._network, sizes=(640,)).detect  # type: ignore[attr-defined]
     else:
         detect = edge.detect
     compared = 0
