@@ -8,6 +8,7 @@ def test_the_door_of_the_room_is_what_others_rely_on() -> None:
         "INSIGHTFACE_PACKS",
         "Cache",
         "Decoded",
+        "Decoders",
         "Detection",
         "EmbedResult",
         "Embedded",
