@@ -85,14 +85,15 @@ class ImmichMl:
     def detect(self, rgb: Pixels) -> list[Detection]:
         """Faces in ``rgb`` uint8 [h, w, 3]. Raises errors.Unreachable where no service answers for long."""
         png = _png(rgb)
-        service, (found, vectors) = self._ask_any(png)
-        if found and not self._compared:
-            with self._comparing:  # others that found a face wait here: theirs may be of a service that will be left out
-                if not self._compared:
-                    self._compare(png)
-                    self._compared = True
-            if service.gone:
-                _, (found, vectors) = self._ask_any(png)
+        while True:
+            service, (found, vectors) = self._ask_any(png)
+            if found and not self._compared:
+                with self._comparing:  # others that found a face wait here: theirs may be of a service that will be left out
+                    if not self._compared:
+                        self._compare(png)
+                        self._compared = True
+            if not found or not service.gone:  # an answer may have been on its way while its service was being left out
+                break
         self._last.photo, self._last.found, self._last.vectors = rgb, found, vectors
         return found
 
