@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,12 +14,8 @@ import pytest
 from facesets.errors import Unreachable
 from facesets.immich import Client
 from facesets.immich.originals import SAMPLE
-from facesets.progress import Silent
 from facesets.records import Reason
-from facesets.registry import assets, runs
-from facesets.sources.binding import bind
-from facesets.sources.immich import ImmichSource
-from facesets.staging import stage
+from facesets.registry import assets
 from facesets.testing import Asset, ExternalLibrary, ImmichServer, Library, User, faults
 
 from ..immich.photos import BIG, photo
@@ -224,19 +219,17 @@ def test_stopping_does_not_wait_for_downloads_and_their_retries(library: Library
     for number in range(20):
         library.photo(anna, photo(number), faces=[BIG])
     server.faults.add(faults.slow(30), ORIGINAL)
-    with home.workspace.registry() as registry, Client(server.url + "/api", server.key_for(anna)) as client:
-        source = ImmichSource(client, bind("anna", home.workspace.settings, registry, client, home.said))
-
-        def leave() -> None:
-            while server.count(ORIGINAL) < 8:
-                time.sleep(0.01)
-            os.kill(os.getpid(), signal.SIGINT)
-
-        threading.Thread(target=leave).start()
+    command = [sys.executable, "-m", "facesets", "-C", str(home.workspace.root), "stage", "--user", "anna"]
+    environment = os.environ | {"IMMICH_URL": server.url, "IMMICH_API_KEY": server.key_for(anna)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as stager:
+        while server.count(ORIGINAL) < 8:
+            assert stager.poll() is None
+            time.sleep(0.01)
         begun = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            stage(home.workspace, registry, source, run_id=runs.start(registry, "stage"), known_sha256={}, progress=Silent())
-    assert time.monotonic() - begun < 5
+        stager.send_signal(signal.SIGINT)
+        assert "run the same command again" in stager.communicate(timeout=25)[1]
+    assert stager.returncode == 130
+    assert time.monotonic() - begun < 10
     server.faults.clear()
     home.stage(server, anna)
     assert home.counts() == {Reason.STAGED: 20}
