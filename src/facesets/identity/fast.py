@@ -19,19 +19,20 @@ from facesets.identity.cells import likely_nearest
 from facesets.identity.join import nearest
 from facesets.progress import Progress
 
-FIRST = 32  # neighbours listed in the first round: more cost memory, fewer leave more to the second
+FIRST = 32  # neighbours listed in the first round: more cost memory and looks, fewer leave more to the second
+FEW, FEWER = 20_000, 16  # up to so many faces the second round is cheap
 ROOM = 256 << 20  # bytes for the lists of a later round; a quarter of the vectors' own where that is more
 
 
 def link(
     x: NDArray[np.float32], threshold: float, weights: Floats, cannot_link: Ints, progress: Progress,
-    *, first: int = FIRST, room: int = 0, approximate: bool = False, **how: Any,
+    *, first: int = 0, room: int = 0, approximate: bool = False, **how: Any,
 ) -> Ints:  # fmt: skip
     """Lowest row of the cluster of each row of ``x`` [n, d], by average linkage below ``threshold``.
 
-    ``weights`` float64 [n], ``cannot_link`` int [m, 2]. How long lists are (``first``, then as many as fit into ``room`` bytes) and
-    ``how`` the join is done (see :func:`facesets.identity.join.nearest`) changes the time it takes, not the result. ``approximate``
-    does: in the first round only likely neighbours are compared; groups are compared exactly, so what is missed is single faces.
+    ``weights`` float64 [n], ``cannot_link`` int [m, 2]. How long lists are (``first``, then as many as fit into ``room`` bytes; 0:
+    as suits) and ``how`` the join is done (see :func:`facesets.identity.join.nearest`) changes the time it takes, not the result.
+    ``approximate`` does: in the first round only likely neighbours are compared; groups are compared exactly, so what is missed is single faces.
     """
     top = _first_copies(x, cannot_link)
     alone = top == np.arange(len(x))
@@ -48,6 +49,7 @@ def link(
     enemies, foe = _enemies(cannot_link, n)
     sums = np.empty((n // 2 + 1, d))  # the system gives memory only for the rows that are written
     free = np.concatenate([[len(sums)], np.arange(len(sums))[::-1]])
+    first = first or (FEWER if n <= FEW else FIRST)
     means, k = x, first
     what = ("comparing faces", "faces")
     while len(row):
@@ -87,7 +89,7 @@ def _first_copies(x: NDArray[np.float32], apart: Ints) -> Ints:
     key = x @ np.cos(np.arange(x.shape[1], dtype=np.float32))
     key[apart.reshape(-1)] = np.nan
     _, group, size = np.unique(key, return_inverse=True, return_counts=True, equal_nan=False)
-    many = np.flatnonzero(size[group] > FIRST // 2)
+    many = np.flatnonzero(size[group] > FEWER // 2)
     seen: dict[bytes, int] = {}
     for i in many.tolist():
         first[i] = seen.setdefault(x[i].tobytes(), i)

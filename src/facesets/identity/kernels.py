@@ -36,24 +36,25 @@ def near(products, rows, columns, scale, low, limit, diagonal, out_i, out_j, out
     m = 0
     r, width = products.shape
     for i in range(r):
-        row = products[i]
         si = scale[rows + i]
         cut = np.float32(low[rows + i] - limit)
-        j = i + 1 + rows - columns if diagonal else 0
-        while j < width:
-            end = min(j + 128, width)
-            most = np.float32(-np.inf)
-            for c in range(j, end):
-                most = max(most, np.float32(row[c]) * si * scale[columns + c] - low[columns + c])
-            if most > cut:
-                for c in range(j, end):
-                    v = np.float32(row[c]) * si * scale[columns + c] - low[columns + c]
+        begin = i + 1 + rows - columns if diagonal else 0
+        for part in range(begin, width, 128):
+            # slices read from 0 on, and counting instead of looking for the largest: so it is done sixteen at a time
+            row = products[i, part : part + 128]
+            sj = scale[columns + part : columns + part + len(row)]
+            lj = low[columns + part : columns + part + len(row)]
+            some = 0
+            for c in range(len(row)):
+                some += np.float32(row[c]) * si * sj[c] - lj[c] > cut
+            if some:
+                for c in range(len(row)):
+                    v = np.float32(row[c]) * si * sj[c] - lj[c]
                     if v > cut:
                         out_i[m] = rows + i
-                        out_j[m] = columns + c
+                        out_j[m] = columns + part + c
                         out_low[m] = low[rows + i] - v
                         m += 1
-            j = end
     return m
 
 
