@@ -32,7 +32,8 @@ def link(
 
     ``weights`` float64 [n], ``cannot_link`` int [m, 2]. How long lists are (``first``, then as many as fit into ``room`` bytes; 0:
     as suits) and ``how`` the join is done (see :func:`facesets.identity.join.nearest`) changes the time it takes, not the result.
-    ``approximate`` does: in the first round only likely neighbours are compared; groups are compared exactly, so what is missed is single faces.
+    ``approximate`` does: in the first round only likely neighbours are compared; groups are compared exactly, so what is missed is
+    single faces.
     """
     top = _first_copies(x, cannot_link)
     alone = top == np.arange(len(x))
