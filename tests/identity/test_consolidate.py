@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from facesets.identity import ARCFACE, average_linkage, cluster, consolidate
+from facesets.identity import ARCFACE, average_linkage, cluster, consolidate, groups
+from facesets.identity.consolidate import LEAST, MOST, reach_for
 from facesets.identity.match import centroid, distances
 from facesets.identity.scoring import b_cubed
+from facesets.testing.families import families
 from tests.identity.people import people
 
 
@@ -73,3 +78,74 @@ def test_groups_that_stand_together_in_two_photos_are_two_people_in_one_a_mirror
     assert len(set(consolidate(x, labels, 0.55, photos=photos)[0].tolist())) == 1
     photos[21] = 1
     assert len(set(consolidate(x, labels, 0.55, photos=photos)[0].tolist())) == 2
+
+
+def on_a_circle(*degrees: float) -> NDArray[np.float32]:
+    """Unit vectors at these angles, in a plane of a wider space."""
+    x = np.zeros((len(degrees), 16), np.float32)
+    x[:, 0], x[:, 1] = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return x
+
+
+def test_two_single_faces_join_beyond_the_cut_if_nobody_else_is_near_and_they_are_of_two_photos() -> None:
+    two = on_a_circle(0, 64)  # 0.562 apart
+    labels, (merge,) = consolidate(two, [0, 1], 0.55)
+    assert labels.tolist() == [0, 0]
+    assert merge.distance == merge.witness == pytest.approx(1 - np.cos(np.radians(64)), abs=1e-5)
+    assert consolidate(two, [0, 1], 0.55, reach=0)[1] == ()
+    assert consolidate(two, [0, 1], 0.55, photos=[7, 7])[1] == ()
+    assert consolidate(on_a_circle(0, 80), [0, 1], 0.55)[1] == ()
+    third = np.vstack([two, two[1] * np.cos(1.14) + np.eye(16, dtype=np.float32)[5] * np.sin(1.14)])  # 0.582 from the second
+    assert consolidate(third, [0, 1, 2], 0.55)[1] == ()
+
+
+def test_weak_evidence_reaches_less_far_the_more_there_is_to_compare() -> None:
+    sizes = [(30, 5), (300, 20), (3000, 300), (30_000, 3000), (1_000_000, 100_000)]
+    reaches = [reach_for(*size) for size in sizes]
+    assert reaches == sorted(reaches, reverse=True)
+    assert (reaches[0], reaches[-1]) == (MOST, LEAST)
+    assert 1.08 < reach_for(2627, 281) < 1.11
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_many_groups_and_few_are_compared_in_two_ways_with_one_result(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = families(2500, seed=seed, d=64).vectors
+    labels = average_linkage(x, 0.45)
+    few = consolidate(x, labels, 0.5)
+    assert few[1]
+    monkeypatch.setattr(groups, "_FEW", 0)
+    many = consolidate(x, labels, 0.5)
+    assert many[0].tolist() == few[0].tolist()
+    assert many[1] == few[1]
+
+
+def test_a_witness_is_the_nearest_face_of_all_whatever_was_joined_in_between() -> None:
+    x = families(1200, seed=5, d=48).vectors
+    labels = average_linkage(x, 0.4)
+    members = {int(g): [int(r) for r in np.flatnonzero(labels == g)] for g in np.unique(labels)}
+    of = {rows[0]: rows for rows in members.values()}
+    heard = 0
+    for merge in consolidate(x, labels, 0.45)[1]:
+        one, two = of[merge.kept], of.pop(merge.joined)
+        assert (len(one), len(two)) == (merge.kept_size, merge.joined_size)
+        if merge.witness is not None:
+            assert merge.witness == pytest.approx(distances(x[one], x[two]).min(), abs=2e-6)
+            heard += max(len(one), len(two)) > 3
+        one += two
+    assert heard > 3
+
+
+def test_copies_without_number_are_no_trouble() -> None:
+    x = np.vstack([np.tile(on_a_circle(0), (3000, 1)), on_a_circle(66, 67, 170)])
+    labels, merges = consolidate(x, [0] * 3000 + [1, 1, 2], 0.5)
+    assert labels.tolist() == [0] * 3000 + [1, 1, 2]
+    assert merges == ()
+
+
+def test_the_cuts_are_those_of_the_pack_unless_they_are_given() -> None:
+    class Pack:
+        cuts = replace(ARCFACE, cluster=0.05, consolidate=0.0)
+
+    x, _ = people([12, 12], seed=2, d=64, spread=0.9)
+    assert len(set(cluster(x, pack=Pack()).tolist())) > len(set(cluster(x).tolist()))
+    assert cluster(x, pack=Pack(), cuts=ARCFACE).tolist() == cluster(x).tolist()

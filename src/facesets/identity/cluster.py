@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from numpy.typing import ArrayLike
 
 from facesets.identity.arrays import Ints
@@ -14,10 +16,19 @@ ARCFACE = Cuts(match=0.45, cluster=0.55, consolidate=0.55, outlier=0.45, near_du
 """The reference's distances for InsightFace's ArcFace packs, and ours beside them."""
 
 
+class HasCuts(Protocol):
+    """A model pack, as far as its distances go."""
+
+    @property
+    def cuts(self) -> Cuts:
+        """Its calibrated distances."""
+
+
 def cluster(
     embeddings: ArrayLike,
     *,
-    cuts: Cuts = ARCFACE,
+    pack: HasCuts | None = None,
+    cuts: Cuts | None = None,
     classic: bool = False,
     weights: ArrayLike | None = None,
     cannot_link: ArrayLike | None = None,
@@ -27,11 +38,15 @@ def cluster(
 ) -> Ints:
     """Labels (int64 [n], by first occurrence): average linkage below ``cuts.cluster``, fragments joined within ``cuts.consolidate``.
 
-    ``classic`` is average linkage alone. ``names`` (int [n], -1 unnamed) keeps consolidation from joining differently named people,
-    ``photos`` (int [n]) from joining people who stand side by side; for the other arguments see :func:`average_linkage` and
-    :func:`consolidate`.
+    The cuts are ``cuts``, else those of ``pack``, else :data:`ARCFACE`. ``classic`` is average linkage alone. ``names`` (int [n], -1
+    unnamed) keeps consolidation from joining differently named people, ``photos`` (int [n]) from joining people who stand side by
+    side; for the other arguments see :func:`average_linkage` and :func:`consolidate`.
     """
-    labels = average_linkage(embeddings, cuts.cluster, weights=weights, cannot_link=cannot_link, progress=progress)
+    cut = cuts or (pack.cuts if pack else ARCFACE)
+    labels = average_linkage(embeddings, cut.cluster, weights=weights, cannot_link=cannot_link, progress=progress)
     if classic:
         return labels
-    return consolidate(embeddings, labels, cuts.consolidate, weights=weights, cannot_link=cannot_link, names=names, photos=photos)[0]
+    return consolidate(
+        embeddings, labels, cut.consolidate,
+        weights=weights, cannot_link=cannot_link, names=names, photos=photos, progress=progress,
+    )[0]  # fmt: skip

@@ -1,33 +1,37 @@
 """Room identity: heals what average linkage splits. Pure: arrays in, arrays out.
 
 Average linkage asks for the mean of all pairs, the wrong question between two big groups of one varied face. Their normalised
-centroids answer better: each is a mean of many photos, free of most of what a single photo adds. Two pieces of evidence:
+centroids answer better: each is a mean of many photos, free of most of what a single photo adds. Three pieces of evidence:
 
     centroids       within the cut: one person
     and a witness   one or two faces on the edge of a group (turned, in poor light) lie beyond the cut of its centroid, but near to one
                     face in it, which was taken like them; so a group of at most ``SMALL`` faces joins if (4 centroid + 3 nearest
-                    face) / 7 is within ``REACH`` cuts. Two big groups never join so: siblings have faces that are near by chance
+                    face) / 7 is within ``reach`` cuts. Two big groups never join so: siblings have faces that are near by chance
+    or nobody else  two single faces within ``reach`` cuts, each the other's nearest by ``MARGIN``, and of two photos
+
+Strangers come near by chance, the more often the more there are to compare; so ``reach`` falls as the library grows.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facesets.identity.arrays import Floats, Ints, in_order_of_first, pairs_of, roots, vectors_of, weights_of
+from facesets.identity.groups import DIGITS, Groups, together
 from facesets.identity.match import DECIMALS
+from facesets.progress import Progress, Silent
 
 SMALL = 2
-REACH = 1.1  # the farthest without a false merge on the labelled photos; benchmarks/quality.py prints the whole range
 FAR = 1.25  # beyond so many cuts no witness is heard
-TOGETHER = 2  # groups that stand together in so many photos are two people; in one they may be a person and a mirror
-
-_BLOCK = 512
-_DIGITS = 9  # products of a block differ in the last bits from side to side; rounded, near stays mutual
-_SLACK = 1e-4  # more than float32 products of unit vectors err
+MARGIN = 0.05
+# The farthest without a false join among 740,000 comparisons (2,627 labelled faces, 281 groups of two or more) was 1.11. False joins
+# grow e-fold for every .025 more, as the tail of strangers' distances falls; half of that is given back to smaller libraries.
+# benchmarks/quality.py prints the whole range.
+REACH, COMPARISONS, FALL, LEAST, MOST = 1.1, 700_000, 0.012, 1.0, 1.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,11 @@ class Merge:
     witness: float | None = None
 
 
+def reach_for(rows: int, groups: int) -> float:
+    """How many cuts weaker evidence may reach where ``rows`` faces can be compared with ``groups`` groups of two or more."""
+    return float(np.clip(REACH - FALL * np.log(max(rows * groups, 1) / COMPARISONS), LEAST, MOST))
+
+
 def consolidate(
     embeddings: ArrayLike,
     labels: ArrayLike,
@@ -54,179 +63,182 @@ def consolidate(
     cannot_link: ArrayLike | None = None,
     names: ArrayLike | None = None,
     photos: ArrayLike | None = None,
-    reach: float = REACH,
+    reach: float | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Ints, tuple[Merge, ...]]:
     """Labels (int64 [n], by first occurrence) after joining groups that are one person by ``cut``, and each merge made.
 
-    In rounds, each pair of groups that are one another's nearest is joined until no two allowed groups are within the cut, single
-    faces included, but not with one another: of two single faces linkage has said all there is to say. Groups that hold a pair of
-    ``cannot_link`` (int [m, 2]), or rows with two different ``names`` (int [n], -1 unnamed), or that stand together in ``TOGETHER``
-    of the ``photos`` (int [n], the photo of each row) are never joined. Of equally near groups the one with the lowest row is
-    taken. A cut of 0 changes nothing, a ``reach`` of 0 hears no witness.
+    The nearest two are joined first (of equally near ones those with the lowest rows), until no two allowed groups are within the
+    cut, single faces included, but those not with one another unless nobody else is near. Groups that hold a pair of ``cannot_link``
+    (int [m, 2]), or rows with two different ``names`` (int [n], -1 unnamed), or that stand together in two of the ``photos``
+    (int [n], the photo of each row) are never joined. A cut of 0 changes nothing; ``reach`` is :func:`reach_for` the faces at hand
+    unless given, and 0 leaves the centroids alone to decide. Of each group the ``groups.NEIGHBOURS`` nearest are looked at.
     """
     x = vectors_of(embeddings)
     n = len(x)
     w = weights_of(weights, n)
     pairs = pairs_of(cannot_link, n)
     named = np.full(n, -1, np.int64) if names is None else np.asarray(names, dtype=np.int64)
-    seen_in = np.arange(n) if photos is None else np.asarray(photos)
+    seen_in = np.arange(n) if photos is None else in_order_of_first(photos)
     start = in_order_of_first(labels)
     if any(len(column) != n for column in (start, named, seen_in)):
         raise ValueError(f"labels, names and photos must have one entry for each of the {n} rows")
     if n == 0 or cut <= 0:
         return start, ()
-    groups = _Groups(x, start, w, cut, reach)
+    groups = Groups(x, start, w)
     groups.forbid(start[pairs].tolist())
-    groups.forbid(_together(start, seen_in))
+    groups.forbid(together(start, seen_in))
     groups.name(start, named)
-    groups.meet(np.flatnonzero(groups.size > 1))
-    while groups.merge_round():
-        pass
-    return in_order_of_first(roots(groups.parent)[start]), tuple(groups.merges)
+    if reach is None:
+        reach = reach_for(n, int((groups.size > 1).sum()))
+    work = _Joining(groups, cut, reach, seen_in)
+    changed = work.join(progress or Silent())
+    while len(changed):
+        changed = work.join(progress or Silent(), changed)
+    return in_order_of_first(roots(groups.parent)[start]), tuple(work.merges)
 
 
-def _together(labels: Ints, photos: Ints) -> list[tuple[int, int]]:
-    """Pairs of groups that have faces in ``TOGETHER`` photos or more."""
-    order = np.argsort(photos, kind="stable")
-    count: Counter[tuple[int, int]] = Counter()
-    for rows in np.split(order, np.flatnonzero(np.diff(photos[order])) + 1):
-        if len(rows) > 1:
-            here = sorted(set(labels[rows].tolist()))
-            count.update((a, b) for i, a in enumerate(here) for b in here[i + 1 :])
-    return [pair for pair, times in count.items() if times >= TOGETHER]
+class _Joining:
+    """Joins groups nearest first, in passes over all of them. ``photos``: of each row."""
 
-
-class _Groups:
-    """The groups so far, each under the number of its first member.
-
-    ``near`` holds, for each group, those it may join: how near (a distance within the cut), centroid distance, witness.
-    """
-
-    def __init__(self, x: NDArray[np.float32], labels: Ints, w: Floats, cut: float, reach: float) -> None:
-        k = int(labels.max()) + 1
-        order = np.argsort(labels, kind="stable")
-        self.x, self.cut, self.reach = x, cut, reach
-        self.half_square = np.einsum("ij,ij->i", x, x) / 2
-        self.members = np.split(order, np.searchsorted(labels[order], np.arange(1, k)))
-        self.first = np.array([m[0] for m in self.members])
-        self.size = np.array([len(m) for m in self.members])
-        self.sums = np.empty((k, x.shape[1]))
-        self.weight, self.square = np.empty(k), np.empty(k)
-        for g, members in enumerate(self.members):
-            rows = x[members].astype(np.float64)
-            self.sums[g] = (rows * w[members, None]).sum(axis=0)
-            self.weight[g] = w[members].sum()
-            self.square[g] = ((rows * rows).sum(axis=1) * w[members]).sum()
-        self.parent = np.arange(k, dtype=np.int64)
-        self.alive = np.ones(k, dtype=bool)
-        self.foes: dict[int, set[int]] = {}
-        self.names: dict[int, set[int]] = {}
+    def __init__(self, groups: Groups, cut: float, reach: float, photos: Ints) -> None:
+        self.groups, self.cut, self.reach, self.photos = groups, cut, reach, photos
+        self.limit = cut * FAR if reach > 0 else np.nextafter(cut, np.inf)
         self.merges: list[Merge] = []
-        self.near: list[dict[int, tuple[float, float, float | None]]] = [{} for _ in range(k)]
-        self.centre = np.zeros((k, x.shape[1]))
-        self.rough = np.zeros((k, x.shape[1]), np.float32)
-        self.half = np.zeros(k)
-        self._recentre(np.arange(k))
-        self.slack = _SLACK * (1 + 2 * self.half.max())
-        self.heard: list[dict[int, float]] = [{} for _ in range(k)]  # witnesses so far
+        self.near: dict[int, Ints] = {}  # of each group, those that it may join
+        self.heard: dict[tuple[int, int], float] = {}  # witnesses so far, the lower group first
+        self.version = np.zeros(len(groups.size), np.int64)
+        self.heap: list[tuple[float, int, int, int, int]] = []
 
-    def forbid(self, pairs: list[tuple[int, int]]) -> None:
-        """These groups are not to be joined."""
-        for a, b in pairs:
-            self.foes.setdefault(a, set()).add(b)
-            self.foes.setdefault(b, set()).add(a)
+    def join(self, progress: Progress, changed: Ints | None = None) -> Ints:
+        """Look at all groups (or whom those ``changed`` may join), join what is to be joined; returns the unions."""
+        groups = self.groups
+        alive = groups.alive()
+        if changed is not None:
+            alive = np.concatenate([changed, np.setdiff1d(alive, changed, assume_unique=True)])
+        of = len(alive) if changed is None else len(changed)
+        self.heard.clear()
+        near, dist = groups.neighbours(alive, self.limit, progress, of=of)
+        one, two, d = _pairs(alive, near, dist)
+        self._remember(one, two)
+        self._consider(one, two, d)
+        if changed is None:
+            self._consider_alone(alive, near, dist)
+        unions = set[int]()
+        while self.heap:
+            _, a, b, version_a, version_b = heapq.heappop(self.heap)
+            if (self.version[a], self.version[b]) == (version_a, version_b) and groups.may_join(a, b):
+                self._merge(a, b)
+                unions -= {b}
+                unions.add(a)
+        return np.array(sorted(unions), dtype=np.int64)
 
-    def name(self, labels: Ints, named: Ints) -> None:
-        """Rows that have a name give it to their groups."""
-        for row in np.flatnonzero(named >= 0).tolist():
-            self.names.setdefault(int(labels[row]), set()).add(int(named[row]))
+    def _remember(self, one: Ints, two: Ints) -> None:
+        both, other = np.concatenate([one, two]), np.concatenate([two, one])
+        order = np.argsort(both, kind="stable")
+        found, begin = np.unique(both[order], return_index=True)
+        self.near = dict(zip(found.tolist(), np.split(other[order], begin[1:]), strict=True)) if len(found) else {}
 
-    def _recentre(self, groups: Ints) -> None:
-        length = np.sqrt(np.einsum("ij,ij->i", self.sums[groups], self.sums[groups]))
-        rms = np.sqrt(self.square[groups] / self.weight[groups])
-        self.centre[groups] = self.sums[groups] * np.where(length > 0, rms / np.maximum(length, 1e-300), 0)[:, None]
-        self.rough[groups] = self.centre[groups]
-        self.half[groups] = np.einsum("ij,ij->i", self.centre[groups], self.centre[groups]) / 2
+    def _consider(self, one: Ints, two: Ints, d: Floats) -> None:
+        """Put pairs of groups at distance ``d`` on the heap where there is evidence enough."""
+        several = np.maximum(self.groups.size[one], self.groups.size[two]) > 1
+        self._push(one, two, np.where((d <= self.cut) & several, d, np.inf))
+        unsure = self._unsure(one, two, d)
+        if unsure.any():
+            one, two, d = one[unsure], two[unsure], d[unsure]
+            self._push(one, two, np.round((4 * d + 3 * self._witnesses(one, two)) / 7 / self.reach, DIGITS))
 
-    def meet(self, groups: Ints) -> None:
-        """Find whom each of ``groups`` may join, and tell the others."""
-        for a in range(0, len(groups), _BLOCK):
-            g = groups[a : a + _BLOCK]
-            least = self.half - (self.cut * FAR + self.slack)
-            i, two = np.nonzero(self.rough[g] @ self.rough.T >= self.half[g, None] + least)
-            one = g[i]
-            differ = (one != two) & ((self.size[one] > 1) | (self.size[two] > 1))
-            one, two = one[differ], two[differ]
-            d = self.half[one] + self.half[two]
-            for b in range(0, len(d), _BLOCK):
-                d[b : b + _BLOCK] -= np.einsum("ij,ij->i", self.centre[one[b : b + _BLOCK]], self.centre[two[b : b + _BLOCK]])
-            for p, q, distance in zip(one.tolist(), two.tolist(), np.round(d, _DIGITS).tolist(), strict=True):
-                if q not in self.near[p]:
-                    self._consider(p, q, distance)
+    def _unsure(self, one: Ints, two: Ints, d: Floats) -> NDArray[np.bool_]:
+        """Of which pairs a witness is to be heard."""
+        size = self.groups.size
+        small, large = np.minimum(size[one], size[two]), np.maximum(size[one], size[two])
+        heard: NDArray[np.bool_] = (d > self.cut) & (d < self.limit) & (small <= SMALL) & (large > 1)
+        return heard & (self.reach > 0)
 
-    def _consider(self, p: int, q: int, distance: float) -> None:
-        if q in self.foes.get(p, ()) or len(self.names.get(p, set()) | self.names.get(q, set())) > 1:
+    def _consider_alone(self, groups: Ints, near: Ints, dist: Floats) -> None:
+        """Two single faces that are each other's nearest, and nobody else's."""
+        if self.reach <= 0 or not near.size:
             return
-        evidence: tuple[float, float, float | None] = (distance, distance, None)
-        if distance > self.cut:
-            if self.reach <= 0 or distance > self.cut * FAR or min(self.size[p], self.size[q]) > SMALL:
-                return
-            witness = self._nearest_faces(p, q)
-            evidence = (round((4 * distance + 3 * witness) / 7 / self.reach, _DIGITS), distance, witness)
-            if evidence[0] > self.cut:
-                return
-        self.near[p][q] = self.near[q][p] = evidence
+        second = dist[:, 1] if dist.shape[1] > 1 else np.full(len(dist), np.inf)
+        lone = (self.groups.size[groups] == 1) & (dist[:, 0] <= self.cut * self.reach) & (second >= dist[:, 0] + MARGIN)
+        partner = np.full(len(self.groups.size), -1)
+        partner[groups[lone]] = near[lone, 0]
+        one, d = groups[lone], dist[lone, 0]
+        two, photo = partner[one], self.photos[self.groups.first]
+        pairs = (one < two) & (partner[two] == one) & (photo[one] != photo[two])
+        self._push(one[pairs], two[pairs], np.round(d[pairs] / self.reach, DIGITS))
 
-    def _nearest_faces(self, p: int, q: int) -> float:
-        """The distance of the two faces of groups p and q that are nearest to one another."""
-        if q not in self.heard[p]:
-            few, many = sorted((self.members[p], self.members[q]), key=len)
-            least = np.inf
-            for row in few.tolist():
-                best = int(many[np.argmin(self.half_square[many] - self.x[many] @ self.x[row])])
-                difference = self.x[best].astype(np.float64) - self.x[row]
-                least = min(least, float(difference @ difference) / 2)
-            self.heard[p][q] = self.heard[q][p] = round(least, _DIGITS)
-        return self.heard[p][q]
+    def _push(self, one: Ints, two: Ints, evidence: Floats) -> None:
+        enough = np.flatnonzero(evidence <= self.cut)
+        for e, p, q in zip(evidence[enough].tolist(), one[enough].tolist(), two[enough].tolist(), strict=True):
+            a, b = min(p, q), max(p, q)
+            heapq.heappush(self.heap, (e, a, b, int(self.version[a]), int(self.version[b])))
 
-    def merge_round(self) -> bool:
-        """Join every two groups that are one another's nearest; False where there are none."""
-        best = {g: min(near.items(), key=lambda e: (e[1][0], e[0]))[0] for g, near in enumerate(self.near) if near}
-        pairs = [(a, b) for a, b in best.items() if a < b and best.get(b) == a]
-        for a, b in pairs:
-            _, distance, witness = self.near[a][b]
-            self.merges.append(
-                Merge(
-                    int(self.first[a]), int(self.first[b]), int(self.size[a]), int(self.size[b]),
-                    round(distance, DECIMALS), None if witness is None else round(witness, DECIMALS),
-                )
-            )  # fmt: skip
-            for gone in (a, b):
-                for other in self.near[gone]:
-                    self.near[other].pop(gone, None)
-                self.near[gone] = {}
-            self._take_in(a, b)
-        if pairs:
-            changed = np.array([a for a, _ in pairs], dtype=np.int64)
-            self._recentre(changed)
-            self.meet(changed)
-        return bool(pairs)
+    def _witnesses(self, one: Ints, two: Ints) -> Floats:
+        """The distance of the two faces, one of each group of a pair, that are nearest to one another."""
+        swap = self.groups.size[one] > self.groups.size[two]
+        few, many = np.where(swap, two, one), np.where(swap, one, two)
+        missing: dict[int, list[int]] = {}
+        for a, b in zip(few.tolist(), many.tolist(), strict=True):
+            if (min(a, b), max(a, b)) not in self.heard:
+                missing.setdefault(b, []).append(a)
+        for b, smalls in missing.items():
+            self._hear(smalls, b, self.groups.rows(b))
+        return np.array([self.heard[min(a, b), max(a, b)] for a, b in zip(few.tolist(), many.tolist(), strict=True)])
 
-    def _take_in(self, a: int, b: int) -> None:
-        for other in [c for c in self.heard[a] if c != b and min(self.size[b], self.size[c]) <= SMALL]:
-            self.heard[a][other] = self.heard[other][a] = min(self.heard[a][other], self._nearest_faces(b, other))
-        for other in self.heard[b]:
-            self.heard[other].pop(b)
-        self.heard[b] = {}
-        self.sums[a] += self.sums[b]
-        self.weight[a] += self.weight[b]
-        self.square[a] += self.square[b]
-        self.size[a] += self.size[b]
-        self.members[a] = np.concatenate([self.members[a], self.members[b]])
-        self.parent[b], self.alive[b], self.half[b] = a, False, np.inf
-        for foe in self.foes.pop(b, ()):
-            self.foes[foe].discard(b)
-            self.foes[foe].add(a)
-            self.foes.setdefault(a, set()).add(foe)
-        if b in self.names:
-            self.names.setdefault(a, set()).update(self.names.pop(b))
+    def _hear(self, smalls: list[int], big: int, rows: Ints) -> None:
+        """Remember how near each of some small groups comes to ``rows``, which are (or are now) of group ``big``."""
+        members = [self.groups.rows(a) for a in smalls]
+        found = self.groups.nearest_faces(np.concatenate(members), rows)
+        begin = np.cumsum([0, *map(len, members[:-1])])
+        for a, least in zip(smalls, np.minimum.reduceat(found, begin).tolist(), strict=True):
+            pair = min(a, big), max(a, big)
+            self.heard[pair] = min(self.heard.get(pair, np.inf), least)
+
+    def _merge(self, a: int, b: int) -> None:
+        groups = self.groups
+        (d,) = groups.distances(a, np.array([b])).tolist()
+        witness = self.heard.get((a, b)) if d > self.cut else None
+        if d > self.cut and witness is None:  # two single faces, each the other's witness
+            witness = d
+        self.merges.append(
+            Merge(
+                int(groups.first[a]), int(groups.first[b]), int(groups.size[a]), int(groups.size[b]),
+                round(d, DECIMALS), None if witness is None else round(witness, DECIMALS),
+            )
+        )  # fmt: skip
+        rows = {g: groups.rows(g) for g in (a, b)}
+        groups.join(a, b)
+        self.version[[a, b]] += 1
+        others = groups.now(np.concatenate([self.near.get(a, _NOBODY), self.near.pop(b, _NOBODY)]))
+        others = others[others != a]
+        self.near[a] = others
+        d, union = groups.distances(a, others), np.full(len(others), a)
+        unsure = self._unsure(union, others, d)
+        self._pass_on(a, b, others[unsure], rows)
+        for c in others[~unsure].tolist():
+            self.heard.pop((min(a, c), max(a, c)), None)
+        self._consider(union, others, d)
+
+    def _pass_on(self, a: int, b: int, others: Ints, rows: dict[int, Ints]) -> None:
+        """What ``others`` heard of both parts of a union holds for it; what they have not heard yet they hear now."""
+        missing: dict[int, list[int]] = {a: [], b: []}
+        for c in others.tolist():
+            told = {g: self.heard.pop((min(g, c), max(g, c)), None) for g in (a, b)}
+            self.heard[min(a, c), max(a, c)] = min((least for least in told.values() if least is not None), default=np.inf)
+            for g, least in told.items():
+                missing[g] += [c] if least is None else []
+        for g, smalls in missing.items():
+            if smalls:
+                self._hear(smalls, a, rows[g])
+
+
+_NOBODY = np.empty(0, np.int64)
+
+
+def _pairs(groups: Ints, near: Ints, dist: Floats) -> tuple[Ints, Ints, Floats]:
+    """Each pair of neighbours once: the lower group, the higher one, their distance."""
+    i, c = np.nonzero(near >= 0)
+    one, two = np.minimum(groups[i], near[i, c]), np.maximum(groups[i], near[i, c])
+    _, at = np.unique(one * (int(groups.max(initial=0)) + 1) + two, return_index=True)
+    return one[at], two[at], dist[i, c][at]

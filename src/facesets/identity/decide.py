@@ -133,7 +133,7 @@ class _Work:
         if self.classic:
             return labels
         _, photos = np.unique(np.array([self.table.sha256s[r] for r in rows.tolist()], dtype=object).astype(str), return_inverse=True)
-        whole, merges = consolidate(vectors, labels, self.cuts.consolidate, photos=photos)
+        whole, merges = consolidate(vectors, labels, self.cuts.consolidate, photos=photos, progress=self.progress)
         fragment: dict[int, Moved] = {}
         first = {int(label): row for row, label in reversed(list(enumerate(labels.tolist())))}
         label_of = {row: label for label, row in first.items()}

@@ -41,20 +41,23 @@ def threads() -> int:
 
 def nearest(
     x: NDArray[Any], half: Floats, limit: float, k: int, task: Task | None = None,
-    *, apart: tuple[Ints, Ints] | None = None, rows: int = ROWS, columns: int = COLUMNS, workers: int = 0, integers: bool | None = None,
+    *, of: int | None = None, apart: tuple[Ints, Ints] | None = None, rows: int = ROWS, columns: int = COLUMNS, workers: int = 0,
+    integers: bool | None = None,
 ) -> Lists:  # fmt: skip
     """The nearest ``k`` of every row of ``x`` [n, d] below ``limit``; ``half`` [n] holds half the squared norms.
 
     Products of all pairs say which may be near enough, each with a proven bound on its error; those are looked at again in float64.
     So the lists are exact and the same whatever ``rows``, ``columns`` (of a block), ``workers`` and ``integers``. Forbidden pairs
-    (``apart``: enemies, foe; see :func:`kernels.foes`) are left out, as if they were infinitely far.
+    (``apart``: enemies, foe; see :func:`kernels.foes`) are left out, as if they were infinitely far, and so are pairs of two rows
+    beyond the first ``of``.
     """
     n = len(x)
+    of = n if of is None else of
     own = np.arange(n)
     enemies, foe = apart or (np.full(n, -1), np.empty((0, 2), np.int64))
     blocks = blocks_of(x, half, columns, integers=integers)
     lists = Lists(np.zeros((n, k), np.int32), np.zeros((n, k)), np.zeros(n, np.int32), np.full(n, np.inf))
-    cut = [(a, min(a + rows, b, n)) for b in range(columns, n + columns, columns) for a in range(b - columns, min(b, n), rows)]
+    cut = [(a, min(a + rows, b, of)) for b in range(columns, of + columns, columns) for a in range(b - columns, min(b, of), rows)]
     strips, pairs = iter(cut), sum((b - a) * (n - a) for a, b in cut)
     lock = threading.Lock()
     done = [0, 0]  # pairs compared, rows told
