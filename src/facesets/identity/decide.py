@@ -152,14 +152,19 @@ class _Work:
         several = [g for g in range(len(groups)) if len(groups[g]) > 1]
         if not several:
             return
+        few = min(NEAR, len(several))
         centres = np.stack([centroid(self.table.vectors[groups[g]]) for g in several])
         for a in range(0, len(rows), _BLOCK):
             part = rows[a : a + _BLOCK]
             d = distances(self.table.vectors[part], centres)
-            nearest = np.argsort(d, axis=1, kind="stable")[:, :NEAR]
-            for i, row in enumerate(part.tolist()):
+            last = np.partition(d, few - 1, axis=1)[:, few - 1]
+            i, g = np.nonzero(d <= last[:, None])
+            order = np.lexsort((g, d[i, g], i))
+            begin = np.searchsorted(i[order], np.arange(len(part)))
+            for row, at in zip(part.tolist(), begin.tolist(), strict=True):
                 self.near[row] = tuple(
-                    NearGroup(base + several[g], len(groups[several[g]]), float(d[i, g])) for g in nearest[i].tolist()
+                    NearGroup(base + several[g[c]], len(groups[several[g[c]]]), float(d[i[c], g[c]]))
+                    for c in order[at : at + few].tolist()
                 )
 
     def _known(self, gated: Gated) -> str | None:

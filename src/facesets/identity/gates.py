@@ -25,6 +25,7 @@ from facesets.identity.table import FaceTable
 from facesets.records import Cuts, Reason
 
 _BLOCK = 1024
+_SLACK = 1e-4  # in squared lengths: more than float32 products err
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +95,21 @@ def exposures(vectors: Floats, order: Ints, cut: float) -> Ints:
 
 
 def _pairs_within(vectors: Floats, cut: float) -> list[tuple[int, int]]:
+    """Pairs of rows no farther apart than ``cut``; products in float32 say which are worth an exact look."""
     if cut <= 0:
         return []
-    x = np.asarray(vectors, dtype=np.float64)
-    half = np.add.reduce(x * x, axis=1) / 2
+    x = np.asarray(vectors, dtype=np.float32)
+    half = np.einsum("ij,ij->i", x, x, dtype=np.float64) / 2
+    rough, slack = half.astype(np.float32), np.float32(_SLACK * (1 + 2 * half.max(initial=0)))
     out: list[tuple[int, int]] = []
     for a in range(0, len(x), _BLOCK):
-        d = half[a : a + _BLOCK, None] + half[None, a:] - x[a : a + _BLOCK] @ x[a:].T
-        i, j = np.nonzero(np.round(d, DECIMALS) <= cut)
-        out += [(p, q) for p, q in zip((i + a).tolist(), (j + a).tolist(), strict=True) if p < q]
+        i, j = np.nonzero(x[a : a + _BLOCK] @ x[a:].T >= rough[a : a + _BLOCK, None] + (rough[a:] - np.float32(cut) - slack))
+        i, j = i[i < j] + a, j[i < j] + a
+        for b in range(0, len(i), _BLOCK):
+            p, q = i[b : b + _BLOCK], j[b : b + _BLOCK]
+            d = half[p] + half[q] - np.einsum("ij,ij->i", x[p].astype(np.float64), x[q])
+            near = np.round(d, DECIMALS) <= cut
+            out += zip(p[near].tolist(), q[near].tolist(), strict=True)
     return out
 
 

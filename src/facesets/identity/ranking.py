@@ -43,13 +43,14 @@ def rank(table: FaceTable, distance: Floats, cuts: Cuts) -> Ints:
     rest = np.ones(n, dtype=bool)
     variety = np.ones(n)
     day = np.ones(n)
+    x = table.vectors.astype(np.float64)
     days = np.array([(t or "")[:10] for t in table.taken_at], dtype="U10")
     order: list[int] = []
     while len(order) < min(n, DIVERSE):
         best = int(np.argmax(np.where(rest, np.round(q * variety * day, DECIMALS), -1)))
         order.append(best)
         rest[best] = False
-        away = distances(table.vectors, table.vectors[best][None])[:, 0]
+        away = distances(x, x[best][None])[:, 0]
         variety = np.minimum(variety, np.minimum(away / max(cuts.cluster / 2, 1e-9), 1))
         if days[best]:
             day[days == days[best]] = SAME_DAY
