@@ -17,7 +17,9 @@ from facesets.testing import Box, Faults, ImmichServer, Library, SyntheticLibrar
 from ..immich.photos import BIG, photo
 from ..pipeline.world import CommandLine, tree
 
-READING = ["asset.read", "asset.download", "asset.view", "asset.statistics", "face.read", "person.read", "user.read"]
+READING = [
+    *("asset.read", "asset.download", "asset.view", "asset.statistics", "asset.edit.get", "face.read", "person.read", "user.read")
+]
 ORIGINAL = "GET /api/assets/{id}/original"
 
 

@@ -94,3 +94,29 @@ def test_full_lists_everything_again(cli: CommandLine, server: ImmichServer, lib
     assert server.count("GET /api/timeline/bucket") > 0
     assert (summary["downloads"], summary["embedded"]) == (0, 0)
     assert summary["listed"] == sum(summary["assets_by_state"].values()) == 24
+
+
+def test_what_only_newer_servers_know_is_counted_and_said_once(cli: CommandLine, library: Library) -> None:
+    odd = [asset for asset in library.assets.values() if len(asset.faces) == 1][:3]
+    for asset in odd:
+        asset.type = "HOLOGRAM\x1b[2J " + "x" * 1000  # type: ignore[assignment]
+    answer = cli("run", "--user", "anna", "--json")
+    (value,), (number,) = zip(*answer.json["steps"]["stage"]["anna"]["unknown_values"].items(), strict=True)
+    assert (number, len(value) < 120) == (3, True)
+    assert value.startswith("type 'HOLOGRAM\\x1b[2J xxx")
+    assert answer.err.count("3 assets are left aside for their type 'HOLOGRAM") == 1
+    rows = {row["asset_id"]: row for row in cli("list", "assets", "--json").json}
+    assert {(rows[asset.id]["reason"], rows[asset.id]["detail"]) for asset in odd} == {("not_image", value)}
+    again = cli("run", "--user", "anna", "--json")
+    assert "HOLOGRAM" not in again.err
+    for summary in (answer.json, again.json):
+        assert summary["listed"] == sum(summary["assets_by_state"].values()) == 24
+
+
+def test_a_library_of_nothing_but_unknown_types_is_not_passed_over_in_silence(cli: CommandLine, library: Library) -> None:
+    for number, asset in enumerate(library.assets.values()):
+        asset.type = f"KIND{number % 7}"  # type: ignore[assignment]
+    answer = cli("run", "--user", "anna", "--json")
+    assert answer.json["assets_by_reason"] == {"not_image": 24}
+    assert "4 assets are left aside for their type 'KIND0', which this version of facesets does not know." in answer.err
+    assert "2 more values that the server sent are not known" in answer.err

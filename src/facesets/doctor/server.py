@@ -27,6 +27,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "run and stage": api.PERMISSIONS,
         "previews (a second look, and photos that cannot be decoded here)": ("asset.view",),
+        "faces of edited photos on 3.x": ("asset.edit.get",),
         "names of people": ("person.read",),
         "proof that the listing is whole, a second opinion": ("asset.statistics",),
         "writing back people": ("person.read", "person.create", "person.update", "face.create", "face.update"),
@@ -34,7 +35,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "writing back albums": ("album.read", "album.create", "albumAsset.create"),
     }
 )
-_READING = sorted({name for what in list(NEEDS)[:4] for name in NEEDS[what]})
+_READING = sorted({name for what in list(NEEDS)[:5] for name in NEEDS[what]})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import BadAnswer
@@ -81,14 +81,14 @@ def boxes(item: Mapping[str, Any], where: str) -> tuple[FaceBox, ...]:
     for person in _list(item.get("people")):
         if isinstance(person, Mapping):
             found += [_box(face, person, where) for face in _list(person.get("faces"))]
-    return _ordered(found)
+    return ordered(found)
 
 
 def faces(answer: Any, where: str) -> tuple[FaceBox, ...]:
     """The boxes of ``GET /faces``. Raises BadAnswer."""
     if not isinstance(answer, list):
         raise BadAnswer(f"{where}: not a list of faces")
-    return _ordered([_box(face, face.get("person") if isinstance(face, Mapping) else None, where) for face in answer])
+    return ordered([_box(face, face.get("person") if isinstance(face, Mapping) else None, where) for face in answer])
 
 
 def streamed_face(data: Mapping[str, Any], where: str) -> FaceBox:
@@ -135,7 +135,8 @@ def _box(face: Any, person: Any, where: str) -> FaceBox:
     )
 
 
-def _ordered(found: Sequence[FaceBox]) -> tuple[FaceBox, ...]:
+def ordered(found: Iterable[FaceBox]) -> tuple[FaceBox, ...]:
+    """Boxes in one order that hangs on nothing but themselves."""
     return tuple(sorted(found, key=lambda box: (box.x1, box.y1, box.x2, box.y2, box.face_id)))
 
 

@@ -222,6 +222,7 @@ class Bringing:
         self.failures = self.failures + 1 if done.no_answer else 0
         if done.boxes is not None:
             assets.set_boxes(self.registry, row.id, done.boxes)
+            self.counters.edits_not_understood += filters.nowhere(row.asset, done.boxes)
         if row.pixels != "original" and done.reason is not Reason.DOWNLOAD_ERROR:
             self._settle_rendition(row, done)
         elif done.looks_like is not None:

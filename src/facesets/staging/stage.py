@@ -63,6 +63,8 @@ def stage(
         Bringing(workspace, registry, source, known_sha256, counters).bring(progress)
     finally:
         _count(counters, before, source.work, begun)
+        for note in counters.notes():
+            progress.note(note)
     return counters
 
 
@@ -125,6 +127,8 @@ class _Deciding:
                         against = filters.by_faces(row.asset, row.asset.boxes, self.settings.min_face_short)
                     if against is not None:
                         self._settle(row, *against)
+                        if against[0] in (Reason.NOT_IMAGE, Reason.HIDDEN) and against[1]:
+                            self.counters.unknown[against[1]] += 1
         with self.registry.transaction():
             assets.relist_orphans(self.registry, self.label)
 

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 from ..immich.session import FaceRow, Row
 from ..progress import Progress
-from ..records import FaceBox, User
+from ..records import Box, FaceBox, User
 from ..registry import Registry, streamed
 from ..registry.assets import AssetRow
 from ..sources.stream import Stream
+
+_ROUNDING = 0.002  # of a picture's side: an edit's boxes are rounded in another frame
 
 
 def record(registry: Registry, stream: Stream, user: User, progress: Progress, *, full: bool) -> int:
@@ -66,9 +68,23 @@ def _apply(registry: Registry, user: User, touched: set[str] | None) -> int:
 
 
 def differ(row: AssetRow, told: tuple[FaceBox, ...]) -> bool:
-    """Whether the source tells of other faces than it did; whose they are does not count."""
-    return _places(row.asset.boxes or ()) != _places(told)
+    """Whether the source tells of other faces than it did, or of a place that is off by more than rounding; whose they are does not
+    count, nor in which frame they are told.
+    """
+    before, after = (sorted(boxes, key=lambda box: box.face_id) for boxes in (row.asset.boxes or (), told))
+    return [box.face_id for box in before] != [box.face_id for box in after] or any(map(_moved, before, after))
 
 
-def _places(boxes: tuple[FaceBox, ...]) -> list[tuple[object, ...]]:
-    return [(box.face_id, box.x1, box.y1, box.x2, box.y2) for box in boxes]
+def _moved(before: FaceBox, after: FaceBox) -> bool:
+    here, there = _place(before), _place(after)
+    if (here is None) != (there is None):
+        return here is None  # what was known is better than what is not
+    if here is None or there is None:
+        return (before.x1, before.y1, before.x2, before.y2) != (after.x1, after.y1, after.x2, after.y2)
+    return any(abs(one - other) > _ROUNDING for one, other in zip(here, there, strict=True))
+
+
+def _place(box: FaceBox) -> Box | None:
+    """Where a box is, in shares of the picture; None where its frame has no size."""
+    width, height = box.image_width, box.image_height
+    return (box.x1 / width, box.y1 / height, box.x2 / width, box.y2 / height) if min(width, height) > 0 else None
