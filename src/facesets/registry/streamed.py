@@ -8,7 +8,7 @@ from itertools import groupby
 
 from ..records import FaceBox
 from . import Registry
-from .assets import AssetRow, row_of, set_boxes
+from .assets import ROW, AssetRow, row_of, set_boxes
 
 
 def clear(registry: Registry, label: str) -> None:
@@ -79,7 +79,7 @@ def faceless(registry: Registry, label: str, owner_id: str) -> int:
 def bereft(registry: Registry, label: str, owner_id: str) -> list[AssetRow]:
     """The owner's assets that are said to have faces, though none was streamed."""
     sql = (
-        "SELECT * FROM assets AS a WHERE label = ? AND owner_id = ? AND boxes <> '[]' "
+        f"SELECT {ROW} FROM assets AS a WHERE label = ? AND owner_id = ? AND boxes <> '[]' "
         "AND NOT EXISTS (SELECT 1 FROM streamed_faces AS f WHERE f.label = a.label AND f.asset_id = a.asset_id)"
     )
     return [row_of(row) for row in registry.db.execute(sql, (label, owner_id))]
@@ -88,7 +88,7 @@ def bereft(registry: Registry, label: str, owner_id: str) -> list[AssetRow]:
 def rows(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> Iterator[AssetRow]:
     """The owner's assets with these ids, as far as they are known."""
     for asset_id in asset_ids:
-        row = registry.db.execute("SELECT * FROM assets WHERE owner_id = ? AND asset_id = ?", (owner_id, asset_id)).fetchone()
+        row = registry.db.execute(f"SELECT {ROW} FROM assets WHERE owner_id = ? AND asset_id = ?", (owner_id, asset_id)).fetchone()
         if row is not None:
             yield row_of(row)
 
