@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from facesets.testing import Faults, ImmichServer, Library, immich_server
 from facesets.testing import faults as fault
-from facesets.testing.immich.transport import Response
+from facesets.testing.immich.transport import Request, Response
 
 from .world import CommandLine, add_photos
 
@@ -56,6 +58,47 @@ def test_a_second_run_asks_a_handful_of_times(cli: CommandLine, server: ImmichSe
     assert (summary["downloads"], summary["embedded"], summary["sets_new"]) == (0, 0, [])
     assert summary["requests"] == sum(server.requests.values()) <= 22
     assert summary["listed"] == sum(summary["assets_by_state"].values()) == 24
+
+
+def test_every_search_says_its_visibility_in_the_servers_own_dialect(
+    cli: CommandLine, server: ImmichServer, faults: Faults, library: Library
+) -> None:
+    asked: list[Any] = []
+    faults.add(_listened_to(asked), SEARCH)
+    cli("doctor")
+    cli("run", "--user", "anna")
+    victim = library.assets.pop(next(iter(library.assets)))
+    library.assets[victim.id] = victim  # and one that is fetched singly
+    cli("run", "--user", "anna")
+    victim.visibility = "archive"
+    cli("run", "--user", "anna")
+    cli("run", "--user", "anna", "--full")
+    assert len(asked) > 12
+    if server.dialect.parts >= (3, 2):
+        assert {body["filter"]["visibility"]["eq"] for body in asked} == {"timeline", "archive", "hidden"}
+        assert not any({"page", "visibility", "updatedAfter", "id"} & body.keys() for body in asked)
+    else:
+        assert {body["visibility"] for body in asked} == {"timeline", "archive", "hidden"}
+        assert not any({"filter", "cursor"} & body.keys() for body in asked)
+    assert not any({"userId", "userIds", "ownerId"} & body.keys() for body in asked)
+
+
+def _listened_to(asked: list[Any]) -> fault.Fault:
+    def answer(request: Request) -> Response | None:
+        asked.append(json.loads(request.body))
+        return None
+
+    return fault.Fault("listened to", answer=answer)
+
+
+def test_pages_follow_one_another_by_number_or_by_cursor(cli: CommandLine, server: ImmichServer, faults: Faults) -> None:
+    asked: list[Any] = []
+    faults.add(_listened_to(asked), SEARCH)
+    cli.set("page_size = 5")
+    summary = cli("run", "--user", "anna", "--json").json
+    assert summary["listed"] == sum(summary["assets_by_state"].values()) == 24
+    how = "cursor" if server.dialect.parts >= (3, 2) else "page"
+    assert len({body[how] for body in asked if how in body}) >= 4
 
 
 def test_what_changed_is_found_and_counted(cli: CommandLine, library: Library) -> None:

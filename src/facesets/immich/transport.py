@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 
@@ -105,6 +106,7 @@ class Client:
         self.attempts = max(1, attempts)
         self.version: tuple[int, int, int] | None = None  # the server's, once somebody has asked
         self.server_time: datetime | None = None  # of the last answer, by the server's clock, in whole seconds
+        self._date = ""  # as that answer wrote it
         self._stopped = threading.Event()
         self._sockets = weakref.WeakSet[socket.socket]()
         self._key, self._sleep = key, sleep or self._stopped.wait
@@ -162,7 +164,7 @@ class Client:
         Raises Unreachable once every attempt failed, else the error of the status (:func:`errors_of`), else what ``consume``
         raises (its Unreachable counts as a failed attempt).
         """
-        url = self.api.copy_with(path=self.api.path.rstrip("/") + path)
+        url = self._url(path, params)
         attempt = tried_in_vain = 0
         while True:
             if self._stopped.is_set():
@@ -171,7 +173,7 @@ class Client:
             attempt += 1
             pause = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
             try:
-                with self._answer(method, url, params, body, headers()) as response:
+                with self._answer(method, url, body, headers()) as response:
                     return consume(response)
             except httpx.RequestError as err:  # the transport broke, or the body could not be decompressed
                 self._breaker.failed()
@@ -208,35 +210,33 @@ class Client:
         self,
         method: str,
         url: httpx.URL,
-        params: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
     ) -> Iterator[httpx.Response]:
         """A good answer (2xx, 304, 416) with its body still to be read. Redirects are followed within the API's own origin."""
         with self._pace.turn():
-            yield from self._answers(method, url, params, body, headers)
+            yield from self._answers(method, url, body, headers)
 
     def _answers(
         self,
         method: str,
         url: httpx.URL,
-        params: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
     ) -> Iterator[httpx.Response]:
         seen = {"trace": self._trace}
         for _ in range(4):
-            request = self._http.build_request(method, url, params=params, json=body, headers={**headers, **self._own}, extensions=seen)
+            request = self._http.build_request(method, url, json=body, headers={**headers, **self._own}, extensions=seen)
             self._count(requests=1)
             response = self._send(request)
-            self.server_time = _date(response.headers.get("date", "")) or self.server_time
+            self._read_clock(response.headers.get("date", ""))
             try:
                 if not response.has_redirect_location:
                     if not (response.is_success or response.status_code in (304, 416)):
                         raise errors_of(response, response.read(), self.shown, self._key)
                     yield response
                     return
-                url, params = response.url.join(response.headers["location"]), None
+                url = response.url.join(response.headers["location"])
             finally:
                 response.close()
                 self._count(bytes_=response.num_bytes_downloaded)
@@ -269,13 +269,21 @@ class Client:
             response.stream = Metered(response.stream, self._meter)
         return response
 
+    def _read_clock(self, date: str) -> None:
+        if date != self._date:  # a thousand requests a second share one
+            self._date, self.server_time = date, _date(date) or self.server_time
+
     def _is_there(self) -> bool:
         """Whether the server gives a sign of life; asked without the key."""
         self._count(requests=1)
         try:
-            return self._http.get(self.api.copy_with(path=self.api.path.rstrip("/") + "/server/ping")).status_code < 500
+            return self._http.get(self._url("/server/ping")).status_code < 500
         except httpx.RequestError:
             return False
+
+    def _url(self, path: str, params: Mapping[str, str] | None = None) -> httpx.URL:
+        """Put together as a text: httpx would take it apart and together again for each of its parts."""
+        return httpx.URL(f"{self.api}".rstrip("/") + path + (f"?{urlencode(params)}" if params else ""))
 
     def _count(self, *, requests: int = 0, retries: int = 0, bytes_: int = 0) -> None:
         with self._lock:
