@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import BadAnswer, MissingPermission, NotFound
 from ..immich import Client, Server, connect, edits, faces, listing, originals
 from ..immich.listing import Reconciliation
+from ..immich.part import Downloaded
 from ..immich.transport import Garbled
 from ..progress import Progress
 from ..records import Asset, FaceBox, User
@@ -144,7 +145,7 @@ def open_client(settings: Settings, key: str, *, session: bool = False) -> tuple
     )
 
 
-def _already(asset: Asset, target: Path) -> originals.Downloaded | None:
+def _already(asset: Asset, target: Path) -> Downloaded | None:
     """What lies at ``target`` if it is this asset's original: by SHA-1 where that is known, by length else."""
     if not target.is_file() or (asset.sha1 is None and asset.size_bytes != target.stat().st_size):
         return None
