@@ -11,7 +11,7 @@ import pytest
 
 from facesets.errors import MissingPermission, NotFound, ServerError, WrongKey
 from facesets.immich import edits, wire
-from facesets.immich.transport import errors_of
+from facesets.immich.refusals import errors_of
 from facesets.records import Asset
 
 VERSIONS = ("2.7.2", "3.1.0")

@@ -14,7 +14,8 @@ import httpx
 
 from ..errors import NotFound, NotImmich, ServerFailed
 from .part import CHUNK, PLAIN, SPAN, Downloaded, Hashes, Part
-from .transport import Client, Garbled
+from .refusals import Garbled
+from .transport import Client
 
 SAMPLE = 1 << 16  # bytes of each of the three samples by which two files are told apart
 

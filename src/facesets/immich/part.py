@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-from .transport import Garbled
+from .refusals import Garbled
 
 CHUNK = 1 << 18  # bytes that are read, or written, at once
 PLAIN = {"Accept": "*/*", "Accept-Encoding": "identity"}  # photos gain nothing, and lengths are then the file's

@@ -12,7 +12,7 @@ from ..errors import BadAnswer, MissingPermission, NotFound
 from ..immich import Client, Server, connect, edits, faces, listing, originals
 from ..immich.listing import Reconciliation
 from ..immich.part import Downloaded
-from ..immich.transport import Garbled
+from ..immich.refusals import Garbled
 from ..progress import Progress
 from ..records import Asset, FaceBox, User
 from ..settings import Settings
