@@ -163,3 +163,23 @@ def test_a_library_of_nothing_but_unknown_types_is_not_passed_over_in_silence(cl
     assert answer.json["assets_by_reason"] == {"not_image": 24}
     assert "4 assets are left aside for their type 'KIND0', which this version of facesets does not know." in answer.err
     assert "2 more values that the server sent are not known" in answer.err
+
+
+@pytest.mark.parametrize("name", ["checksum", "ownerId", "isTrashed"])
+def test_a_field_that_matters_and_is_missing_ends_the_run_with_its_name(
+    cli: CommandLine, faults: Faults, name: str
+) -> None:
+    def without(response: Response, _: object) -> Response:
+        body = json.loads(response.body)
+        for item in body["assets"]["items"]:
+            del item[name]
+        response.body = json.dumps(body).encode()
+        return response
+
+    faults.add(fault.Fault("lacks a field", change=without), SEARCH)
+    answer = cli("run", "--user", "anna")
+    assert answer.code == 1
+    assert f"the answer lacks {name!r}" in answer.line
+    faults.clear()
+    summary = cli("run", "--user", "anna", "--json").json
+    assert summary["listed"] == sum(summary["assets_by_state"].values()) == 24
