@@ -11,7 +11,9 @@ if a link of ``--link`` megabits a second lay between (the server keeps each ans
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -28,19 +30,22 @@ from typing import Any
 import httpx
 
 from facesets.immich import Client, originals
+from facesets.staging.bring import CHECKING
 from facesets.testing import SyntheticLibrary, faults, immich_server
 
 _ROUTE = "GET /api/assets/{id}/original"
 
 
 def serve(files: int, size: int, latency: float) -> None:
-    """Serve until stdin ends; the first line on stdout says where, by which key, and what there is."""
+    """Serve until stdin ends; the first line on stdout says where, by which key, and what there is, the last one what it took."""
     library = SyntheticLibrary(files, file_size=size, twins=0)
     assets = [(asset.id, asset.sha1.hex()) for asset in map(library.at, range(files))]
     with immich_server(library) as server:
         server.faults.add(faults.slow(latency / 1000), _ROUTE)
         print(json.dumps({"url": server.url + "/api", "key": server.key_for(library.owner), "assets": assets}), flush=True)
+        begun = time.process_time()
         sys.stdin.read()
+        print(json.dumps({"cpu": time.process_time() - begun}), flush=True)
 
 
 def bare(told: dict[str, Any], folder: Path, connections: int) -> Iterator[Callable[[tuple[str, str]], int]]:
@@ -59,7 +64,7 @@ def bare(told: dict[str, Any], folder: Path, connections: int) -> Iterator[Calla
 
 
 def ours(told: dict[str, Any], folder: Path, connections: int) -> Iterator[Callable[[tuple[str, str]], int]]:
-    """What staging does, with its two threads more than connections for hashing and syncing."""
+    """What staging does, with its threads more than connections for hashing and syncing."""
     turns = threading.BoundedSemaphore(connections)
     with Client(told["url"], told["key"], connections=connections) as client:
         yield lambda asset: originals.download(client, asset[0], folder / asset[0], sha1=asset[1], turn=turns).size
@@ -70,7 +75,7 @@ def measure(how: str, told: dict[str, Any], connections: int) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         contextmanager({"bare": bare, "ours": ours}[how])(told, Path(folder), connections) as fetch,
-        ThreadPoolExecutor(connections + 2 * (how == "ours")) as pool,
+        ThreadPoolExecutor(connections + CHECKING * (how == "ours")) as pool,
     ):
         begun, before = time.perf_counter(), time.process_time()
         total = sum(pool.map(fetch, [tuple(asset) for asset in told["assets"]]))
@@ -94,8 +99,35 @@ def server(files: int, size: int, latency: float) -> Iterator[dict[str, Any]]:
     with subprocess.Popen([*command, "--latency", str(latency)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdin
-        yield json.loads(process.stdout.readline())
+        told = json.loads(process.stdout.readline())
+        yield told
         process.stdin.close()
+        told |= json.loads(process.stdout.readline())
+
+
+def hashing(size: int) -> float:
+    """Seconds of processor that SHA-1 and SHA-256 of so many bytes take by themselves."""
+    block, begun = bytes(1 << 20), time.process_time()
+    for digest in (hashlib.sha1(usedforsecurity=False), hashlib.sha256()):
+        for _ in range(size >> 20):
+            digest.update(block)
+    return time.process_time() - begun
+
+
+def disk(files: int, size: int, threads: int) -> float:
+    """Bytes a second that the disk takes in, where each file is synced before the next is begun."""
+    data = os.urandom(size)
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(threads) as pool:
+        begun = time.perf_counter()
+        list(pool.map(write, [Path(folder) / str(n) for n in range(files)]))
+        return files * size / (time.perf_counter() - begun)
 
 
 def compare(where: str, args: argparse.Namespace) -> None:
@@ -110,7 +142,17 @@ def compare(where: str, args: argparse.Namespace) -> None:
             f"{where:<18} {what:<32} {speed[how] / 1e6:7.1f} MB/s  {args.files} requests  {done['seconds']:5.2f} s  "
             f"{done['cpu']:5.2f} s of processor  {done['peak'] / 1e6:5.1f} MB peak"
         )
-    print(f"{where:<18} ratio: {speed['ours'] / speed['bare']:.2f} of the bare downloader (wanted: 0.90)")
+    served, cores = told["cpu"] / (2 * args.rounds + 1), os.cpu_count() or 1
+    busy = {how: (rounds[0][how]["cpu"] + served) / rounds[0][how]["seconds"] / cores for how in speed}
+    print(
+        f"{where:<18} the server takes {served:.2f} s of processor each time, both digests of these bytes alone "
+        f"{hashing(args.files * args.size):.2f} s; {cores} cores are busy to {busy['bare']:.0%} and {busy['ours']:.0%}"
+    )
+    synced = disk(args.files, args.size, args.connections)
+    print(
+        f"{where:<18} ratio: {speed['ours'] / speed['bare']:.2f} of the bare downloader (wanted: 0.90), "
+        f"{speed['ours'] / synced:.2f} of what the disk takes in of such files, synced ({synced / 1e6:.1f} MB/s)"
+    )
 
 
 def main() -> None:

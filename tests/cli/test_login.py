@@ -22,7 +22,7 @@ def family() -> Library:
     return library
 
 
-@pytest.fixture(params=["2.7.2", "3.1.0"])
+@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.2"])
 def cli(
     request: pytest.FixtureRequest, family: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[CommandLine]:

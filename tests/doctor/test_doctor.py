@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from facesets.doctor.server import clock
+from facesets.doctor.server import NEEDS, clock, tls
 from facesets.immich import Client
+from facesets.settings import Settings
 from facesets.testing import Box, Faults, ImmichServer, Library, SyntheticLibrary, User, faults, immich_server
 
 from ..immich.photos import BIG, photo
 from ..pipeline.world import CommandLine, tree
 
-READING = ["asset.read", "asset.download", "asset.view", "asset.statistics", "face.read", "person.read", "user.read"]
+READING = [
+    *("asset.read", "asset.download", "asset.view", "asset.statistics", "asset.edit.get", "face.read", "person.read", "user.read")
+]
 ORIGINAL = "GET /api/assets/{id}/original"
 
 
@@ -36,7 +41,7 @@ def trouble() -> Faults:
     return Faults()
 
 
-@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.0"])
+@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.2"])
 def server(request: pytest.FixtureRequest, library: Library, trouble: Faults) -> Iterator[ImmichServer]:
     with immich_server(library, request.param, faults=trouble) as running:
         yield running
@@ -141,6 +146,40 @@ def test_a_clock_that_is_off_is_said(anna: User, server: ImmichServer, seconds: 
         (found,) = clock(client)
     assert (found.level, what in found.what) == (level, True)
     assert found.facts["skew_s"] == pytest.approx(seconds, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("address", "level", "what"),
+    [
+        ("https://photos.example.org", "ok", "verified against the system's authorities"),
+        ("http://photos.example.org", "note", "readable for everybody in between"),
+        ("http://8.8.8.8:2283", "note", "readable for everybody in between"),
+        ("http://192.168.1.5:2283", "", ""),  # at home there is nobody in between
+        ("http://nas.local:2283", "", ""),
+        ("http://immich:2283", "", ""),
+    ],
+)
+def test_how_safely_the_key_travels_is_said(address: str, level: str, what: str) -> None:
+    told = tls(httpx.URL(address), Settings())
+    assert [(one.level, what in one.what) for one in told] == ([(level, True)] if level else [])
+
+
+def test_an_own_authority_is_named(cli: CommandLine, server: ImmichServer) -> None:
+    own = replace(Settings().immich, ca_file="/etc/ours.pem")
+    (told,) = tls(httpx.URL("https://nas.local"), replace(Settings(), immich=own))
+    assert (told.level, "/etc/ours.pem" in told.what) == ("ok", True)
+
+
+def test_each_feature_says_what_the_key_lacks_for_it(
+    cli: CommandLine, library: Library, anna: User, server: ImmichServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for feature, needs in NEEDS.items():
+        for lacking in needs:
+            others = {name for names in NEEDS.values() for name in names} - {lacking}
+            monkeypatch.setenv("IMMICH_API_KEY", library.key(anna, sorted(others)).secret)
+            findings = cli("doctor", "--no-sample", "--json").json["findings"]
+            (told,) = (one for one in findings if one["what"].startswith(f"{feature}:"))
+            assert (told["facts"]["lacks"], told["level"] == "ok") == ([lacking], False)
 
 
 def test_junk_is_told_as_a_share(cli: CommandLine, library: Library, anna: User, server: ImmichServer) -> None:

@@ -12,6 +12,7 @@ import pytest
 from facesets.errors import NotFound, NotImmich, Unreachable
 from facesets.immich import Client, originals
 from facesets.testing import Asset, Fault, ImmichServer, Library, User, faults
+from facesets.testing.immich.transport import Request, Response
 
 from .photos import photo
 
@@ -134,6 +135,37 @@ def test_another_version_of_the_file_is_begun_anew(
     done = originals.download(client, large.id, tmp_path / "x.jpg")
     assert (tmp_path / "x.jpg").read_bytes() == large.read()
     assert (statuses(server), done.resumed) == ([200, 200], 0)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_version_that_grew_meanwhile_is_fetched_whole(
+    library: Library, large: Asset, server: ImmichServer, client: Client, tmp_path: Path, known: bool
+) -> None:
+    server.faults.add(faults.truncated(0.5), ORIGINAL, times=1)
+    attempts, client.attempts = client.attempts, 1
+    with pytest.raises(Unreachable):
+        originals.download(client, large.id, tmp_path / "x.jpg")
+    client.attempts = attempts
+    large.data = photo(2) + random.Random(2).randbytes(1 << 21)
+    large.file_modified_at = library.now()
+    sha1 = hashlib.sha1(large.read()).hexdigest() if known else None
+    done = originals.download(client, large.id, tmp_path / "x.jpg", sha1=sha1)
+    assert (tmp_path / "x.jpg").read_bytes() == large.read()
+    assert (statuses(server)[-1], done.resumed) == (200, 0)
+
+
+def test_a_proxy_that_refuses_the_range_is_asked_for_the_whole(
+    large: Asset, server: ImmichServer, client: Client, tmp_path: Path
+) -> None:
+    server.faults.add(faults.truncated(0.5), ORIGINAL, times=1)
+    server.faults.add(faults.Fault("416", answer=not_satisfiable), ORIGINAL)
+    originals.download(client, large.id, tmp_path / "x.jpg", sha1=large.sha1.hex())
+    assert (tmp_path / "x.jpg").read_bytes() == large.read()
+    assert statuses(server) == [200, 416, 200]
+
+
+def not_satisfiable(request: Request) -> Response | None:
+    return Response(416, {"Content-Range": "bytes */100"}) if "range" in request.headers else None
 
 
 def test_a_damaged_beginning_is_found_out_and_fetched_anew(large: Asset, server: ImmichServer, client: Client, tmp_path: Path) -> None:

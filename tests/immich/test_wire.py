@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies
 
 from facesets.errors import BadAnswer
-from facesets.immich import wire
+from facesets.immich import edits, wire
 
 OWNER, ASSET = "64e61621-ea00-4e5b-a197-ef2142f2fa48", "9e5d3d07-6f57-4efa-8362-7abcd9207d1d"
 FACE = {
@@ -143,6 +143,7 @@ def test_nonsense_is_a_bad_answer_or_an_asset(nonsense: Any) -> None:
         lambda: wire.page(nonsense, "search"),
         lambda: wire.faces(nonsense, "faces"),
         lambda: list(wire.bucket_ids(nonsense, "timeline")),
+        lambda: edits.read({"edits": [nonsense, {"action": "crop", "parameters": nonsense}]}, "edits"),
     ):
         with suppress(BadAnswer):
             read()

@@ -68,7 +68,7 @@ def undisturbed(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return sets
 
 
-@pytest.fixture(params=["2.7.2", "3.1.0"])
+@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.2"])
 def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

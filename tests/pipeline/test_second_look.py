@@ -15,7 +15,7 @@ from .world import CommandLine, jpeg
 THUMBNAIL, ORIGINAL = "GET /api/assets/{id}/thumbnail", "GET /api/assets/{id}/original"
 
 
-@pytest.fixture(params=["2.7.2", "3.1.0"])
+@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.2"])
 def server(request: pytest.FixtureRequest, library: Library, faults: Faults) -> Iterator[ImmichServer]:
     with immich_server(library, request.param, faults=faults) as running:
         yield running

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from facesets.testing import ImmichServer, Library
+from facesets.testing import Faults, ImmichServer, Library, immich_server
 
 from .world import CommandLine, add_photos, boxes, jpeg, tree
+
+
+@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.2"])
+def server(request: pytest.FixtureRequest, library: Library, faults: Faults) -> Iterator[ImmichServer]:
+    with immich_server(library, request.param, faults=faults) as running:
+        yield running
 
 
 @pytest.fixture

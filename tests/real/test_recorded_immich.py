@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from facesets.errors import MissingPermission, NotFound, ServerError, WrongKey
-from facesets.immich import wire
-from facesets.immich.transport import errors_of
+from facesets.immich import edits, wire
+from facesets.immich.refusals import errors_of
 from facesets.records import Asset
 
 VERSIONS = ("2.7.2", "3.1.0")
@@ -78,6 +78,13 @@ def test_boxes_of_a_turned_and_of_an_edited_photo_stand_in_the_original(recorded
     assert (edited.is_edited, edited.width, edited.height) == (True, 1536, 1152)
     assert edited.boxes is not None
     assert edited.boxes[0].scaled_to(1536, 1152) == (589, 290, 974, 675)
+
+
+def test_the_boxes_of_an_edited_photo_are_found_back_in_the_original(recorded: Path) -> None:
+    (asset,) = listed(recorded, "EDIT_search_after")
+    before, after = (wire.faces(exchange(recorded, f"EDIT_faces_{when}")["response"]["body"], when) for when in ("before", "after"))
+    done = edits.read(exchange(recorded, "EDIT_put")["response"]["body"], "edits")
+    assert done.undone(after, asset) == before != after
 
 
 def test_checksums_count_for_uploads_and_not_for_libraries(recorded: Path) -> None:

@@ -30,7 +30,7 @@ def bob(library: Library) -> User:
     return next(user for user in library.users.values() if user.name == "bob")
 
 
-@pytest.fixture(params=["2.7.2", "3.1.0"])
+@pytest.fixture(params=["2.7.2", "3.1.0", "3.2.2"])
 def server(request: pytest.FixtureRequest, library: Library) -> Iterator[ImmichServer]:
     with immich_server(library, request.param) as running:
         yield running

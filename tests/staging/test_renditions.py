@@ -126,7 +126,7 @@ def test_a_key_that_may_not_see_pictures_ends_no_run_and_is_said_once(
     fail(home)
     show(home, server, anna)
     assert home.counts() == {Reason.UNSUPPORTED: 30}
-    assert server.count(THUMBNAIL) <= 8
+    assert server.count(THUMBNAIL) <= 12  # those that were under way
     assert [note for note in home.said.notes if "asset.view" in note] == home.said.notes[-1:]
     server.library.keys[server.key_for(anna)].permissions = ("all",)
     home.stage(server, anna)

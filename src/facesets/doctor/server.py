@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+import httpx
+
 from ..errors import FacesetsError, MissingPermission, ServerError, WrongKey
 from ..immich import Client, Server
 from ..immich import server as api
@@ -27,6 +29,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "run and stage": api.PERMISSIONS,
         "previews (a second look, and photos that cannot be decoded here)": ("asset.view",),
+        "faces of edited photos on 3.x": ("asset.edit.get",),
         "names of people": ("person.read",),
         "proof that the listing is whole, a second opinion": ("asset.statistics",),
         "writing back people": ("person.read", "person.create", "person.update", "face.create", "face.update"),
@@ -34,7 +37,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "writing back albums": ("album.read", "album.create", "albumAsset.create"),
     }
 )
-_READING = sorted({name for what in list(NEEDS)[:4] for name in NEEDS[what]})
+_READING = sorted({name for what in list(NEEDS)[:5] for name in NEEDS[what]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,20 @@ def reached(client: Client, version: Server, settings: Settings) -> list[Finding
         Finding("server", OK, f"Immich {version} answers at {client.shown} in {delay * 1e3:.0f} ms", "", {"latency_s": delay}),
         _dialect(version),
     ]
-    if client.api.scheme == "https":
-        trust = settings.immich.ca_file or "the system's authorities"
-        found.append(Finding("server", OK, f"TLS: the certificate is verified against {trust}"))
-    elif not _near(client.api.host):
-        fix = "put it behind https before you use it over the internet"
-        found.append(Finding("server", NOTE, "no TLS: the key and the photos travel readable for everybody in between", fix))
+    found += tls(client.api, settings)
     found += clock(client)
     return found
+
+
+def tls(api: httpx.URL, settings: Settings) -> list[Finding]:
+    """How safely key and photos travel; nothing to say of plain HTTP within a house."""
+    if api.scheme == "https":
+        trust = settings.immich.ca_file or "the system's authorities"
+        return [Finding("server", OK, f"TLS: the certificate is verified against {trust}")]
+    if _near(api.host):
+        return []
+    fix = "put it behind https before you use it over the internet"
+    return [Finding("server", NOTE, "no TLS: the key and the photos travel readable for everybody in between", fix)]
 
 
 def _dialect(version: Server) -> Finding:

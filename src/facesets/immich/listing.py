@@ -16,10 +16,11 @@ from ..errors import BadAnswer, MissingPermission, NotFound, ServerError
 from ..records import Asset
 from . import search, timeline, wire
 from .search import After, Asked
-from .timeline import VISIBILITIES
+from .timeline import VISIBILITIES, Bucket
 from .transport import Client
 
 _COUNTED = ("timeline", "archive")  # what /assets/statistics counts
+_KEY = 16  # bytes of an id
 _AHEAD = 2  # pages asked for before the one at hand is read
 
 
@@ -67,18 +68,20 @@ def _or_unknown(count: int | None) -> str:
 def assets(client: Client, owner_id: str, counts: Reconciliation, *, page_size: int = 1000, workers: int = 8) -> Iterator[Asset]:
     """Every asset the key can see, videos, trashed, offline, archived and partners' included, each once. Fills ``counts``.
 
-    Holds the ids (about 150 bytes each) and three pages. Raises the errors of :class:`Client`, BadAnswer.
+    Holds the ids (about 170 bytes each) and three pages. Raises the errors of :class:`Client`, BadAnswer.
     """
-    seen: dict[bytes, bool] = {}  # id -> already yielded
-    with client.side_by_side(workers) as pool:
-        expected = _read_timeline(client, owner_id, pool, seen)
-        counts.timeline = None if expected is None else len(seen)
-        counts.statistics = statistics(client)
+    seen: dict[bytes, bool] = {}  # id of what was yielded -> named by the timeline
+    with client.side_by_side(workers) as pool, client.side_by_side(_AHEAD + 1) as readers:
+        buckets = _buckets(client, pool)
+        named = pool.map(lambda bucket: b"".join(map(_key, timeline.ids(client, bucket, owner_id))), buckets or ())
+        counted = pool.submit(statistics, client)  # all of it on its way while the pages are read
         for visibility in VISIBILITIES:
-            for asset in _pages(client, Asked(visibility), page_size, pool, (expected or {}).get(visibility, 0)):
+            expected = sum(count for bucket, count in (buckets or {}).items() if bucket.visibility == visibility)
+            for asset in _pages(client, Asked(visibility), page_size, readers, expected):
                 yield from _once(asset, owner_id, seen, counts)
-        missing = (_text_id(key) for key, yielded in list(seen.items()) if not yielded)
-        for found in singly(client, missing, pool):
+        counts.statistics = counted.result()
+        missing = list[bytes]() if buckets is None else _unseen(named, seen, counts)
+        for found in singly(client, map(_text_id, missing), pool):
             if found is None:
                 counts.lost += 1
                 continue
@@ -161,10 +164,10 @@ def _pages(client: Client, asked: Asked, size: int, pool: ThreadPoolExecutor, ex
 
 
 def _once(asset: Asset, owner_id: str, seen: dict[bytes, bool], counts: Reconciliation) -> Iterator[Asset]:
-    key = bytes.fromhex(asset.asset_id.replace("-", ""))
-    if seen.get(key):
+    key = _key(asset.asset_id)
+    if key in seen:
         return
-    seen[key] = True
+    seen[key] = False
     counts.listed += 1
     if asset.owner_id == owner_id:
         counts.own += 1
@@ -172,19 +175,30 @@ def _once(asset: Asset, owner_id: str, seen: dict[bytes, bool], counts: Reconcil
     yield asset
 
 
-def _read_timeline(client: Client, owner_id: str, pool: ThreadPoolExecutor, seen: dict[bytes, bool]) -> dict[str, int] | None:
-    """Enter the owner's ids into ``seen``; returns how many there are of each visibility, or None where it may not be asked."""
+def _buckets(client: Client, pool: ThreadPoolExecutor) -> dict[Bucket, int] | None:
+    """What the timeline holds; None where it may not be asked."""
     try:
-        buckets = timeline.counts(client, pool)
-        for _, ids in timeline.ids(client, buckets, owner_id, pool):
-            seen.update(dict.fromkeys((bytes.fromhex(asset_id.replace("-", "")) for asset_id in ids), False))
+        return timeline.counts(client, pool)
     except (MissingPermission, NotFound):
-        seen.clear()
         return None
-    expected: dict[str, int] = {}
-    for bucket, count in buckets.items():
-        expected[bucket.visibility] = expected.get(bucket.visibility, 0) + count
-    return expected
+
+
+def _unseen(named: Iterable[bytes], seen: dict[bytes, bool], counts: Reconciliation) -> list[bytes]:
+    """What the timeline names and the search's pages did not bring; counts what it names."""
+    missing, known = dict[bytes, None](), 0
+    for packed in named:
+        for key in (packed[at : at + _KEY] for at in range(0, len(packed), _KEY)):
+            if key not in seen:
+                missing[key] = None
+            elif not seen[key]:
+                seen[key] = True
+                known += 1
+    counts.timeline = known + len(missing)
+    return list(missing)
+
+
+def _key(asset_id: str) -> bytes:
+    return bytes.fromhex(asset_id.replace("-", ""))
 
 
 def _text_id(key: bytes) -> str:

@@ -13,6 +13,7 @@ from ..errors import Unreachable
 
 _CLIMBED = 2.5  # times a kind of request's best latency, and so much more in seconds: the server is busier than it can stand
 _GRACE = 0.03
+_FEW = 4.0  # at a time hurt no server: climbing latency alone, which may be this computer's own, never asks for fewer
 _SHARE = 0.2  # of the newest latency in the running mean
 _TRIP = 12  # failures in a row, whoever had them, after which somebody looks whether the server is there at all
 _RESTS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before each such look; after the last one the server counts as gone
@@ -55,7 +56,7 @@ class Pace:
             if self._since < self.limit:
                 return
             if mean > _CLIMBED * best + _GRACE:
-                self._lower(0.8)
+                self._lower(0.8, least=min(_FEW, self.limit))
             else:
                 self._since = 0
                 self.limit = min(float(self.most), self.limit * 2 if self._eager else self.limit + 1)
@@ -66,8 +67,8 @@ class Pace:
         with self._free:
             self._lower(0.5)
 
-    def _lower(self, factor: float) -> None:
-        self.limit, self._since, self._eager = max(1.0, self.limit * factor), 0, False
+    def _lower(self, factor: float, least: float = 1.0) -> None:
+        self.limit, self._since, self._eager = max(least, self.limit * factor), 0, False
 
 
 class Breaker:

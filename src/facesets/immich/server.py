@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Unpack
 
 import httpx
 
 from ..errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, SettingsError, TooOld, Unreachable, WrongKey
 from . import wire
-from .transport import Client, Redirected
+from .refusals import Redirected
+from .transport import Client, Options
 
 PERMISSIONS = ("asset.read", "asset.download", "face.read", "user.read")  # what listing, staging and naming the owner need
 
@@ -41,18 +43,7 @@ class Person:
     name: str
 
 
-def connect(
-    url: str,
-    key: str,
-    *,
-    timeout: float = 30.0,
-    attempts: int = 5,
-    ca_file: str = "",
-    connections: int = 32,
-    session: bool = False,
-    bandwidth: float = 0.0,
-    sleep: Callable[[float], object] | None = None,
-) -> tuple[Client, Server]:
+def connect(url: str, key: str, **options: Unpack[Options]) -> tuple[Client, Server]:
     """A client for the Immich that ``url`` means, with or without slash, ``/api`` or a page behind it, and its version.
 
     Looks without the key first, so that the key is never sent to something that is not Immich. Raises NotImmich, TooOld,
@@ -67,8 +58,9 @@ def connect(
             f"{url!r} is not an address: write it as in your browser, e.g. https://photos.example.org or http://192.168.1.5:2283",
             key="[immich] url",
         )
-    with Client(str(given), "", timeout=min(timeout, 10.0), attempts=min(attempts, 2), ca_file=ca_file, sleep=sleep) as scout:
-        # two attempts are enough to learn that nobody is there; the real client is more patient
+    # two attempts are enough to learn that nobody is there; the real client is more patient
+    hasty: Options = {**options, "timeout": min(options.get("timeout", 10.0), 10.0), "attempts": min(options.get("attempts", 2), 2)}
+    with Client(str(given), "", **hasty) as scout:
         found, answers = None, list[ServerError]()
         for api in _candidates(scout, given):
             try:
@@ -89,17 +81,7 @@ def connect(
                 "Update the server, or take a folder of photos: --folder DIR"
             )
         api, looked = scout.api, scout.traffic
-    client = Client(
-        str(api),
-        key,
-        timeout=timeout,
-        attempts=attempts,
-        ca_file=ca_file,
-        connections=connections,
-        session=session,
-        bandwidth=bandwidth,
-        sleep=sleep,
-    )
+    client = Client(str(api), key, **options)
     client._count(requests=looked.requests, retries=looked.retries, bytes_=looked.bytes)
     client.version = found.major, found.minor, found.patch
     return client, found

@@ -17,8 +17,9 @@ import httpx
 from ..errors import BadAnswer, UsageError, WrongKey
 from ..records import FaceBox
 from . import wire
+from .refusals import Garbled
 from .server import Person
-from .transport import Client, Garbled
+from .transport import Client
 
 _TYPES = ("PeopleV1", "AssetFacesV2")
 _BATCH = 2000

@@ -5,7 +5,6 @@ It is the one list that is complete on 2.x and 3.x, and its counts cost a handfu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -42,15 +41,10 @@ def count_with_partners(client: Client) -> int:
     return sum(wire.field(item, "count", int, "timeline") for item in _listed(answer))
 
 
-def ids(client: Client, buckets: Iterable[Bucket], owner_id: str, pool: ThreadPoolExecutor) -> Iterator[tuple[Bucket, list[str]]]:
-    """The owner's asset ids in each bucket."""
-    wanted = list(buckets)
-    for bucket, answer in zip(wanted, pool.map(lambda bucket: client.get("/timeline/bucket", _of(bucket)), wanted), strict=True):
-        yield bucket, [asset_id for asset_id, owner in wire.bucket_ids(answer, "timeline") if owner == owner_id]
-
-
-def _of(bucket: Bucket) -> dict[str, str]:
-    return {"timeBucket": f"{bucket.month}-01", **_query(bucket.visibility, bucket.trashed)}
+def ids(client: Client, bucket: Bucket, owner_id: str) -> list[str]:
+    """The owner's asset ids in a bucket."""
+    answer = client.get("/timeline/bucket", {"timeBucket": f"{bucket.month}-01", **_query(bucket.visibility, bucket.trashed)})
+    return [asset_id for asset_id, owner in wire.bucket_ids(answer, "timeline") if owner == owner_id]
 
 
 def _query(visibility: str, trashed: bool) -> dict[str, str]:

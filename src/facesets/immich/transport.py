@@ -6,45 +6,31 @@ redirects to another origin, not in messages.
 
 from __future__ import annotations
 
-import functools
 import json
 import random
 import re
-import socket
-import ssl
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, TypedDict, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 
 from .. import __version__
-from ..errors import (
-    BadAnswer,
-    MissingPermission,
-    NotFound,
-    NotImmich,
-    ServerError,
-    ServerFailed,
-    SettingsError,
-    Unreachable,
-    WrongKey,
-    redact,
-)
+from ..errors import BadAnswer, NotImmich, Unreachable
 from .pace import Breaker, Meter, Metered, Pace
+from .refusals import Failed, Garbled, Redirected, errors_of, hopeless, path_of, read_date, why
+from .sockets import Sockets, trust
 
 T = TypeVar("T")
 _ALIKE = re.compile(r"/(faces|original)$")  # requests that come in thousands and are all of a kind: their latency tells how it goes
 AGENT = f"facesets/{__version__}"
 _KEEP_ALIVE = 4.0  # Immich ends an idle connection after 5 s; ending it first avoids resets
-_WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SHORT_PATIENCE = 2  # answers of 500, or of other bytes than promised: an original missing on disk gives 500 on 2.x, every time
 _FIRST_PAUSE = 0.5  # before the second attempt; doubled before each further one
 _LONGEST_PAUSE = 30.0
@@ -60,24 +46,16 @@ class Traffic:
     bytes: int = 0
 
 
-class Redirected(NotImmich):
-    """The server sends us to another origin (or a POST elsewhere), where the key does not go. ``target`` says where."""
+class Options(TypedDict, total=False):
+    """What a :class:`Client` can be told; the defaults are its own."""
 
-    def __init__(self, message: str, target: httpx.URL) -> None:
-        super().__init__(message)
-        self.target = target
-
-
-class Garbled(Unreachable):
-    """Bytes came that are not the promised ones; trying again may help, but not often."""
-
-
-class _Failed(ServerFailed):
-    """An answer that says: not now, or not before ``asked`` seconds."""
-
-    def __init__(self, message: str, status: int, asked: float) -> None:
-        super().__init__(message, status)
-        self.asked = asked
+    timeout: float
+    attempts: int
+    ca_file: str
+    connections: int
+    session: bool
+    bandwidth: float
+    sleep: Callable[[float], object] | None
 
 
 class Client:
@@ -105,16 +83,16 @@ class Client:
         self.attempts = max(1, attempts)
         self.version: tuple[int, int, int] | None = None  # the server's, once somebody has asked
         self.server_time: datetime | None = None  # of the last answer, by the server's clock, in whole seconds
-        self._stopped = threading.Event()
-        self._sockets = weakref.WeakSet[socket.socket]()
-        self._key, self._sleep = key, sleep or self._stopped.wait
+        self._date = ""  # as that answer wrote it
+        self._sockets = Sockets()
+        self._key, self._sleep = key, sleep or self._sockets.stopped.wait
         self._own = {} if not key else {"Authorization": f"Bearer {key}"} if session else {"x-api-key": key}
         self._lock, self._traffic = threading.Lock(), Traffic()
         self._pace, self._breaker = Pace(connections, start=8), Breaker(self._is_there, self._sleep)
         self._meter = Meter(bandwidth * 1e6, self._sleep) if bandwidth > 0 else None
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
         self._http = httpx.Client(
-            verify=_trust(ca_file),
+            verify=trust(ca_file),
             timeout=httpx.Timeout(timeout, pool=None),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEP_ALIVE),
             headers={"User-Agent": AGENT, "Accept": "application/json"},
@@ -162,24 +140,24 @@ class Client:
         Raises Unreachable once every attempt failed, else the error of the status (:func:`errors_of`), else what ``consume``
         raises (its Unreachable counts as a failed attempt).
         """
-        url = self.api.copy_with(path=self.api.path.rstrip("/") + path)
+        url = self._url(path, params)
         attempt = tried_in_vain = 0
         while True:
-            if self._stopped.is_set():
+            if self._sockets.stopped.is_set():
                 raise Unreachable(f"{self.shown}: stopped")
             self._breaker.pass_through()
             attempt += 1
             pause = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE) * self._jitter.uniform(0.5, 1.0)
             try:
-                with self._answer(method, url, params, body, headers()) as response:
+                with self._answer(method, url, body, headers()) as response:
                     return consume(response)
             except httpx.RequestError as err:  # the transport broke, or the body could not be decompressed
                 self._breaker.failed()
-                if attempt >= self.attempts or _hopeless(err) or self._stopped.is_set():
-                    raise Unreachable(f"{self.shown} does not answer: {_why(err)}") from err
+                if attempt >= self.attempts or hopeless(err) or self._sockets.stopped.is_set():
+                    raise Unreachable(f"{self.shown} does not answer: {why(err)}") from err
             except httpx.InvalidURL as err:
                 raise BadAnswer(f"{self.shown}: redirects to an address that is none") from err
-            except _Failed as err:
+            except Failed as err:
                 tried_in_vain += err.status == 500
                 if attempt >= self.attempts or tried_in_vain >= _SHORT_PATIENCE:
                     raise
@@ -201,42 +179,40 @@ class Client:
         try:
             return json.loads(response.read())
         except ValueError as err:
-            raise BadAnswer(f"{self.shown}{_path(response)}: not JSON, though it says so") from err
+            raise BadAnswer(f"{self.shown}{path_of(response)}: not JSON, though it says so") from err
 
     @contextmanager
     def _answer(
         self,
         method: str,
         url: httpx.URL,
-        params: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
     ) -> Iterator[httpx.Response]:
         """A good answer (2xx, 304, 416) with its body still to be read. Redirects are followed within the API's own origin."""
         with self._pace.turn():
-            yield from self._answers(method, url, params, body, headers)
+            yield from self._answers(method, url, body, headers)
 
     def _answers(
         self,
         method: str,
         url: httpx.URL,
-        params: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
     ) -> Iterator[httpx.Response]:
-        seen = {"trace": self._trace}
+        seen = {"trace": self._sockets.trace}
         for _ in range(4):
-            request = self._http.build_request(method, url, params=params, json=body, headers={**headers, **self._own}, extensions=seen)
+            request = self._http.build_request(method, url, json=body, headers={**headers, **self._own}, extensions=seen)
             self._count(requests=1)
             response = self._send(request)
-            self.server_time = _date(response.headers.get("date", "")) or self.server_time
+            self._read_clock(response.headers.get("date", ""))
             try:
                 if not response.has_redirect_location:
                     if not (response.is_success or response.status_code in (304, 416)):
                         raise errors_of(response, response.read(), self.shown, self._key)
                     yield response
                     return
-                url, params = response.url.join(response.headers["location"]), None
+                url = response.url.join(response.headers["location"])
             finally:
                 response.close()
                 self._count(bytes_=response.num_bytes_downloaded)
@@ -269,29 +245,26 @@ class Client:
             response.stream = Metered(response.stream, self._meter)
         return response
 
+    def _read_clock(self, date: str) -> None:
+        if date != self._date:  # a thousand requests a second share one
+            self._date, self.server_time = date, read_date(date) or self.server_time
+
     def _is_there(self) -> bool:
         """Whether the server gives a sign of life; asked without the key."""
         self._count(requests=1)
         try:
-            return self._http.get(self.api.copy_with(path=self.api.path.rstrip("/") + "/server/ping")).status_code < 500
+            return self._http.get(self._url("/server/ping")).status_code < 500
         except httpx.RequestError:
             return False
+
+    def _url(self, path: str, params: Mapping[str, str] | None = None) -> httpx.URL:
+        """Put together as a text: httpx would take it apart and together again for each of its parts."""
+        return httpx.URL(f"{self.api}".rstrip("/") + path + (f"?{urlencode(params)}" if params else ""))
 
     def _count(self, *, requests: int = 0, retries: int = 0, bytes_: int = 0) -> None:
         with self._lock:
             old = self._traffic
             self._traffic = Traffic(old.requests + requests, old.retries + retries, old.bytes + bytes_)
-
-    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Remember the sockets, so that :meth:`stop` can wake who waits for them."""
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            opened = info["return_value"].get_extra_info("socket")
-            if opened is None:
-                return
-            with self._lock:
-                self._sockets.add(opened)
-            if self._stopped.is_set():
-                _shut(opened)
 
     @contextmanager
     def side_by_side(self, workers: int) -> Iterator[ThreadPoolExecutor]:
@@ -307,11 +280,7 @@ class Client:
 
     def stop(self) -> None:
         """End every request at once, and every one to come, with Unreachable; for who must leave and not wait."""
-        self._stopped.set()
-        with self._lock:
-            waiting = list(self._sockets)
-        for opened in waiting:
-            _shut(opened)
+        self._sockets.stop()
 
     def close(self) -> None:
         """Close all connections."""
@@ -324,87 +293,6 @@ class Client:
         self.close()
 
 
-def errors_of(response: httpx.Response, data: bytes, shown: str, key: str) -> ServerError:
-    """The error for an answer that is no success: WrongKey, MissingPermission, NotFound, NotImmich, BadAnswer, Unreachable."""
-    status, where = response.status_code, shown + _path(response)
-    said = redact(_message(data), key)
-    if status >= 500 or status in _WORTH_RETRYING:
-        return _Failed(f"{where}: the server failed ({status}{': ' + said if said else ''})", status, _retry_after(response))
-    if not said and "json" not in response.headers.get("content-type", ""):
-        return NotImmich(f"{where} is not an Immich API: it answered {status} without JSON")
-    if status == 401:
-        return WrongKey(f"{shown} does not accept the API key ({said}). Make one in Immich: Account settings > API keys.")
-    if status == 403:
-        missing = re.search(r"Missing required permission: ([\w.]+)", said)
-        return MissingPermission(missing[1]) if missing else ServerError(f"{where}: forbidden ({said})")
-    if status == 404 or (status == 400 and response.request.method == "GET"):
-        return NotFound(f"{where}: {said}")
-    return BadAnswer(f"{where}: refused ({status}: {said})")
-
-
-def _message(data: bytes) -> str:
-    """What an error body says: its ``message``, a text or a list of texts, and on 3.x the ``errors`` of a validation."""
-    try:
-        body = json.loads(data)
-    except ValueError:
-        return ""
-    if not isinstance(body, dict):
-        return ""
-    message = body.get("message", "")
-    text = "; ".join(map(str, message)) if isinstance(message, list) else str(message)
-    if body.get("errors"):
-        text += f" {json.dumps(body['errors'])}"
-    return text.encode("utf-8", "replace").decode()[:300]
-
-
-def _retry_after(response: httpx.Response) -> float:
-    value = response.headers.get("retry-after", "").strip()
-    if not value:
-        return 0.0
-    if value.isdigit():
-        return float(value)
-    moment = _date(value)
-    return 0.0 if moment is None else max(0.0, (moment - datetime.now(UTC)).total_seconds())
-
-
-def _date(value: str) -> datetime | None:
-    """An HTTP date."""
-    try:
-        return parsedate_to_datetime(value).astimezone(UTC)
-    except (ValueError, TypeError):
-        return None
-
-
-@functools.cache  # reading the authorities costs more than a listing's request, and a run makes several clients
-def _trust(ca_file: str) -> ssl.SSLContext:
-    if not ca_file:
-        context = httpx.create_ssl_context()  # what SSL_CERT_FILE names, else Mozilla's list
-        context.load_default_certs()  # and what this machine trusts
-        return context
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as err:
-        raise SettingsError(f"no certificate authority can be read from {ca_file!r}: {err}", key="[immich] ca_file") from err
-
-
-def _hopeless(err: httpx.RequestError) -> bool:
-    """Whether trying again cannot help: a certificate that is not trusted, an address nobody can reach."""
-    return "CERTIFICATE_VERIFY_FAILED" in str(err) or isinstance(err, httpx.UnsupportedProtocol | httpx.LocalProtocolError)
-
-
-def _why(err: httpx.RequestError) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in str(err):
-        return f"its TLS certificate is not trusted ({err}); with an authority of your own, set [immich] ca_file"
-    if isinstance(err, httpx.TimeoutException):
-        return "timed out"
-    return str(err) or type(err).__name__
-
-
-def _shut(opened: socket.socket) -> None:
-    with suppress(OSError):  # closed already
-        opened.shutdown(socket.SHUT_RDWR)
-
-
 def _origin(url: httpx.URL) -> str:
     port = url.port or {"http": 80, "https": 443}.get(url.scheme)
     return f"{url.scheme}://{url.host}:{port}"
@@ -412,9 +300,3 @@ def _origin(url: httpx.URL) -> str:
 
 def _shown(url: httpx.URL) -> str:
     return str(url.copy_with(userinfo=b""))
-
-
-def _path(response: httpx.Response) -> str:
-    """The path below the API, without its query."""
-    path = response.request.url.path
-    return path.rpartition("/api")[2]

@@ -7,14 +7,25 @@ import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from ..records import Asset, FaceBox, Reason, State, User
 from . import Registry
 
 _COLUMNS = tuple(f.name for f in fields(Asset))
+_MORE = ("label", "source", "reason", "detail", "attempts", "sha256", "path", "kept_id", "pixels")
+_TOLD = attrgetter(*_COLUMNS)
+_BOX = attrgetter(*(f.name for f in fields(FaceBox)))
+_json = json.JSONEncoder(separators=(",", ":")).encode
+_FIRST_FLAG = _COLUMNS.index("is_trashed")  # from here on booleans, but for the boxes, which come last
+ROW = ", ".join(("id", *_COLUMNS, *_MORE))  # what row_of() reads, in its order
 REASONS_OF = {state: tuple(r for r in Reason if r.state is state) for state in State}
 _UNDECODED = (Reason.UNREADABLE, Reason.TRUNCATED, Reason.UNSUPPORTED, Reason.TOO_LARGE)
 _GOOD = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE], *REASONS_OF[State.FAILED])  # whose bytes were here
+_SETTLE = (
+    "UPDATE assets SET reason = ?, detail = ?, sha256 = coalesce(?, sha256), path = coalesce(?, path), kept_id = ?, "
+    "pixels = coalesce(?, pixels), attempts = attempts + ? WHERE id = ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,7 @@ def add_listed(registry: Registry, label: str, source: str, assets: Iterable[Ass
         for c in _COLUMNS
         if c not in ("owner_id", "asset_id", "boxes")
     )
-    before = registry.db.execute("SELECT count(*) FROM assets").fetchone()[0]
+    before = _last_id(registry)
     registry.db.executemany(
         f"INSERT INTO assets ({columns}, label, source, reason, seen_run) "
         f"VALUES ({', '.join('?' * len(_COLUMNS))}, ?, ?, 'listed', ?) "
@@ -88,7 +99,7 @@ def add_listed(registry: Registry, label: str, source: str, assets: Iterable[Ass
         "seen_run = excluded.seen_run",
         ((*_values(asset), label, source, run_id) for asset in assets),
     )
-    return int(registry.db.execute("SELECT count(*) FROM assets").fetchone()[0] - before)
+    return _last_id(registry) - before
 
 
 def add_foreign(registry: Registry, label: str, source: str, assets: Iterable[Asset], run_id: int) -> int:
@@ -97,7 +108,7 @@ def add_foreign(registry: Registry, label: str, source: str, assets: Iterable[As
     Returns how many were new.
     """
     columns = ", ".join(_COLUMNS)
-    before = registry.db.execute("SELECT count(*) FROM assets").fetchone()[0]
+    before = _last_id(registry)
     registry.db.executemany(
         f"INSERT INTO assets ({columns}, label, source, reason, seen_run) "
         f"VALUES ({', '.join('?' * len(_COLUMNS))}, ?, ?, 'other_owner', ?) "
@@ -105,7 +116,12 @@ def add_foreign(registry: Registry, label: str, source: str, assets: Iterable[As
         "WHERE label = excluded.label AND reason IN ('other_owner', 'gone')",
         ((*_values(asset), label, source, run_id) for asset in assets),
     )
-    return int(registry.db.execute("SELECT count(*) FROM assets").fetchone()[0] - before)
+    return _last_id(registry) - before
+
+
+def _last_id(registry: Registry) -> int:
+    """No row is ever deleted, so it goes up by one with each new row; to count all of them would take long in a large library."""
+    return int(registry.db.execute("SELECT coalesce(max(id), 0) FROM assets").fetchone()[0])
 
 
 def filed_elsewhere(registry: Registry, label: str, assets: Iterable[Asset]) -> set[tuple[str, str]]:
@@ -178,18 +194,18 @@ def take_over(registry: Registry, row: AssetRow, kept: AssetRow) -> None:
     settle_duplicate(registry, kept.id, Reason.DUP_STAGED, f"same bytes as {row.asset.asset_id}", kept.sha256, row.id)
 
 
-def _values(asset: Asset) -> Iterator[object]:
-    for name in _COLUMNS:
-        value = getattr(asset, name)
-        if name == "boxes" and value is not None:
-            value = json.dumps([[getattr(box, f.name) for f in fields(FaceBox)] for box in value], separators=(",", ":"))
-        yield value
+def _values(asset: Asset) -> tuple[object, ...]:
+    *values, boxes = _TOLD(asset)
+    return (*values, None if boxes is None else _boxes(boxes))
+
+
+def _boxes(boxes: Sequence[FaceBox]) -> str:
+    return _json(list(map(_BOX, boxes))) if boxes else "[]"
 
 
 def set_boxes(registry: Registry, row_id: int, boxes: Sequence[FaceBox]) -> None:
     """Keep an asset's face boxes as its source gave them."""
-    data = json.dumps([[getattr(box, f.name) for f in fields(FaceBox)] for box in boxes], separators=(",", ":"))
-    registry.db.execute("UPDATE assets SET boxes = ? WHERE id = ?", (data, row_id))
+    registry.db.execute("UPDATE assets SET boxes = ? WHERE id = ?", (_boxes(boxes), row_id))
 
 
 def settle(
@@ -204,11 +220,13 @@ def settle(
     pixels: str | None = None,
 ) -> None:
     """Give an asset its reason; ``sha256``, ``path`` and ``pixels`` are kept where not given. A retryable reason counts an attempt."""
-    registry.db.execute(
-        "UPDATE assets SET reason = ?, detail = ?, sha256 = coalesce(?, sha256), path = coalesce(?, path), kept_id = ?, "
-        "pixels = coalesce(?, pixels), attempts = attempts + ? WHERE id = ?",
-        (reason, detail, sha256, path, kept_id, pixels, reason.state is State.RETRY, row_id),
-    )
+    registry.db.execute(_SETTLE, (reason, detail, sha256, path, kept_id, pixels, reason.state is State.RETRY, row_id))
+
+
+def settle_many(registry: Registry, decided: Iterable[tuple[int, Reason, str | None]]) -> None:
+    """:func:`settle` for many: row id, reason, detail."""
+    rows = ((reason, detail, None, None, None, None, reason.state is State.RETRY, row_id) for row_id, reason, detail in decided)
+    registry.db.executemany(_SETTLE, rows)
 
 
 def settle_bytes(registry: Registry, sha256: str, reason: Reason, detail: str | None = None) -> None:
@@ -247,16 +265,16 @@ def select(
         if wanted:
             where.append(f"{column} IN ({', '.join('?' * len(wanted))})")
             values += wanted  # type: ignore[arg-type]
-    sql = f"SELECT * FROM assets WHERE {' AND '.join(where)} ORDER BY id LIMIT ?"
+    sql = f"SELECT {ROW} FROM assets WHERE {' AND '.join(where)} ORDER BY id LIMIT ?"
     return map(row_of, registry.db.execute(sql, (*values, limit)))
 
 
 def find(registry: Registry, asset_id: str) -> list[AssetRow]:
     """Assets with this id (one for each owner that has it), or whose id begins with it."""
-    rows = registry.db.execute("SELECT * FROM assets WHERE asset_id = ? ORDER BY id", (asset_id,)).fetchall()
+    rows = registry.db.execute(f"SELECT {ROW} FROM assets WHERE asset_id = ? ORDER BY id", (asset_id,)).fetchall()
     if not rows and len(asset_id) >= 6:
         like = asset_id.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        rows = registry.db.execute("SELECT * FROM assets WHERE asset_id LIKE ? ESCAPE '\\' ORDER BY id", (like,)).fetchall()
+        rows = registry.db.execute(f"SELECT {ROW} FROM assets WHERE asset_id LIKE ? ESCAPE '\\' ORDER BY id", (like,)).fetchall()
     return [row_of(row) for row in rows]
 
 
@@ -264,7 +282,7 @@ def with_bytes(registry: Registry, *, sha256: str | None = None, sha1: str | Non
     """The asset whose bytes are kept for this hash: staged or through, not itself a duplicate; the first listed of several."""
     column, value = ("sha256", sha256) if sha256 is not None else ("sha1", sha1)
     row = registry.db.execute(
-        f"SELECT * FROM assets WHERE {column} = ? AND sha256 IS NOT NULL "
+        f"SELECT {ROW} FROM assets WHERE {column} = ? AND sha256 IS NOT NULL "
         f"AND reason IN ({', '.join('?' * len(_GOOD))}) ORDER BY id LIMIT 1",
         (value, *_GOOD),
     ).fetchone()
@@ -274,7 +292,7 @@ def with_bytes(registry: Registry, *, sha256: str | None = None, sha1: str | Non
 def with_look(registry: Registry, size_bytes: int, thumbhash: str) -> AssetRow | None:
     """The asset whose original is kept and has this size and thumbnail hash; the first listed of several."""
     row = registry.db.execute(
-        "SELECT * FROM assets WHERE size_bytes = ? AND thumbhash = ? AND sha256 IS NOT NULL AND path IS NOT NULL "
+        f"SELECT {ROW} FROM assets WHERE size_bytes = ? AND thumbhash = ? AND sha256 IS NOT NULL AND path IS NOT NULL "
         f"AND pixels = 'original' AND reason IN ({', '.join('?' * len(_GOOD))}) ORDER BY id LIMIT 1",
         (size_bytes, thumbhash, *_GOOD),
     ).fetchone()
@@ -307,7 +325,7 @@ def settle_pixels(registry: Registry, row: AssetRow, pixels: str, sha256: str, p
 
 def get(registry: Registry, row_id: int) -> AssetRow:
     """The asset with this row id."""
-    return row_of(registry.db.execute("SELECT * FROM assets WHERE id = ?", (row_id,)).fetchone())
+    return row_of(registry.db.execute(f"SELECT {ROW} FROM assets WHERE id = ?", (row_id,)).fetchone())
 
 
 def counts(registry: Registry, labels: Sequence[str] = ()) -> dict[Reason, int]:
@@ -332,20 +350,17 @@ def by_state(counted: dict[Reason, int]) -> dict[str, int]:
 
 def row_of(row: sqlite3.Row) -> AssetRow:
     """A row of the table as a record; for this room's modules."""
-    values = {name: row[name] for name in _COLUMNS}
-    values["boxes"] = None if row["boxes"] is None else tuple(FaceBox(*box) for box in json.loads(row["boxes"]))
-    for flag in ("is_trashed", "is_offline", "is_edited"):
-        values[flag] = bool(row[flag])
-    return AssetRow(
-        row["id"], Asset(**values), row["label"], row["source"], Reason(row["reason"]), row["detail"], row["attempts"],
-        row["sha256"], row["path"], row["kept_id"], row["pixels"],
-    )  # fmt: skip
+    row_id, *values, boxes = row[: len(_COLUMNS) + 1]
+    values[_FIRST_FLAG:] = map(bool, values[_FIRST_FLAG:])
+    values.append(None if boxes is None else () if boxes == "[]" else tuple(FaceBox(*box) for box in json.loads(boxes)))
+    label, source, reason, *rest = row[len(_COLUMNS) + 1 :]
+    return AssetRow(row_id, Asset(*values), label, source, Reason(reason), *rest)
 
 
 def kept_by_sha256(registry: Registry) -> dict[str, AssetRow]:
     """Photo hash -> the asset whose bytes are kept for it; the first listed of several."""
     keep = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE])
-    sql = f"SELECT * FROM assets WHERE sha256 IS NOT NULL AND reason IN ({', '.join('?' * len(keep))}) ORDER BY id DESC"
+    sql = f"SELECT {ROW} FROM assets WHERE sha256 IS NOT NULL AND reason IN ({', '.join('?' * len(keep))}) ORDER BY id DESC"
     return {row["sha256"]: row_of(row) for row in registry.db.execute(sql, keep)}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 
 from ..records import Reason, State
 from . import Registry
-from .assets import REASONS_OF, AssetRow, row_of
+from .assets import REASONS_OF, ROW, AssetRow, row_of
 
 _STAYS = (*REASONS_OF[State.DONE], *REASONS_OF[State.DUPLICATE], Reason.GONE)
 _LEFT_ASIDE = (Reason.NO_FACES, Reason.NO_BIG_FACE)  # for what the source said of their faces
@@ -80,7 +80,7 @@ def mark_gone(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> in
 def faceless(registry: Registry, label: str, source: str, *, limit: int = -1, skip: int = 0) -> list[AssetRow]:
     """Assets left aside for what the source said of their faces; changed last come first: a detector gets to them last."""
     sql = (
-        "SELECT * FROM assets WHERE label = ? AND source = ? AND boxes IS NOT NULL "
+        f"SELECT {ROW} FROM assets WHERE label = ? AND source = ? AND boxes IS NOT NULL "
         f"AND reason IN ({', '.join('?' * len(_LEFT_ASIDE))}) ORDER BY updated_at DESC, id LIMIT ? OFFSET ?"
     )
     return [row_of(row) for row in registry.db.execute(sql, (label, source, *_LEFT_ASIDE, limit, skip))]
@@ -90,15 +90,15 @@ def with_boxes(registry: Registry, label: str, source: str, turn: int, limit: in
     """A few present assets whose face boxes are known, others at each ``turn``."""
     (highest,) = registry.db.execute("SELECT coalesce(max(id), 0) FROM assets").fetchone()
     start = turn * 2654435761 % (highest + 1)  # Knuth's multiplier: turns lie far apart
-    sql = "SELECT * FROM assets WHERE label = ? AND source = ? AND boxes IS NOT NULL AND seen_run > 0 AND id {} ? ORDER BY id LIMIT ?"
-    rows = registry.db.execute(sql.format(">="), (label, source, start, limit)).fetchall()
-    rows += registry.db.execute(sql.format("<"), (label, source, start, limit - len(rows))).fetchall()
+    sql = f"SELECT {ROW} FROM assets WHERE label = ? AND source = ? AND boxes IS NOT NULL AND seen_run > 0 AND "
+    rows = registry.db.execute(sql + "id >= ? ORDER BY id LIMIT ?", (label, source, start, limit)).fetchall()
+    rows += registry.db.execute(sql + "id < ? ORDER BY id LIMIT ?", (label, source, start, limit - len(rows))).fetchall()
     return [row_of(row) for row in rows]
 
 
 def owned(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> list[AssetRow]:
     """The rows of these assets, as far as they are known."""
-    sql = "SELECT * FROM assets WHERE owner_id = ? AND asset_id = ?"
+    sql = f"SELECT {ROW} FROM assets WHERE owner_id = ? AND asset_id = ?"
     found = (registry.db.execute(sql, (owner_id, asset_id)).fetchone() for asset_id in asset_ids)
     return [row_of(row) for row in found if row is not None]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from ..records import FaceBox
+from ..records import FaceBox, Reason
 from . import Registry
-from .assets import AssetRow, row_of, set_boxes
+from .assets import ROW, AssetRow, row_of, set_boxes
 
 
 def clear(registry: Registry, label: str) -> None:
@@ -17,12 +17,14 @@ def clear(registry: Registry, label: str) -> None:
     registry.db.execute("DELETE FROM streamed_people WHERE label = ?", (label,))
 
 
-def put_face(registry: Registry, label: str, face_id: str, asset_id: str, box: FaceBox) -> None:
-    """Keep a face."""
-    place = json.dumps([box.x1, box.y1, box.x2, box.y2, box.image_width, box.image_height])
-    registry.db.execute(
+def put_faces(registry: Registry, label: str, faces: Iterable[tuple[str, str, FaceBox]]) -> None:
+    """Keep faces: face id, asset id, box."""
+    registry.db.executemany(
         "INSERT OR REPLACE INTO streamed_faces (label, face_id, asset_id, person_id, box) VALUES (?, ?, ?, ?, ?)",
-        (label, face_id, asset_id, box.person_id, place),
+        (
+            (label, face_id, asset_id, box.person_id, json.dumps([box.x1, box.y1, box.x2, box.y2, box.image_width, box.image_height]))
+            for face_id, asset_id, box in faces
+        ),
     )
 
 
@@ -32,16 +34,18 @@ def asset_of(registry: Registry, label: str, face_id: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def drop_face(registry: Registry, label: str, face_id: str) -> None:
-    """Forget a face."""
-    registry.db.execute("DELETE FROM streamed_faces WHERE label = ? AND face_id = ?", (label, face_id))
+def drop_faces(registry: Registry, label: str, face_ids: Iterable[str]) -> None:
+    """Forget faces."""
+    registry.db.executemany("DELETE FROM streamed_faces WHERE label = ? AND face_id = ?", ((label, face_id) for face_id in face_ids))
 
 
-def put_person(registry: Registry, label: str, person_id: str, name: str | None) -> None:
-    """Keep a person's name; None: forget the person."""
-    registry.db.execute("DELETE FROM streamed_people WHERE label = ? AND person_id = ?", (label, person_id))
-    if name is not None:
-        registry.db.execute("INSERT INTO streamed_people (label, person_id, name) VALUES (?, ?, ?)", (label, person_id, name))
+def put_people(registry: Registry, label: str, names: Mapping[str, str | None]) -> None:
+    """Keep people's names, by id; None: forget the person."""
+    registry.db.executemany(
+        "DELETE FROM streamed_people WHERE label = ? AND person_id = ?", ((label, person_id) for person_id in names)
+    )
+    rows = ((label, person_id, name) for person_id, name in names.items() if name is not None)
+    registry.db.executemany("INSERT INTO streamed_people (label, person_id, name) VALUES (?, ?, ?)", rows)
 
 
 def boxes(registry: Registry, label: str, asset_ids: Iterable[str] | None = None) -> Iterator[tuple[str, tuple[FaceBox, ...]]]:
@@ -58,12 +62,13 @@ def boxes(registry: Registry, label: str, asset_ids: Iterable[str] | None = None
         yield asset_id, _boxes(registry.db.execute(sql + "AND f.asset_id = ?", (label, asset_id)))
 
 
-def apply(registry: Registry, row: AssetRow, told: tuple[FaceBox, ...]) -> None:
-    """Give an asset its faces; one that was left aside for others, or for none, is decided about again."""
-    set_boxes(registry, row.id, told)
-    registry.db.execute(
+def apply(registry: Registry, told: Sequence[tuple[AssetRow, tuple[FaceBox, ...]]]) -> None:
+    """Give assets their faces; one that was left aside for others, or for none, is decided about again."""
+    for row, boxes_told in told:
+        set_boxes(registry, row.id, boxes_told)
+    registry.db.executemany(
         "UPDATE assets SET reason = 'listed', detail = NULL WHERE id = ? AND reason IN ('no_faces', 'no_big_face', 'faces_error')",
-        (row.id,),
+        ((row.id,) for row, _ in told if row.reason is not Reason.LISTED),
     )
 
 
@@ -79,18 +84,16 @@ def faceless(registry: Registry, label: str, owner_id: str) -> int:
 def bereft(registry: Registry, label: str, owner_id: str) -> list[AssetRow]:
     """The owner's assets that are said to have faces, though none was streamed."""
     sql = (
-        "SELECT * FROM assets AS a WHERE label = ? AND owner_id = ? AND boxes <> '[]' "
+        f"SELECT {ROW} FROM assets AS a WHERE label = ? AND owner_id = ? AND boxes <> '[]' "
         "AND NOT EXISTS (SELECT 1 FROM streamed_faces AS f WHERE f.label = a.label AND f.asset_id = a.asset_id)"
     )
     return [row_of(row) for row in registry.db.execute(sql, (label, owner_id))]
 
 
-def rows(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> Iterator[AssetRow]:
-    """The owner's assets with these ids, as far as they are known."""
-    for asset_id in asset_ids:
-        row = registry.db.execute("SELECT * FROM assets WHERE owner_id = ? AND asset_id = ?", (owner_id, asset_id)).fetchone()
-        if row is not None:
-            yield row_of(row)
+def rows(registry: Registry, owner_id: str, asset_ids: Collection[str]) -> list[AssetRow]:
+    """The owner's assets with these ids (some thousands at most), as far as they are known."""
+    sql = f"SELECT {ROW} FROM assets WHERE owner_id = ? AND asset_id IN ({', '.join('?' * len(asset_ids))}) ORDER BY asset_id"
+    return [row_of(row) for row in registry.db.execute(sql, (owner_id, *asset_ids))]
 
 
 def _boxes(found: Iterable[tuple[str, str, str | None, str, str | None]]) -> tuple[FaceBox, ...]:

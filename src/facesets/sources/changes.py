@@ -117,8 +117,10 @@ class Changes:
 
     def ids(self, buckets: Iterable[Bucket]) -> dict[Bucket, set[str]]:
         """The owner's asset ids in these months."""
+        wanted = list(buckets)
         with self.client.side_by_side(self.workers) as pool:
-            return {bucket: set(ids) for bucket, ids in timeline.ids(self.client, buckets, self.user.user_id, pool)}
+            found = pool.map(lambda bucket: set(timeline.ids(self.client, bucket, self.user.user_id)), wanted)
+            return dict(zip(wanted, found, strict=True))
 
     def singly(self, asset_ids: Iterable[str]) -> Iterator[Asset]:
         """These assets, without those that are gone by now."""

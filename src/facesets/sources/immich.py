@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import NotFound
-from ..immich import Client, Server, connect, faces, listing, originals
+from ..errors import BadAnswer, MissingPermission, NotFound
+from ..immich import Client, Server, connect, edits, faces, listing, originals
 from ..immich.listing import Reconciliation
-from ..immich.transport import Garbled
+from ..immich.part import Downloaded
+from ..immich.refusals import Garbled
 from ..progress import Progress
 from ..records import Asset, FaceBox, User
 from ..settings import Settings
 from . import Fetched, Work
 from .changes import Changes, Noting
 from .stream import Stream
+
+log = logging.getLogger(__name__)
 
 
 class ImmichSource:
@@ -32,6 +36,7 @@ class ImmichSource:
         self.mark: str | None = None  # how far the last listing has told
         self.stream: Stream | None = None  # with a login: faces in bulk
         self.changes = Changes(client, user, self.boxes, page_size=page_size, workers=workers)
+        self._may_ask_edits = True  # until the key turns out to lack asset.edit.get
         self._lock, self._downloads, self._turns = threading.Lock(), 0, threading.BoundedSemaphore(workers)
 
     @property
@@ -57,9 +62,20 @@ class ImmichSource:
             progress.note(f"The server contradicts itself about what it has: {self.reconciliation.told()}.")
 
     def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
-        """The face boxes of one asset. Those of an edited one stand in the edited picture: where in the original is not known."""
+        """The face boxes of one asset, of an edited one in its original; without a frame where its edits do not tell where that is."""
         found = faces.boxes(self.client, asset.asset_id)
-        return tuple(replace(box, image_width=0, image_height=0) for box in found) if asset.is_edited else found
+        return self._unedited(asset, found) if asset.is_edited and found else found
+
+    def _unedited(self, asset: Asset, found: tuple[FaceBox, ...]) -> tuple[FaceBox, ...]:
+        if self._may_ask_edits:
+            try:
+                return edits.of(self.client, asset.asset_id).undone(found, asset)
+            except MissingPermission as err:
+                self._may_ask_edits = False
+                log.warning("faces of edited photos are looked for in the original: %s", err)
+            except (BadAnswer, NotFound) as err:
+                log.warning("%s: its faces are looked for in the original: %s", asset.asset_id, err)
+        return tuple(replace(box, image_width=0, image_height=0) for box in found)
 
     def fetch(self, asset: Asset, target: Path, pixels: str = "original") -> Fetched:
         """The original at ``target``; a whole one that an interrupted run left there is taken as it is."""
@@ -129,7 +145,7 @@ def open_client(settings: Settings, key: str, *, session: bool = False) -> tuple
     )
 
 
-def _already(asset: Asset, target: Path) -> originals.Downloaded | None:
+def _already(asset: Asset, target: Path) -> Downloaded | None:
     """What lies at ``target`` if it is this asset's original: by SHA-1 where that is known, by length else."""
     if not target.is_file() or (asset.sha1 is None and asset.size_bytes != target.stat().st_size):
         return None

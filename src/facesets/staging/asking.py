@@ -100,6 +100,7 @@ class Asking:
         if boxes is None:
             return
         assets.set_boxes(self.registry, row.id, boxes)
+        self.counters.edits_not_understood += filters.nowhere(row.asset, boxes)
         against = filters.by_faces(row.asset, boxes, self.min_face_short)
         if against is not None:
             assets.settle(self.registry, row.id, *against)

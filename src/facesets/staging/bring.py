@@ -26,7 +26,7 @@ from . import dedup, filters, renditions
 from .counters import StageCounters
 
 _AHEAD = 8  # downloads begun before the first of them is settled, for each worker: one slow file does not stop the others
-_CHECKING = 2  # threads beyond the downloads: while they hash and sync one photo, the connection brings the next
+CHECKING = 4  # threads beyond the downloads: while they hash and sync one photo, the connection brings the next
 _GIVE_UP = 24  # failures in a row, all of them "no answer": the server is gone, and the rest would only wait
 _PATIENCE = 3  # runs in which the server fails on one file before it counts as not available: so 2.x answers where a file is missing
 _FAILS_ON_IT = "the server fails on this file"
@@ -83,7 +83,7 @@ class Bringing:
         self._sweep_parts()
         window: deque[_Task] = deque()
         waiting = iter(ids)
-        pool = ThreadPoolExecutor(self.settings.workers + _CHECKING, thread_name_prefix="staging")
+        pool = ThreadPoolExecutor(self.settings.workers + CHECKING, thread_name_prefix="staging")
         try:
             with progress.task("staging", len(ids), "photos") as task:
                 while True:
@@ -222,6 +222,7 @@ class Bringing:
         self.failures = self.failures + 1 if done.no_answer else 0
         if done.boxes is not None:
             assets.set_boxes(self.registry, row.id, done.boxes)
+            self.counters.edits_not_understood += filters.nowhere(row.asset, done.boxes)
         if row.pixels != "original" and done.reason is not Reason.DOWNLOAD_ERROR:
             self._settle_rendition(row, done)
         elif done.looks_like is not None:

@@ -16,6 +16,8 @@ _NAMES = {
 }
 _ALWAYS = (Reason.NO_BIG_FACE, Reason.NO_FACES, Reason.DOWNLOAD_ERROR, Reason.FACES_ERROR, Reason.EXCLUDED_PATH, Reason.OTHER_OWNER)
 
+_SHOWN = 5  # unknown values; a server may send any number of them
+
 
 @dataclass(slots=True)
 class StageCounters:
@@ -31,6 +33,8 @@ class StageCounters:
     bytes_downloaded: int = 0  # of originals
     bytes_saved: int = 0  # of originals that were here already: known by hash, by samples, or from an interrupted download
     renditions: int = 0  # photos of which the server's own picture was taken, since no decoder took the original
+    unknown: Counter[str] = field(default_factory=Counter)  # assets left aside for a value that only newer servers know, by value
+    edits_not_understood: int = 0  # edited photos whose boxes could not be brought back into the original
     requests: int = 0
     seconds: float = 0.0
 
@@ -38,6 +42,18 @@ class StageCounters:
     def retryable(self) -> int:
         """How many may succeed next time."""
         return sum(n for reason, n in self.by_reason.items() if reason.state is State.RETRY)
+
+    def notes(self) -> list[str]:
+        """What the user must see of it: what this version did not understand."""
+        told = [f"{n:,} assets are left aside for their {what}." for what, n in self.unknown.most_common(_SHOWN)]
+        if others := len(self.unknown) - len(told):
+            told.append(f"{others:,} more values that the server sent are not known to this version of facesets.")
+        if self.edits_not_understood:
+            told.append(
+                f"{self.edits_not_understood:,} edited photos are searched whole, as it is not known where in the original "
+                "their faces are: the key lacks asset.edit.get, or the edit is of a kind that is not known here (the run's log tells)."
+            )
+        return told
 
     def as_dict(self) -> dict[str, Any]:
         """Counters by name: the yardstick's names, ``skipped_<reason>`` for the rest (``skipped_no_faces``, ...)."""
@@ -52,6 +68,8 @@ class StageCounters:
             "bytes_downloaded": self.bytes_downloaded,
             "bytes_saved": self.bytes_saved,
             "renditions": self.renditions,
+            "unknown_values": dict(self.unknown.most_common(_SHOWN)),
+            "edits_not_understood": self.edits_not_understood,
             "requests": self.requests,
             "seconds": round(self.seconds, 3),
             "reconciliation": None if self.reconciliation is None else self.reconciliation.as_dict(),

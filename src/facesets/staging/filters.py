@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 
 from ..records import Asset, FaceBox, Reason
 
+_TYPES = frozenset(("IMAGE", "VIDEO", "AUDIO", "OTHER"))
+_VISIBILITIES = frozenset(("timeline", "archive", "hidden", "locked"))
+
 
 def path_filter(patterns: Sequence[str]) -> Callable[[str], bool]:
     """A test whether a path matches one of the globs, whole and in its case.
@@ -58,6 +61,7 @@ def standing(asset: Asset, owner_id: str, *, archived: bool, excluded: Callable[
     """Why an asset is left aside without looking at its faces, and what to say of it; None where nothing stands against it."""
     if asset.owner_id != owner_id:
         return Reason.OTHER_OWNER, f"belongs to {asset.owner_id}"
+    odd = unknown(asset)
     for against, reason in (
         (asset.is_offline, Reason.OFFLINE),
         (asset.is_trashed, Reason.TRASHED),
@@ -67,10 +71,18 @@ def standing(asset: Asset, owner_id: str, *, archived: bool, excluded: Callable[
         (asset.visibility == "archive" and not archived, Reason.ARCHIVED),
     ):
         if against:
-            return reason, None
-    if asset.visibility not in ("timeline", "archive"):
-        return Reason.HIDDEN, f"visibility {asset.visibility!r}, which this version of facesets does not know"
+            return reason, odd if reason is Reason.NOT_IMAGE else None
+    if odd is not None:
+        return Reason.HIDDEN, odd
     return (Reason.EXCLUDED_PATH, None) if excluded(asset.original_path) else None
+
+
+def unknown(asset: Asset) -> str | None:
+    """What a newer server says of an asset that is not known here: such a one is left aside, since it may be anything."""
+    for what, value, known in (("type", asset.type, _TYPES), ("visibility", asset.visibility, _VISIBILITIES)):
+        if value not in known:
+            return f"{what} {value[:40]!r}, which this version of facesets does not know"
+    return None
 
 
 def face_short(asset: Asset, boxes: Sequence[FaceBox]) -> float:
@@ -87,6 +99,11 @@ def face_short(asset: Asset, boxes: Sequence[FaceBox]) -> float:
         if scaled is not None:
             best = max(best, min(scaled[2] - scaled[0], scaled[3] - scaled[1]))
     return best
+
+
+def nowhere(asset: Asset, boxes: Sequence[FaceBox]) -> bool:
+    """Whether an edited asset has faces, and none of them a place in the original: its edits were not understood."""
+    return asset.is_edited and bool(boxes) and all(min(box.image_width, box.image_height) <= 0 for box in boxes)
 
 
 def by_size(asset: Asset, min_face_short: float) -> tuple[Reason, str | None] | None:

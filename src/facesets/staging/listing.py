@@ -26,7 +26,7 @@ from .streamed import differ
 
 log = logging.getLogger(__name__)
 
-_BATCH = 1000  # rows a transaction
+_BATCH = 4000  # rows a transaction: each waits for the disk
 _MOST_BUCKETS, _MOST_SINGLY = 200, 2000  # beyond, a complete listing is quicker
 _STEP = 32  # assets whose faces are asked for again before looking whether any had changed
 _COUNTED = ("timeline", "archive")

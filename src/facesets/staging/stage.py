@@ -23,12 +23,13 @@ from .bring import Bringing
 from .counters import StageCounters
 from .listing import Listing
 
-_BATCH = 1000  # rows a transaction of the listing
+_BATCH = 4000  # rows a transaction
 # decided by settings that may change
 _RULED = (
     *(Reason.EXCLUDED_PATH, Reason.ARCHIVED, Reason.OTHER_OWNER, Reason.NO_BIG_FACE),
     *(Reason.STAGED, Reason.FACES_ERROR, Reason.DOWNLOAD_ERROR),
 )
+_UNKNOWN = (Reason.NOT_IMAGE, Reason.HIDDEN)  # with a detail: for a value that only newer servers know
 
 
 def stage(
@@ -63,6 +64,8 @@ def stage(
         Bringing(workspace, registry, source, known_sha256, counters).bring(progress)
     finally:
         _count(counters, before, source.work, begun)
+        for note in counters.notes():
+            progress.note(note)
     return counters
 
 
@@ -114,17 +117,21 @@ class _Deciding:
         users = {user.user_id for user in assets.users(self.registry)}
         excluded = filters.path_filter(self.settings.exclude)
         for rows in self._walk((Reason.LISTED,)):
+            decided: list[tuple[int, Reason, str | None]] = []
+            for row in rows:
+                taken = row.asset.owner_id == self.source.user.user_id or (immich.partners and row.asset.owner_id not in users)
+                owner_id = row.asset.owner_id if taken else self.source.user.user_id
+                against = filters.standing(row.asset, owner_id, archived=immich.archived, excluded=excluded)
+                if against is None and self.source.tells_faces:
+                    against = filters.by_size(row.asset, self.settings.min_face_short)
+                if against is None and row.asset.boxes is not None:
+                    against = filters.by_faces(row.asset, row.asset.boxes, self.settings.min_face_short)
+                if against is not None:
+                    decided.append((row.id, *against))
             with self.registry.transaction():
-                for row in rows:
-                    taken = row.asset.owner_id == self.source.user.user_id or (immich.partners and row.asset.owner_id not in users)
-                    owner_id = row.asset.owner_id if taken else self.source.user.user_id
-                    against = filters.standing(row.asset, owner_id, archived=immich.archived, excluded=excluded)
-                    if against is None and self.source.tells_faces:
-                        against = filters.by_size(row.asset, self.settings.min_face_short)
-                    if against is None and row.asset.boxes is not None:
-                        against = filters.by_faces(row.asset, row.asset.boxes, self.settings.min_face_short)
-                    if against is not None:
-                        self._settle(row, *against)
+                assets.settle_many(self.registry, decided)
+            self.counters.by_reason.update(reason for _, reason, _ in decided)
+            self.counters.unknown.update(detail for _, reason, detail in decided if detail and reason in _UNKNOWN)
         with self.registry.transaction():
             assets.relist_orphans(self.registry, self.label)
 
@@ -133,15 +140,10 @@ class _Deciding:
         for rows in self._walk((Reason.STAGED, Reason.EMBED_ERROR)):
             lost = [row for row in rows if row.path is None or not (self.workspace.root / row.path).is_file()]
             with self.registry.transaction():
-                for row in lost:
-                    assets.settle(self.registry, row.id, Reason.LISTED)
+                assets.settle_many(self.registry, ((row.id, Reason.LISTED, None) for row in lost))
 
     def _walk(self, reasons: tuple[Reason, ...]) -> Iterator[list[AssetRow]]:
         after = 0
         while rows := list(assets.select(self.registry, labels=[self.label], reasons=reasons, after=after, limit=_BATCH)):
             after = rows[-1].id
             yield [row for row in rows if row.source == self.source.name]
-
-    def _settle(self, row: AssetRow, reason: Reason, detail: str | None) -> None:
-        assets.settle(self.registry, row.id, reason, detail)
-        self.counters.by_reason[reason] += 1

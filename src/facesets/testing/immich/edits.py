@@ -15,7 +15,7 @@ def _number(value: float | str) -> float:
 def steps(asset: Asset) -> Steps:
     """The edit in numbers: crop (x, y, width, height), rotate (clockwise degrees,), mirror (1 for left-right,)."""
     made: list[tuple[str, tuple[float, ...]]] = []
-    for edit in asset.edits:
+    for edit in sorted(asset.edits, key=lambda edit: edit.action != "crop"):  # which comes first wherever it stands
         p = edit.parameters
         if edit.action == "crop":
             made.append(("crop", tuple(_number(p[k]) for k in ("x", "y", "width", "height"))))
@@ -39,23 +39,21 @@ def edited_size(asset: Asset) -> tuple[int, int] | None:
 
 
 def edited_box(asset: Asset, face: Face) -> tuple[int, int, int, int, int, int]:
-    """A face's box and frame after the edit: x1, y1, x2, y2, image width, image height."""
+    """A face's box and frame after the edit: x1, y1, x2, y2, image width, image height. An edit's frame is the full picture's."""
     x1, y1, x2, y2 = float(face.x1), float(face.y1), float(face.x2), float(face.y2)
     width, height = float(face.image_width), float(face.image_height)
     full = asset.size_upright
+    if asset.edits and full and width and height:
+        across, down = full[0] / width, full[1] / height
+        x1, y1, x2, y2, (width, height) = x1 * across, y1 * down, x2 * across, y2 * down, full
     for action, numbers in steps(asset) if full else ():
-        assert full is not None
         if action == "crop":
-            # crop numbers are pixels of the full picture: bring the box there
-            scale = full[0] / width if width else 1.0
-            x1, y1, x2, y2 = x1 * scale - numbers[0], y1 * scale - numbers[1], x2 * scale - numbers[0], y2 * scale - numbers[1]
+            x1, y1, x2, y2 = x1 - numbers[0], y1 - numbers[1], x2 - numbers[0], y2 - numbers[1]
             width, height = numbers[2], numbers[3]
-            full = round(width), round(height)
         elif action == "rotate":
             for _ in range(round(numbers[0] / 90) % 4):
                 x1, y1, x2, y2 = height - y2, x1, height - y1, x2
                 width, height = height, width
-                full = full[1], full[0]
         elif numbers[0]:
             x1, x2 = width - x2, width - x1
         else:

@@ -23,10 +23,12 @@ Draw = random.Random
 
 @dataclass(frozen=True)
 class Fault:
-    """One kind of misbehaviour. ``answer`` stands in for the route, ``change`` spoils its answer, ``deliver`` the sending of it."""
+    """One kind of misbehaviour. ``answer`` stands in for the route (None: it answers after all), ``change`` spoils its answer,
+    ``deliver`` the sending of it.
+    """
 
     name: str
-    answer: Callable[[Request], Response] | None = None
+    answer: Callable[[Request], Response | None] | None = None
     change: Callable[[Response, Draw], Response] | None = None
     deliver: Callable[[Response, Draw], dict[str, Any]] | None = None
     before: Callable[[], None] | None = None
@@ -45,7 +47,7 @@ class Strike:
         for fault in self.faults:
             if fault.before:
                 fault.before()
-        return next((fault.answer(request) for fault in self.faults if fault.answer), None)
+        return next(filter(None, (fault.answer(request) for fault in self.faults if fault.answer)), None)
 
     def spoil(self, response: Response) -> tuple[Response, Delivery]:
         """The response and its delivery after every fault had its turn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
@@ -44,11 +45,13 @@ def as_time(value: str | datetime | None, default: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+@functools.lru_cache(maxsize=4096)  # an asset's five times are often one
 def js_time(value: datetime) -> str:
     """As JavaScript's toISOString: milliseconds and Z."""
     return value.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
+@functools.lru_cache(maxsize=4096)
 def pg_time(value: datetime, *, offset: str = "+00:00") -> str:
     """As Postgres writes a timestamp into JSON: microseconds without trailing zeros, and an offset (or none)."""
     fraction = f".{value.microsecond:06d}".rstrip("0") if value.microsecond else ""

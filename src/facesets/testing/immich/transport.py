@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 MAX_BODY = 64 * 1024 * 1024
 MAX_HEAD_LINES = 200
+COPIED_BELOW = 1 << 16  # bytes
 COMPRESS_FROM = 1024  # bytes; what Express's compression leaves alone
 REASONS = {
     200: "OK",
@@ -227,7 +228,9 @@ class HttpServer:
                 connection.sendall(head + body[:limit])
                 self._wait(pause)
                 return self._end(connection, delivery)
-        connection.sendall(head + body + delivery.extra)
+        for piece in (head + body,) if len(body) < COPIED_BELOW else (head, body):  # a file is not copied once more
+            connection.sendall(piece)
+        connection.sendall(delivery.extra)
         return keep and not delivery.close and not delivery.extra
 
     def _frame(self, request: Request, response: Response, delivery: Delivery, *, keep: bool) -> tuple[bytes, bytes]:
