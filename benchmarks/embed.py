@@ -67,6 +67,10 @@ class Given:
         scaled: list[Box] = [(x1 * scale, y1 * scale, x2 * scale, y2 * scale) for x1, y1, x2, y2 in BOXES]
         return [Detection(box, 0.9, landmarks(box)) for box in scaled]
 
+    def part_near(self, width: int, height: int, near: Sequence[Box]) -> Box | None:
+        """The detector's own."""
+        return self.detector.part_near(width, height, near)
+
 
 def draw(folder: Path, count: int) -> None:
     """Photos with detail at every scale, about as large on disk as a phone's."""

@@ -45,7 +45,7 @@ def sabotaged(monkeypatch: pytest.MonkeyPatch) -> None:
         import ctypes, os, sys, time
         import facesets.embedding.apart_child as child
         real = child.decode
-        def decode(data, *, shrink=1):
+        def decode(data, *, shrink=1, part=None):
             if data.endswith(b"SEGV"):
                 ctypes.string_at(0)
             if data.endswith(b"EXIT"):
@@ -61,7 +61,7 @@ def sabotaged(monkeypatch: pytest.MonkeyPatch) -> None:
                 raise child.UnreadableImage("unreadable", ",".join(sorted(os.environ)))
             if data.endswith(b"BUG!"):
                 raise RecursionError("a bug")
-            return real(data, shrink=shrink)
+            return real(data, shrink=shrink, part=part)
         child.decode = decode
         child.serve()
         """

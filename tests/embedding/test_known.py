@@ -48,9 +48,9 @@ class Watched:
     def __init__(self) -> None:
         self.shrinks: list[int] = []
 
-    def __call__(self, source: bytes, *, shrink: int = 1) -> Decoded:
+    def __call__(self, source: bytes, *, shrink: int = 1, part: Box | None = None) -> Decoded:
         self.shrinks.append(shrink)
-        return decode(source, shrink=shrink)
+        return decode(source, shrink=shrink, part=part)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_photo_with_more_faces_than_windows_are_worth_is_looked_at_whole(twin:
     boxes = tuple((x - 32.0, y - 32.0, x + 32.0, y + 32.0) for x, y, _, _ in places)
     seen = watch(twin, monkeypatch)
     _, found = find_known(photo, "aa", twin, boxes)
-    assert seen == [(128, 128), (640, 640)]
+    assert seen == [(640, 640)]  # at 128 pixels nobody knows of a face that is to be seen
     assert len(found.faces) == 25
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from facesets.embedding.decode import MAX_BYTES, Decoded
 from facesets.errors import FacesetsError, UnreadableImage
-from facesets.records import Reason
+from facesets.records import Box, Reason
 
 _PATIENCE: Final = 180.0  # seconds for one photo: a slow disk's swap may need some, a decoder that loops would need all
 _TRIES: Final = 2
@@ -37,7 +37,8 @@ room.__path__ = [sys.argv[2]]
 from facesets.embedding.apart_child import serve
 serve()
 """
-ASK, ANSWER = struct.Struct("<IQ"), struct.Struct("<cQIIII")  # shrink, bytes; kind, bytes, height, width, original width and height
+# Shrink, bytes, whether only a part is wanted, and which; kind, bytes, height, width, and what else there is to a Decoded.
+ASK, ANSWER = struct.Struct("<IQ?4d"), struct.Struct("<cQII6I")
 
 
 class Decoders:
@@ -49,7 +50,7 @@ class Decoders:
         self._lock = threading.Lock()
         self._closed = False
 
-    def __call__(self, source: bytes | Path, *, shrink: int = 1) -> Decoded:
+    def __call__(self, source: bytes | Path, *, shrink: int = 1, part: Box | None = None) -> Decoded:
         """The photo in ``source``, as :func:`facesets.embedding.decode` would give it.
 
         Raises errors.UnreadableImage, also for what crashes a decoder; OSError where the file cannot be read; and
@@ -60,7 +61,7 @@ class Decoders:
         for _ in range(_TRIES):
             child = self._taken()
             try:
-                answer = child.ask(data, shrink, self._patience)
+                answer = child.ask(data, shrink, part, self._patience)
             except _Died as error:
                 if error.late:
                     raise UnreadableImage(Reason.UNREADABLE, f"no decoder is through with it after {self._patience:g} s") from error
@@ -132,19 +133,19 @@ class _Child:
             why = (said.decode(errors="replace").strip().splitlines() or ["it ended without a word"])[-1]
             raise FacesetsError(f"photos are decoded in processes of their own, and none can be started here: {why[:300]}")
 
-    def ask(self, data: bytes, shrink: int, patience: float) -> Decoded | UnreadableImage:
+    def ask(self, data: bytes, shrink: int, part: Box | None, patience: float) -> Decoded | UnreadableImage:
         """The photo, or what is wrong with it. Raises _Died."""
         watch = threading.Timer(patience, self._too_late)
         watch.start()
         try:
-            self._in.write(ASK.pack(shrink, len(data)))
+            self._in.write(ASK.pack(shrink, len(data), part is not None, *(part or (0, 0, 0, 0))))
             self._in.write(data)
             self._in.flush()
-            kind, size, height, width, full_width, full_height = ANSWER.unpack(_exactly(self._out, ANSWER.size))
+            kind, size, height, width, *about = ANSWER.unpack(_exactly(self._out, ANSWER.size))
             if kind == b"P":
                 rgb = np.empty((height, width, 3), np.uint8)
                 _fill(self._out, rgb.reshape(-1).data)
-                return Decoded(rgb, full_width, full_height)
+                return Decoded(rgb, about[0], about[1], (about[2], about[3]), (about[4], about[5]) if about[4] else None)
             reason, detail = json.loads(_exactly(self._out, size))
             return UnreadableImage(Reason(reason), str(detail))
         except (OSError, EOFError, ValueError, struct.error) as error:

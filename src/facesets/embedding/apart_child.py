@@ -13,10 +13,10 @@ import numpy as np
 
 from facesets.embedding.decode import decode
 from facesets.errors import UnreadableImage
-from facesets.records import Reason
+from facesets.records import Box, Reason
 
 _MEMORY: Final = 6 << 30  # bytes of address space: the largest photo that is taken needs a third of it
-_ASK, _ANSWER = struct.Struct("<IQ"), struct.Struct("<cQIIII")  # as in apart
+_ASK, _ANSWER = struct.Struct("<IQ?4d"), struct.Struct("<cQII6I")  # as in apart
 
 
 def serve() -> None:
@@ -32,17 +32,17 @@ def serve() -> None:
     while head := source.read(_ASK.size):
         if len(head) < _ASK.size:
             return
-        shrink, size = _ASK.unpack(head)
+        shrink, size, partly, *part = _ASK.unpack(head)
         data = source.read(size)
         if len(data) < size:
             return
-        _answer(answers, data, shrink)
+        _answer(answers, data, shrink, (part[0], part[1], part[2], part[3]) if partly else None)
         answers.flush()
 
 
-def _answer(answers: IO[bytes], data: bytes, shrink: int) -> None:
+def _answer(answers: IO[bytes], data: bytes, shrink: int, part: Box | None) -> None:
     try:
-        photo = decode(data, shrink=shrink)
+        photo = decode(data, shrink=shrink, part=part)
     except UnreadableImage as error:
         told = [str(error.reason), error.detail]
     except MemoryError:
@@ -50,11 +50,11 @@ def _answer(answers: IO[bytes], data: bytes, shrink: int) -> None:
     else:
         rgb = np.ascontiguousarray(photo.rgb)
         height, width = rgb.shape[:2]
-        answers.write(_ANSWER.pack(b"P", rgb.nbytes, height, width, photo.width, photo.height))
+        answers.write(_ANSWER.pack(b"P", rgb.nbytes, height, width, photo.width, photo.height, *photo.at, *(photo.of or (0, 0))))
         answers.write(rgb.data)
         return
     text = json.dumps(told).encode()
-    answers.write(_ANSWER.pack(b"R", len(text), 0, 0, 0, 0))
+    answers.write(_ANSWER.pack(b"R", len(text), *[0] * 8))
     answers.write(text)
 
 

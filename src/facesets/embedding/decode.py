@@ -18,8 +18,9 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import Image
 
+from facesets.embedding.jpeg import Frame, frame
 from facesets.errors import UnreadableImage
-from facesets.records import Reason
+from facesets.records import Box, Reason
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -65,26 +66,48 @@ _SIGNS: Final = (
 _JXL: Final = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _RAW: Final = ((4, b"ftypcrx "), (0, b"FUJIFILMCCD-RAW"), (0, b"IIU\0"), (0, b"IIRO"), (0, b"FOVb"))  # beside those that are TIFFs
 _TIFF: Final = (b"II*\0", b"MM\0*")
+_WORTH_CUTTING: Final = 0.9  # of a photo's rows
 _CUT_OFF: Final = ("truncat", "broken data stream", "unexpected end", "end of file")  # how decoders say it
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Pixels [h, w, 3] RGB and the size of the oriented original; ``scale`` is decoded pixels per original pixel."""
+    """Pixels [h, w, 3] RGB and the size of the oriented original; ``scale`` is decoded pixels per original pixel.
+
+    Where only a part was asked for, ``of`` is the width and height that all of it would have in decoded pixels, and ``at`` the
+    part's left and top in it.
+    """
 
     rgb: Pixels
     width: int
     height: int
+    at: tuple[int, int] = (0, 0)
+    of: tuple[int, int] | None = None
 
     @property
     def scale(self) -> float:
         """1 for a full decode, about .5, .25 or .125 for a shrunk one."""
-        return float(self.rgb.shape[1] / self.width)
+        return float((self.of[0] if self.of else self.rgb.shape[1]) / self.width)
+
+    @property
+    def full(self) -> bool:
+        """Whether every pixel of the original is here."""
+        return self.of is None and self.scale == 1
+
+    def laid_out(self) -> Pixels:
+        """The photo at its whole size, black where it was not decoded."""
+        if self.of is None:
+            return self.rgb
+        rows, columns = self.rgb.shape[:2]
+        canvas = np.zeros((self.of[1], self.of[0], 3), np.uint8)
+        canvas[self.at[1] : self.at[1] + rows, self.at[0] : self.at[0] + columns] = self.rgb
+        return canvas
 
 
-def decode(source: bytes | Path, *, shrink: int = 1, max_pixels: int = MAX_PIXELS) -> Decoded:
+def decode(source: bytes | Path, *, shrink: int = 1, part: Box | None = None, max_pixels: int = MAX_PIXELS) -> Decoded:
     """The photo in ``source``. A JPEG is decoded at ``1 / shrink`` (1, 2, 4 or 8) of its size; other formats always whole.
 
+    With ``part`` (oriented original pixels) no more than that need be decoded, where less is less work.
     Raises errors.UnreadableImage for bytes that give no photo, and OSError where the file itself cannot be read.
     """
     data = source if isinstance(source, bytes) else _read(source)
@@ -94,6 +117,9 @@ def decode(source: bytes | Path, *, shrink: int = 1, max_pixels: int = MAX_PIXEL
         _know_jpeg_xl()
     if any(data.startswith(sign, offset) for offset, sign in _RAW):
         return _developed(data, max_pixels)
+    cut = frame(data) if part else None
+    if part and cut and cut.columns * cut.rows <= max_pixels and (seen := _in_part(data, cut, part, shrink)):
+        return seen
     try:
         image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
@@ -119,6 +145,24 @@ def decode(source: bytes | Path, *, shrink: int = 1, max_pixels: int = MAX_PIXEL
     if not drafted:
         return Decoded(rgb, rgb.shape[1], rgb.shape[0])
     return Decoded(rgb, *(full if orientation < 5 else full[::-1]))
+
+
+def _in_part(data: bytes, cut: Frame, part: Box, shrink: int) -> Decoded | None:
+    """``part`` of a JPEG, decoded no further down than it reaches; None where that saves little, or is not to be had."""
+    shown, whole = cut.shown(part, shrink)
+    box, rows = cut.stored(shown, shrink)
+    if rows > _WORTH_CUTTING * cut.rows or shown[0] >= shown[2] or shown[1] >= shown[3]:
+        return None
+    try:
+        with Image.open(io.BytesIO(cut.cut(data, rows))) as image:
+            if shrink > 1:
+                image.draft(None, (cut.columns // shrink, rows // shrink))
+            if _orientation(image) != cut.orientation or image.size != (-(-cut.columns // shrink), -(-rows // shrink)):
+                return None
+            rgb = _turned(_eight_bit_rgb(image.crop(box)), cut.orientation)
+    except Exception:  # noqa: BLE001 - whatever it is, decoding all of it will say it better
+        return None
+    return Decoded(rgb, *cut.size, shown[:2], whole)
 
 
 def _small_enough(width: int, height: int, max_pixels: int) -> None:

@@ -119,7 +119,7 @@ def _embed_one(
     try:
         photo, found = find_known(data, sha256, pack, entry.boxes if known_boxes else (), wanted=wanted, decoder=decoder)
         if after is not None and found.faces:
-            after(lambda: photo if photo.scale == 1 else decoder(data), found.faces)
+            after(lambda: photo if photo.full else decoder(data), found.faces)
     except UnreadableImage as error:
         return EmbedResult(entry, Reason(error.reason), detail=error.detail)
     except FacesetsError:  # what is wrong with every photo: no model, no decoder, a full disk
