@@ -36,19 +36,17 @@ def parts_that_were_cut(data: bytes) -> int:
         for wanted in PARTS:
             part = decode(data, shrink=shrink, part=wanted)
             assert (part.width, part.height, part.scale) == (whole.width, whole.height, whole.scale)
-            shown = part.laid_out()
-            assert shown.shape == whole.rgb.shape
-            (left, top), (rows, columns) = part.at, part.rgb.shape[:2]
-            assert np.array_equal(shown[top : top + rows, left : left + columns], part.rgb)
-            assert np.array_equal(whole.rgb[top : top + rows, left : left + columns], part.rgb)
-            if part.of is not None:
+            assert part.rgb.shape == whole.rgb.shape
+            left, top, right, bottom = part.seen or (0, 0, whole.rgb.shape[1], whole.rgb.shape[0])
+            assert np.array_equal(whole.rgb[top:bottom, left:right], part.rgb[top:bottom, left:right])
+            if part.seen is not None:
                 cut += 1
                 assert not part.full
-                assert np.count_nonzero(shown) == np.count_nonzero(part.rgb)  # black beyond
+                assert np.count_nonzero(part.rgb) == np.count_nonzero(part.rgb[top:bottom, left:right])  # black beyond
                 assert left <= max(wanted[0], 0) * part.scale + 1
                 assert top <= max(wanted[1], 0) * part.scale + 1
-                assert left + columns >= min(wanted[2], whole.width) * part.scale - 1
-                assert top + rows >= min(wanted[3], whole.height) * part.scale - 1
+                assert right >= min(wanted[2], whole.width) * part.scale - 1
+                assert bottom >= min(wanted[3], whole.height) * part.scale - 1
     return cut
 
 
@@ -114,8 +112,8 @@ def test_what_a_broken_header_says_is_not_taken_for_true() -> None:
         if isinstance(whole, str) or isinstance(part, str):
             assert whole == part
             continue
-        (left, top), (rows, columns) = part.at, part.rgb.shape[:2]
-        assert np.array_equal(whole.rgb[top : top + rows, left : left + columns], part.rgb)
+        left, top, right, bottom = part.seen or (0, 0, whole.rgb.shape[1], whole.rgb.shape[0])
+        assert np.array_equal(whole.rgb[top:bottom, left:right], part.rgb[top:bottom, left:right])
 
 
 def outcome(data: bytes, **options: Any) -> Decoded | str:
@@ -132,6 +130,6 @@ def test_a_process_of_its_own_gives_the_same_part() -> None:
             data = jpeg(orientation=orientation)
             for shrink in (1, 2):
                 here, there = (way(data, shrink=shrink, part=wanted) for way in (decode, decoders))
-                assert here.of is not None
-                assert (here.at, here.of, here.width, here.height) == (there.at, there.of, there.width, there.height)
+                assert here.seen is not None
+                assert (here.seen, here.width, here.height) == (there.seen, there.width, there.height)
                 assert np.array_equal(here.rgb, there.rgb)

@@ -163,7 +163,7 @@ def test_no_more_is_decoded_than_the_known_faces_need_and_the_faces_are_the_same
         assert (found.faces, found.vectors.tobytes()) == (expected.faces, expected.vectors.tobytes())
         assert [face.box for face in found.faces] == sorted(boxes)
         if turn == 1:
-            assert (seen[0].of is None) == (centres == [(1024, 2048)])  # which lies so low that all rows are needed
+            assert (seen[0].seen is None) == (centres == [(1024, 2048)])  # which lies so low that all rows are needed
 
 
 def test_a_face_that_is_not_quite_where_it_was_known_to_be_gets_all_its_pixels(twin: Pack) -> None:

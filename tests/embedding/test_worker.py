@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from facesets.embedding import Pack, QueueEntry, embed_photos, read_image
-from facesets.embedding.decode import Pixels
+from facesets.embedding.pixels import Pixels
 from facesets.errors import CorruptFile, UnreadableImage
 from facesets.records import Reason
 from facesets.testing.twins import twin_photo

@@ -13,15 +13,13 @@ from typing import Final
 
 from PIL import Image
 
+from facesets.embedding.pixels import Rect, upright
 from facesets.records import Box
 
 _FRAME, _OTHER_FRAMES = (0xC0, 0xC1), (0xC2, 0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 _SCAN, _EXIF, _END = 0xDA, 0xE1, b"\xff\xd9"
 _ORIENTATION: Final = 274
 _MARGIN: Final = 16  # rows: what is made of the last ones depends on those below
-
-
-Rect = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +31,20 @@ class Frame:
     orientation: int
     place: int
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the oriented photo."""
-        return (self.columns, self.rows) if self.orientation < 5 else (self.rows, self.columns)
+    def shown(self, part: Box, shrink: int) -> Rect:
+        """Where ``part`` (oriented original pixels) lies in the oriented photo decoded at ``1 / shrink``."""
+        sizes = upright((self.columns, self.rows), self.orientation), upright(self.shrunk(shrink), self.orientation)
+        x1, x2 = (min(max(side * sizes[1][0] / sizes[0][0], 0), sizes[1][0]) for side in (part[0], part[2]))
+        y1, y2 = (min(max(side * sizes[1][1] / sizes[0][1], 0), sizes[1][1]) for side in (part[1], part[3]))
+        return int(x1), int(y1), math.ceil(x2), math.ceil(y2)
 
-    def shown(self, part: Box, shrink: int) -> tuple[Rect, tuple[int, int]]:
-        """Where ``part`` (oriented original pixels) lies in the oriented photo decoded at ``1 / shrink``, and that photo's size."""
-        width, height = (-(-side // shrink) for side in self.size)
-        x1, x2 = (min(max(side * width / self.size[0], 0), width) for side in (part[0], part[2]))
-        y1, y2 = (min(max(side * height / self.size[1], 0), height) for side in (part[1], part[3]))
-        return (int(x1), int(y1), math.ceil(x2), math.ceil(y2)), (width, height)
+    def shrunk(self, shrink: int) -> tuple[int, int]:
+        """Columns and rows as stored, decoded at ``1 / shrink``."""
+        return -(-self.columns // shrink), -(-self.rows // shrink)
 
-    def stored(self, shown: Rect, shrink: int) -> tuple[Rect, int]:
-        """Where ``shown`` lies in the decoded photo as it is stored, and how many rows of the file that takes."""
-        left, top, right, bottom = shown if self.orientation < 5 else (shown[1], shown[0], shown[3], shown[2])
-        columns, rows = -(-self.columns // shrink), -(-self.rows // shrink)
-        if self.orientation in (2, 3, 7, 8):
-            left, right = columns - right, columns - left
-        if self.orientation in (3, 4, 6, 7):
-            top, bottom = rows - bottom, rows - top
-        return (left, top, right, bottom), min(bottom * shrink + _MARGIN, self.rows)
+    def down_to(self, row: int, shrink: int) -> int:
+        """How many rows of the file it takes for ``row`` rows of the photo decoded at ``1 / shrink``."""
+        return min(row * shrink + _MARGIN, self.rows)
 
     def cut(self, data: bytes, rows: int) -> bytes:
         """``data``, whose header says that there are ``rows`` rows."""

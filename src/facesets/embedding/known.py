@@ -8,7 +8,6 @@ photo is gone through as if nothing had been known. benchmarks/fast_path.py meas
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final, Protocol
 
 from facesets.embedding.decode import Decoded, decode
@@ -16,6 +15,7 @@ from facesets.embedding.faces import PhotoFaces, described, faces_of
 from facesets.embedding.jpeg import frame
 from facesets.embedding.packs.detection import Detection, same_face
 from facesets.embedding.packs.model import LooksNear, Pack
+from facesets.embedding.pixels import upright
 from facesets.records import Box
 
 #: Short side in original pixels of a face that counts; the size gate's default. Smaller ones do not hold a photo to full size.
@@ -41,14 +41,14 @@ def find_known(
     """
     shrink = shrink_for(known, wanted)
     if known and isinstance(pack, LooksNear):
-        part = decoder(data, shrink=shrink, part=_part(data, pack, known, shrink))
-        photo = replace(part, rgb=part.laid_out(), at=(0, 0)) if part.of else part
+        photo = decoder(data, shrink=shrink, part=_part(data, pack, known, shrink))
         near = [(x1 * photo.scale, y1 * photo.scale, x2 * photo.scale, y2 * photo.scale) for x1, y1, x2, y2 in known]
         found = pack.detect_near(photo.rgb, near)
-        if _each_has_a_face(near, found) and _shows(part, found) and not _needs_more(photo, found, wanted):
+        if _each_has_a_face(near, found) and _shows(photo, found) and not _needs_more(photo, found, wanted):
             return photo, described(photo, sha256, pack, found)
         if photo.full:
             return photo, faces_of(photo, sha256, pack)
+        del photo  # its memory may be what the whole one waits for
     photo = decoder(data)
     return photo, faces_of(photo, sha256, pack)
 
@@ -57,22 +57,21 @@ def _part(data: bytes, pack: LooksNear, known: Sequence[Box], shrink: int) -> Bo
     """What of a JPEG the pack will look at, in oriented original pixels; None for all of it, or where that cannot be told."""
     if (cut := frame(data)) is None:
         return None
-    width, height = (-(-side // shrink) for side in cut.size)
-    scale = width / cut.size[0]
+    width, height = upright(cut.shrunk(shrink), cut.orientation)
+    scale = width / upright((cut.columns, cut.rows), cut.orientation)[0]
     part = pack.part_near(width, height, [(x1 * scale, y1 * scale, x2 * scale, y2 * scale) for x1, y1, x2, y2 in known])
     return part and (part[0] / scale, part[1] / scale, part[2] / scale, part[3] / scale)
 
 
-def _shows(part: Decoded, found: Sequence[Detection]) -> bool:
-    """Whether ``part`` has all that is cut out around the faces, which need not be quite where they were known to be."""
-    if part.of is None:
+def _shows(photo: Decoded, found: Sequence[Detection]) -> bool:
+    """Whether ``photo`` has all that is cut out around the faces, which need not be quite where they were known to be."""
+    if photo.seen is None:
         return True
-    (left, top), (rows, columns) = part.at, part.rgb.shape[:2]
+    left, top, right, bottom = photo.seen
+    height, width = photo.rgb.shape[:2]
     for x1, y1, x2, y2 in (face.box for face in found):
         room = _ROUND_A_FACE * max(x2 - x1, y2 - y1)
-        if left > max(x1 - room, 0) or top > max(y1 - room, 0):
-            return False
-        if left + columns < min(x2 + room, part.of[0]) or top + rows < min(y2 + room, part.of[1]):
+        if left > max(x1 - room, 0) or top > max(y1 - room, 0) or right < min(x2 + room, width) or bottom < min(y2 + room, height):
             return False
     return True
 
