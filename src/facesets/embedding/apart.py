@@ -28,10 +28,8 @@ from facesets.records import Box, Reason
 
 _PATIENCE: Final = 180.0  # seconds for one photo: a slow disk's swap may need some, a decoder that loops would need all
 _TRIES: Final = 2
-# glibc would give a photo's memory back and ask for it again, page by page: 15 of 36 ms for 12 megapixels at half size. What many
-# processes keep adds up.
-_KEPT: Final = max(32, min(128, 512 // (os.cpu_count() or 1)))
-_MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(_KEPT << 20)}
+# glibc would give a photo's memory back and ask for it again, page by page: 15 of 36 ms for 12 megapixels at half size.
+_MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(48 << 20)}
 # The child's first words. It gets our module path, and the room's folder without the room's door: networks are none of its business.
 _START: Final = """
 import json, signal, sys, types

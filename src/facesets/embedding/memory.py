@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from facesets.embedding.pixels import Pixels
 
 #: Bytes for the pixels of all photos at work and what their decoders need. One photo alone may take more.
-ROOM: Final = 700 << 20
+ROOM: Final = 400 << 20
+#: Workers where nobody says how many: each takes some 100 MB with its networks and its decoder. With :data:`ROOM` and a pack of
+#: buffalo_l's size that stays below 1.5 GB, which benchmarks/memory.py measures.
+WORKERS: Final = 6
+_LARGE: Final = 128 << 20
+
+
+def trim() -> None:
+    """Give back what the C library keeps for later, where it does: of loading a network it is as much as the network twice over."""
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):  # a C library that keeps nothing
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 class Room:
@@ -49,6 +62,8 @@ class Room:
         with self._turn, self._changed:
             self._changed.wait_for(lambda: not self._held.total() or self._held.total() + size <= self._size)
             self._held[thread] += size
+        if size > _LARGE:
+            trim()
 
     def _give(self, thread: int, size: int) -> None:
         with self._changed:
