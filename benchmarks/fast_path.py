@@ -3,7 +3,8 @@
     python benchmarks/fast_path.py --photos FOLDER --pack open --pack FOLDER_OF_A_PACK --work FOLDER [--every 1]
 
 ``--photos`` has ``labels.csv`` (path, identity, scope). Known boxes are made as Immich makes them: the pack's detector on a preview of
-1440 pixels, sure to 0.7, rounded to whole pixels. ``--every N`` takes every Nth person of the photos with one main face.
+1440 pixels, sure to 0.7, rounded to whole pixels. ``--every N`` takes every Nth person of the photos with one main face. Known boxes
+and the whole way's vectors are kept in ``--work``: a second run goes the fast way alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.calibrate_packs import Labelled, labelled
-from facesets.embedding import Cache, Pack, QueueEntry, append_queue, decode, embed_queue, load_cache, load_pack
+from facesets.embedding import Cache, Pack, QueueEntry, append_queue, decode, embed_queue, load_cache, load_pack, read_queue
 from facesets.embedding.known import shrink_for
 from facesets.embedding.packs.detection import same_face
 from facesets.identity import average_linkage, cluster
@@ -48,18 +49,21 @@ def chosen(photos: Path, every: int) -> Iterator[str]:
 def both_ways(photos: Path, work: Path, pack: Pack, every: int) -> tuple[Labelled, Cache, Cache, dict[str, tuple[Box, ...]]]:
     """The labelled faces of the whole way, both ways' faces, and the boxes that were known."""
     paths = list(chosen(photos, every))
-    known = {path: known_boxes(photos / path, pack) for path in paths}
-    caches = []
-    for way in ("whole", "near"):
-        folder = work / way
-        folder.mkdir(parents=True, exist_ok=True)
-        queue = folder / f"{pack.id.replace('@', '-')}.jsonl"
-        queue.unlink(missing_ok=True)
-        queue.with_suffix(".npz").unlink(missing_ok=True)
-        entries = [QueueEntry(path, path, str(photos / path), boxes=known[path] if way == "near" else ()) for path in paths]
-        append_queue(queue, "labels", entries)
+    queues = {way: work / way / f"{pack.id.replace('@', '-')}.jsonl" for way in ("whole", "near")}
+    before = queues["near"]
+    known = {entry.asset_id: entry.boxes for entry in read_queue(before).entries} if before.exists() else {}
+    if set(known) != set(paths):
+        for queue in queues.values():
+            queue.parent.mkdir(parents=True, exist_ok=True)
+            queue.unlink(missing_ok=True)
+            queue.with_suffix(".npz").unlink(missing_ok=True)
+        known = {path: known_boxes(photos / path, pack) for path in paths}
+        append_queue(queues["whole"], "labels", [QueueEntry(path, path, str(photos / path)) for path in paths])
+        append_queue(before, "labels", [QueueEntry(path, path, str(photos / path), boxes=known[path]) for path in paths])
+    before.with_suffix(".npz").unlink(missing_ok=True)
+    for queue in queues.values():
         embed_queue(queue, queue.with_suffix(".npz"), pack)
-        caches.append(load_cache(queue.with_suffix(".npz")))
+    caches = [load_cache(queue.with_suffix(".npz")) for queue in queues.values()]
     return labelled(photos, work / "whole", pack), caches[0], caches[1], known
 
 

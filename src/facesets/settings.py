@@ -108,7 +108,7 @@ class EmbedSettings:
     immich_ml: tuple[str, ...] = _doc(
         (), "For pack immich-ml: addresses of Immich machine-learning services that share the work, e.g. http://192.168.1.5:3003."
     )
-    workers: int = _doc(0, "Photos decoded and embedded at a time; 0: one for each processor core.")
+    workers: int = _doc(0, "Photos decoded and embedded at a time; 0: one for each core, up to six: below 1.5 GB of memory.")
     engine: str = _doc("auto", "What runs the networks: auto, cpu, or another of facesets bench providers (FACESETS_ENGINE wins).")
     known_boxes: bool = _doc(True, "Look around the source's own face boxes first, and at the whole photo where that fails.")
 

@@ -44,8 +44,8 @@ def sabotaged(monkeypatch: pytest.MonkeyPatch) -> None:
         """
         import ctypes, os, sys, time
         import facesets.embedding.apart_child as child
-        real = child.decode
-        def decode(data, *, shrink=1):
+        real = child.opened
+        def opened(data, **options):
             if data.endswith(b"SEGV"):
                 ctypes.string_at(0)
             if data.endswith(b"EXIT"):
@@ -61,8 +61,8 @@ def sabotaged(monkeypatch: pytest.MonkeyPatch) -> None:
                 raise child.UnreadableImage("unreadable", ",".join(sorted(os.environ)))
             if data.endswith(b"BUG!"):
                 raise RecursionError("a bug")
-            return real(data, shrink=shrink)
-        child.decode = decode
+            return real(data, **options)
+        child.opened = opened
         child.serve()
         """
     )

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from facesets.embedding import decode
-from facesets.embedding.decode import Pixels
+from facesets.embedding.pixels import Pixels
 from facesets.errors import UnreadableImage
 from facesets.records import Reason
 

@@ -6,8 +6,8 @@ import pytest
 
 from facesets.embedding import Decoded, Detection, Embedded, Pack, find_faces
 from facesets.embedding.align import ARCFACE_112
-from facesets.embedding.decode import Pixels
 from facesets.embedding.faces import face_id
+from facesets.embedding.pixels import Pixels
 from facesets.embedding.signals import exposure, overlaps, pose, sharpness
 from facesets.testing.twins import twin_photo
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +23,9 @@ def jpeg() -> bytes:
     return encoded(twin_photo(FACES, width=1280, height=1280))
 
 
-def encoded(pixels: Pixels) -> bytes:
+def encoded(pixels: Pixels, **options: Any) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=95)
+    Image.fromarray(pixels).save(out, "JPEG", quality=95, **options)
     return out.getvalue()
 
 
@@ -48,9 +49,9 @@ class Watched:
     def __init__(self) -> None:
         self.shrinks: list[int] = []
 
-    def __call__(self, source: bytes, *, shrink: int = 1) -> Decoded:
+    def __call__(self, source: bytes, *, shrink: int = 1, part: Box | None = None) -> Decoded:
         self.shrinks.append(shrink)
-        return decode(source, shrink=shrink)
+        return decode(source, shrink=shrink, part=part)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_a_photo_with_more_faces_than_windows_are_worth_is_looked_at_whole(twin:
     boxes = tuple((x - 32.0, y - 32.0, x + 32.0, y + 32.0) for x, y, _, _ in places)
     seen = watch(twin, monkeypatch)
     _, found = find_known(photo, "aa", twin, boxes)
-    assert seen == [(128, 128), (640, 640)]
+    assert seen == [(640, 640)]  # at 128 pixels nobody knows of a face that is to be seen
     assert len(found.faces) == 25
 
 
@@ -134,6 +135,53 @@ def test_the_worker_takes_known_boxes_from_the_queue_and_can_be_told_not_to(
     assert [face.box for face in near.faces] == [BOXES[0]]
     assert sorted(face.box for face in whole.faces) == sorted(BOXES)
     assert near.size == whole.size == (1280, 1280)
+
+
+LARGE_PHOTO = [(512, 512, 256, 1), (2048, 512, 256, 2), (1024, 2048, 256, 3)]  # at 640 pixels they have 64, at 128 too few
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+def test_no_more_is_decoded_than_the_known_faces_need_and_the_faces_are_the_same(twin: Pack, turn: int) -> None:
+    photo = np.rot90(twin_photo(LARGE_PHOTO, width=2560, height=2560), {1: 0, 3: 2, 6: 1, 8: 3}[turn])
+    exif = Image.Exif()
+    exif[274] = turn
+    data = encoded(photo, exif=exif)
+    for centres in ([(512, 512)], [(512, 512), (2048, 512)], [(1024, 2048)]):
+        boxes = tuple((x - 128.0, y - 128.0, x + 128.0, y + 128.0) for x, y in centres)
+        seen: list[Decoded] = []
+
+        def watched(source: bytes, seen: list[Decoded] = seen, **options: Any) -> Decoded:
+            seen.append(decode(source, **options))
+            return seen[-1]
+
+        def whole(source: bytes, *, shrink: int = 1, part: Box | None = None) -> Decoded:
+            return decode(source, shrink=shrink)
+
+        _, found = find_known(data, "aa", twin, boxes, decoder=watched)
+        _, expected = find_known(data, "aa", twin, boxes, decoder=whole)
+        assert len(seen) == 1
+        assert (found.faces, found.vectors.tobytes()) == (expected.faces, expected.vectors.tobytes())
+        assert [face.box for face in found.faces] == sorted(boxes)
+        if turn == 1:
+            assert (seen[0].seen is None) == (centres == [(1024, 2048)])  # which lies so low that all rows are needed
+
+
+def test_a_face_that_is_not_quite_where_it_was_known_to_be_gets_all_its_pixels(twin: Pack) -> None:
+    """The known box is so much smaller that its surroundings do not show all that is cut out for the face."""
+    data = encoded(twin_photo([(1280, 512, 512, 1)], width=2560, height=2560))
+    boxes = ((1180.0, 412.0, 1470.0, 702.0),)
+    watched = Watched()
+    _, found = find_known(data, "aa", twin, boxes, decoder=watched)
+    assert watched.shrinks == [2, 1]
+    assert [face.face_id for face in found.faces] == [face.face_id for face in find_known(data, "aa", twin)[1].faces]
+
+
+def test_crops_are_cut_from_the_whole_photo(twin: Pack, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(twin_photo([(512, 512, 128, 1)], width=1280, height=1280)))
+    sizes: list[tuple[int, ...]] = []
+    entry = QueueEntry("a", "a.jpg", boxes=((448, 448, 576, 576),))
+    (result,) = embed_photos([entry], twin, root=tmp_path, workers=1, after=lambda full, _: sizes.append(full().rgb.shape))
+    assert (len(result.faces), sizes) == (1, [(1280, 1280, 3)])
 
 
 def test_a_shrunk_photos_landmarks_are_those_of_the_original(twin: Pack, jpeg: bytes) -> None:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from facesets.embedding import Pack, QueueEntry, embed_photos, read_image
-from facesets.embedding.decode import Pixels
+from facesets.embedding.pixels import Pixels
 from facesets.errors import CorruptFile, UnreadableImage
 from facesets.records import Reason
 from facesets.testing.twins import twin_photo
@@ -115,25 +115,28 @@ def test_an_endless_source_is_read_only_a_little_ahead(tmp_path: Path, photos: l
 
 
 def test_photos_are_worked_on_side_by_side(tmp_path: Path, photos: list[QueueEntry], twin: Pack) -> None:
-    class Slow:
-        name, version, id, dim, cuts, licence = "slow", "1", "slow@1", 512, twin.cuts, ""
-        at_once = busiest = 0
-        lock = threading.Lock()
+    class Together:
+        name, version, id, dim, cuts, licence = "together", "1", "together@1", 512, twin.cuts, ""
+        barrier, calls = threading.Barrier(3), itertools.count()
 
         def detect(self, rgb: Pixels) -> Any:
-            with self.lock:
-                Slow.at_once += 1
-                Slow.busiest = max(Slow.busiest, Slow.at_once)
-            time.sleep(0.05)
-            with self.lock:
-                Slow.at_once -= 1
+            if next(self.calls) < 3:
+                self.barrier.wait(timeout=60)  # each of the first three sees the two others
             return []
 
         def embed(self, rgb: Pixels, landmarks: Any) -> Any:
             return twin.embed(rgb, landmarks)
 
-    list(embed_photos(photos, Slow(), root=tmp_path, workers=3))
-    assert Slow.busiest == 3
+    results = list(embed_photos(photos, Together(), root=tmp_path, workers=3))
+    assert {result.reason for result in results} == {Reason.EMBEDDED_NO_FACE}
+
+
+def test_a_file_larger_than_any_photo_is_not_read(tmp_path: Path, photos: list[QueueEntry], twin: Pack) -> None:
+    with (tmp_path / "film.jpg").open("wb") as file:
+        file.truncate(3 << 30)  # a hole: it takes no room on the disk
+    (film, photo) = embed_photos([QueueEntry("film", "film.jpg"), photos[1]], twin, root=tmp_path, workers=1)
+    assert (film.reason, film.detail) == (Reason.TOO_LARGE, "the file has more than 1024 MB")
+    assert photo.reason is Reason.EMBEDDED
 
 
 def test_opencvs_threads_are_given_back(tmp_path: Path, photos: list[QueueEntry], twin: Pack) -> None:

@@ -53,29 +53,33 @@ def test_the_worker_needs_no_workspace_no_network_and_nothing_of_posix(
     assert cli("stage", "--user", "anna").code == 0
     (tmp_path / "elsewhere").mkdir()
     (cli.workspace / "photos").rename(tmp_path / "elsewhere" / "photos")  # where the other machine sees them
-    program = """
-import os, socket, sys
-import click, cv2, filelock, httpx, numpy, onnx, onnxruntime, pillow_heif, platformdirs, rich.progress, PIL.Image  # theirs may ask
+    (tmp_path / "windows").mkdir()  # what Python runs first, in this process and in those that decode photos
+    (tmp_path / "windows" / "sitecustomize.py").write_text(
+        """
+import os, signal, socket, sys
+import cv2, filelock, httpx, numpy, onnx, onnxruntime, pillow_heif, platformdirs, rich.progress, PIL.Image  # theirs may ask
 for name in ("fork", "fchmod", "fchown", "chown", "getuid", "geteuid", "uname", "statvfs", "sysconf", "nice", "killpg", "setsid",
-             "sched_getaffinity", "mkfifo", "posix_fadvise", "sendfile", "pread"):
+             "sched_getaffinity", "mkfifo", "posix_fadvise", "sendfile", "pread", "memfd_create", "getloadavg"):
     if hasattr(os, name):
         delattr(os, name)
+del signal.SIGKILL, signal.SIGHUP, signal.SIGALRM
 for name in ("fcntl", "resource", "pwd", "grp", "termios"):
     sys.modules[name] = None
 def no_network(*args, **kwargs):
     raise OSError("no network on this machine")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = no_network
-from facesets.cli import main
-main(sys.argv[1:])
+print(os.getpid(), file=open(os.environ["STARTED"], "a"))
 """
+    )
     out = tmp_path / "elsewhere" / "out.npz"
     arguments = ["embed", "--queue", cli.workspace / "queue" / "anna.jsonl", "--out", out, "--pack", pack, "--json"]
     arguments += ["--map", f"{cli.workspace.as_posix()}/={tmp_path.as_posix()}/elsewhere/"]
     done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)],
-        cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=False,
+        [*FACESETS, *map(str, arguments)], cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "windows"), *sys.path]), "STARTED": str(tmp_path / "started")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "started").read_text().split()) > 1  # decoders, too, had nothing of POSIX's
     assert json.loads(done.stdout)["new_faces"] == 26
 
     (tmp_path / "elsewhere" / "photos").rename(cli.workspace / "photos")

@@ -19,7 +19,7 @@ from .run import do, pack_option, user_option
 @click.option("--queue", type=click.Path(path_type=Path), help="Embed this queue file instead; needs no workspace and no network.")
 @click.option("--out", type=click.Path(path_type=Path), help="With --queue: the cache to write, or to go on with.")
 @click.option("--map", "maps", multiple=True, metavar="THEIRS=OURS", help="With --queue: where a path of it lies here.")
-@click.option("--workers", type=click.IntRange(0), default=0, help="With --queue: photos at a time; 0: one for each processor core.")
+@click.option("--workers", type=click.IntRange(0), default=0, help="With --queue: photos at a time; 0: one for each core, up to six.")
 @click.option("--engine", metavar="NAME", help="With --queue: what runs the networks: auto, cpu, cuda, directml, openvino, ...")
 @json_option
 @click.pass_obj

@@ -13,20 +13,23 @@ import struct
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
 
-from facesets.embedding.decode import MAX_BYTES, Decoded
+from facesets.embedding.decode import Decoded, read
+from facesets.embedding.memory import Room
+from facesets.embedding.pixels import Pixels
 from facesets.errors import FacesetsError, UnreadableImage
-from facesets.records import Reason
+from facesets.records import Box, Reason
 
 _PATIENCE: Final = 180.0  # seconds for one photo: a slow disk's swap may need some, a decoder that loops would need all
 _TRIES: Final = 2
 # glibc would give a photo's memory back and ask for it again, page by page: 15 of 36 ms for 12 megapixels at half size.
-_MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
+_MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(48 << 20)}
 # The child's first words. It gets our module path, and the room's folder without the room's door: networks are none of its business.
 _START: Final = """
 import json, signal, sys, types
@@ -37,30 +40,33 @@ room.__path__ = [sys.argv[2]]
 from facesets.embedding.apart_child import serve
 serve()
 """
-ASK, ANSWER = struct.Struct("<IQ"), struct.Struct("<cQIIII")  # shrink, bytes; kind, bytes, height, width, original width and height
+ASK = struct.Struct("<IQ?4d")  # shrink, bytes, whether only a part is wanted, and which
+ANSWER = struct.Struct("<cQQ")  # R: refused, for what (bytes of JSON); O: opened, bytes given and taken; P: the photo follows
+SHAPE = struct.Struct("<4I?4I")  # width and height as decoded and of the original, whether it is only a part, and which
+PIECE = struct.Struct("<4I")  # left, top, columns, rows; no columns: the end, or as many bytes of JSON as there are rows
 
 
 class Decoders:
     """As many processes as threads ask at once, started when first needed. A context manager, and a decoder like ``decode``."""
 
-    def __init__(self, *, patience: float = _PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, *, patience: float = _PATIENCE, room: Room | None = None) -> None:
+        self._patience, self._room = patience, room or Room()
         self._idle: list[_Child] = []
         self._lock = threading.Lock()
         self._closed = False
 
-    def __call__(self, source: bytes | Path, *, shrink: int = 1) -> Decoded:
+    def __call__(self, source: bytes | Path, *, shrink: int = 1, part: Box | None = None) -> Decoded:
         """The photo in ``source``, as :func:`facesets.embedding.decode` would give it.
 
         Raises errors.UnreadableImage, also for what crashes a decoder; OSError where the file cannot be read; and
         errors.FacesetsError where no such process can be started.
         """
-        data = source if isinstance(source, bytes) else _read(source)
+        data = source if isinstance(source, bytes) else read(source)
         died = ""
         for _ in range(_TRIES):
             child = self._taken()
             try:
-                answer = child.ask(data, shrink, self._patience)
+                answer = child.ask(data, shrink, part, self._patience, self._room)
             except _Died as error:
                 if error.late:
                     raise UnreadableImage(Reason.UNREADABLE, f"no decoder is through with it after {self._patience:g} s") from error
@@ -132,23 +138,52 @@ class _Child:
             why = (said.decode(errors="replace").strip().splitlines() or ["it ended without a word"])[-1]
             raise FacesetsError(f"photos are decoded in processes of their own, and none can be started here: {why[:300]}")
 
-    def ask(self, data: bytes, shrink: int, patience: float) -> Decoded | UnreadableImage:
-        """The photo, or what is wrong with it. Raises _Died."""
+    def ask(self, data: bytes, shrink: int, part: Box | None, patience: float, room: Room) -> Decoded | UnreadableImage:
+        """The photo, or what is wrong with it; its size is told first, and it is decoded once there is room. Raises _Died."""
+        try:
+            with self._watched(patience):
+                self._in.write(ASK.pack(shrink, len(data), part is not None, *(part or (0, 0, 0, 0))))
+                self._in.write(data)
+                self._in.flush()
+                kind, given, taken = ANSWER.unpack(_exactly(self._out, ANSWER.size))
+                if kind == b"R":
+                    return self._refusal(given)
+            with room.taken(given, taken) as pixels, self._watched(patience):
+                self._in.write(b"!")
+                self._in.flush()
+                kind, size, _ = ANSWER.unpack(_exactly(self._out, ANSWER.size))
+                return self._refusal(size) if kind == b"R" else self._photo(pixels)
+        except (OSError, EOFError, ValueError, struct.error) as error:
+            raise _Died(_how(self.end()), late=self._late) from error
+
+    def _refusal(self, size: int) -> UnreadableImage:
+        reason, detail = json.loads(_exactly(self._out, size))
+        return UnreadableImage(Reason(reason), str(detail))
+
+    def _photo(self, pixels: list[Pixels]) -> Decoded | UnreadableImage:
+        columns, rows, width, height, partly, *seen = SHAPE.unpack(_exactly(self._out, SHAPE.size))
+        rgb = np.zeros((rows, columns, 3), np.uint8) if partly else np.empty((rows, columns, 3), np.uint8)
+        while True:
+            left, top, across, down = PIECE.unpack(_exactly(self._out, PIECE.size))
+            if not across:
+                break
+            if across == columns:
+                _fill(self._out, rgb[top : top + down].reshape(-1).data)
+            else:
+                piece = np.empty((down, across, 3), np.uint8)
+                _fill(self._out, piece.reshape(-1).data)
+                rgb[top : top + down, left : left + across] = piece
+        if down:
+            return self._refusal(down)
+        pixels.append(rgb)
+        return Decoded(rgb, width, height, (seen[0], seen[1], seen[2], seen[3]) if partly else None)
+
+    @contextmanager
+    def _watched(self, patience: float) -> Iterator[None]:
         watch = threading.Timer(patience, self._too_late)
         watch.start()
         try:
-            self._in.write(ASK.pack(shrink, len(data)))
-            self._in.write(data)
-            self._in.flush()
-            kind, size, height, width, full_width, full_height = ANSWER.unpack(_exactly(self._out, ANSWER.size))
-            if kind == b"P":
-                rgb = np.empty((height, width, 3), np.uint8)
-                _fill(self._out, rgb.reshape(-1).data)
-                return Decoded(rgb, full_width, full_height)
-            reason, detail = json.loads(_exactly(self._out, size))
-            return UnreadableImage(Reason(reason), str(detail))
-        except (OSError, EOFError, ValueError, struct.error) as error:
-            raise _Died(_how(self.end()), late=self._late) from error
+            yield
         finally:
             watch.cancel()
 
@@ -167,12 +202,6 @@ class _Child:
             code = self._process.wait()
         self._out.close()
         return code
-
-
-def _read(path: Path) -> bytes:
-    if path.stat().st_size > MAX_BYTES:
-        raise UnreadableImage(Reason.TOO_LARGE, f"the file has more than {MAX_BYTES >> 20} MB")
-    return path.read_bytes()
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:

@@ -11,12 +11,12 @@ from typing import IO, Final
 
 import numpy as np
 
-from facesets.embedding.decode import decode
+from facesets.embedding.decode import opened
 from facesets.errors import UnreadableImage
-from facesets.records import Reason
+from facesets.records import Box, Reason
 
 _MEMORY: Final = 6 << 30  # bytes of address space: the largest photo that is taken needs a third of it
-_ASK, _ANSWER = struct.Struct("<IQ"), struct.Struct("<cQIIII")  # as in apart
+_ASK, _ANSWER, _SHAPE, _PIECE = map(struct.Struct, ("<IQ?4d", "<cQQ", "<4I?4I", "<4I"))  # as in apart
 
 
 def serve() -> None:
@@ -32,29 +32,39 @@ def serve() -> None:
     while head := source.read(_ASK.size):
         if len(head) < _ASK.size:
             return
-        shrink, size = _ASK.unpack(head)
+        shrink, size, partly, *part = _ASK.unpack(head)
         data = source.read(size)
         if len(data) < size:
             return
-        _answer(answers, data, shrink)
+        _answer(source, answers, data, shrink, (part[0], part[1], part[2], part[3]) if partly else None)
         answers.flush()
+        del data  # nothing is kept while the next photo is waited for
 
 
-def _answer(answers: IO[bytes], data: bytes, shrink: int) -> None:
+def _answer(source: IO[bytes], answers: IO[bytes], data: bytes, shrink: int, part: Box | None) -> None:
+    told, begun = None, False
     try:
-        photo = decode(data, shrink=shrink)
+        photo = opened(data, shrink=shrink, part=part)
+        answers.write(_ANSWER.pack(b"O", photo.given, photo.taken + 2 * len(data)))
+        answers.flush()
+        if not source.read(1):
+            return
+        loaded = photo.load()
+        answers.write(_ANSWER.pack(b"P", 0, 0))
+        answers.write(_SHAPE.pack(*loaded.size, *loaded.original, loaded.seen is not None, *(loaded.seen or (0, 0, 0, 0))))
+        begun = True
+        for left, top, pixels in loaded.pieces:
+            answers.write(_PIECE.pack(left, top, pixels.shape[1], pixels.shape[0]))
+            answers.write(np.ascontiguousarray(pixels).data)
     except UnreadableImage as error:
         told = [str(error.reason), error.detail]
     except MemoryError:
         told = [str(Reason.TOO_LARGE), f"decoding it takes more than {_MEMORY >> 30} GB of memory"]
+    text = json.dumps(told).encode() if told else b""
+    if begun:
+        answers.write(_PIECE.pack(0, 0, 0, len(text)))
     else:
-        rgb = np.ascontiguousarray(photo.rgb)
-        height, width = rgb.shape[:2]
-        answers.write(_ANSWER.pack(b"P", rgb.nbytes, height, width, photo.width, photo.height))
-        answers.write(rgb.data)
-        return
-    text = json.dumps(told).encode()
-    answers.write(_ANSWER.pack(b"R", len(text), 0, 0, 0, 0))
+        answers.write(_ANSWER.pack(b"R", len(text), 0))
     answers.write(text)
 
 

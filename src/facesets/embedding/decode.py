@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pillow_heif
 from PIL import Image
 
+from facesets.embedding.jpeg import Frame, frame
+from facesets.embedding.pixels import PIECE, Piece, Pixels, Rect, orientation, pieces, stored, upright
 from facesets.errors import UnreadableImage
-from facesets.records import Reason
-
-Pixels = npt.NDArray[np.uint8]
+from facesets.records import Box, Reason
 
 #: Where Pillow itself refuses: 179 megapixels. Its warning at half of that would turn away phones of 108 megapixels.
 MAX_PIXELS: Final = 2 * 89_478_485
@@ -30,16 +30,7 @@ MAX_BYTES: Final = 1 << 30
 pillow_heif.register_heif_opener()
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # MAX_PIXELS is checked before anything is decoded
 
-_TURNS: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_ORIENTATION, _SUBFILE, _DNG_VERSION = 274, 254, 50706  # EXIF and TIFF tags
+_SUBFILE, _DNG_VERSION = 254, 50706  # TIFF tags
 
 # What files begin with that Pillow does not take: offset, bytes, name, and whether it is a photo format that was damaged.
 _SIGNS: Final = (
@@ -65,60 +56,156 @@ _SIGNS: Final = (
 _JXL: Final = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _RAW: Final = ((4, b"ftypcrx "), (0, b"FUJIFILMCCD-RAW"), (0, b"IIU\0"), (0, b"IIRO"), (0, b"FOVb"))  # beside those that are TIFFs
 _TIFF: Final = (b"II*\0", b"MM\0*")
+_BYTES_A_PIXEL: Final = {"JPEG": 4, "MPO": 4, "PNG": 4, "TIFF": 5, "HEIF": 11, "AVIF": 11}  # in the decoder, at its height
+_BYTES_FOR_A_PIECE: Final = 10  # a pixel
+_MOST_BYTES_A_PIXEL: Final = 20
+_WORTH_CUTTING: Final = 0.9  # of a photo's rows
 _CUT_OFF: Final = ("truncat", "broken data stream", "unexpected end", "end of file")  # how decoders say it
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Pixels [h, w, 3] RGB and the size of the oriented original; ``scale`` is decoded pixels per original pixel."""
+    """Pixels [h, w, 3] RGB and the size of the oriented original; ``scale`` is decoded pixels per original pixel.
+
+    Where only a part was asked for, ``seen`` may say which: the rest is black.
+    """
 
     rgb: Pixels
     width: int
     height: int
+    seen: Rect | None = None
 
     @property
     def scale(self) -> float:
         """1 for a full decode, about .5, .25 or .125 for a shrunk one."""
         return float(self.rgb.shape[1] / self.width)
 
+    @property
+    def full(self) -> bool:
+        """Whether every pixel of the original is here."""
+        return self.seen is None and self.scale == 1
 
-def decode(source: bytes | Path, *, shrink: int = 1, max_pixels: int = MAX_PIXELS) -> Decoded:
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A photo that a decoder is through with: width and height as decoded, those of the original, and the pixels in pieces."""
+
+    size: tuple[int, int]
+    original: tuple[int, int]
+    seen: Rect | None
+    pieces: Iterator[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A photo of which the header was read. ``given`` bytes come of it, and ``taken`` bytes are in use until they have."""
+
+    given: int
+    taken: int
+    load: Callable[[], Loaded]  # raises errors.UnreadableImage
+
+
+def decode(source: bytes | Path, *, shrink: int = 1, part: Box | None = None, max_pixels: int = MAX_PIXELS) -> Decoded:
     """The photo in ``source``. A JPEG is decoded at ``1 / shrink`` (1, 2, 4 or 8) of its size; other formats always whole.
 
+    With ``part`` (oriented original pixels) no more than that need be decoded, where less is less work.
     Raises errors.UnreadableImage for bytes that give no photo, and OSError where the file itself cannot be read.
     """
-    data = source if isinstance(source, bytes) else _read(source)
+    loaded = opened(source if isinstance(source, bytes) else read(source), shrink=shrink, part=part, max_pixels=max_pixels).load()
+    some = list(loaded.pieces)
+    if len(some) == 1 and some[0][2].shape[1::-1] == loaded.size:
+        return Decoded(some[0][2], *loaded.original)
+    rgb = np.zeros((loaded.size[1], loaded.size[0], 3), np.uint8)
+    for left, top, piece in some:
+        rgb[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
+    return Decoded(rgb, *loaded.original, loaded.seen)
+
+
+def opened(data: bytes, *, shrink: int = 1, part: Box | None = None, max_pixels: int = MAX_PIXELS) -> Opened:
+    """The photo in ``data`` by its header. Raises errors.UnreadableImage."""
     if not data:
         raise UnreadableImage(Reason.EMPTY_FILE, "the file has no bytes")
     if data.startswith(_JXL):
         _know_jpeg_xl()
     if any(data.startswith(sign, offset) for offset, sign in _RAW):
-        return _developed(data, max_pixels)
+        return _raw(data, max_pixels)
+    cut = frame(data) if part else None
+    if part and cut and cut.columns * cut.rows <= max_pixels and (some := _part(data, cut, part, shrink)):
+        return some
+    return _whole(data, shrink, max_pixels)
+
+
+def _part(data: bytes, cut: Frame, part: Box, shrink: int) -> Opened | None:
+    """``part`` of a JPEG, to be decoded no further down than it reaches; None where that saves little, or is not to be had."""
+    size, seen = cut.shrunk(shrink), cut.shown(part, shrink)
+    rect = stored(seen, size, cut.orientation)
+    rows = cut.down_to(rect[3], shrink)
+    if rows > _WORTH_CUTTING * cut.rows or seen[0] >= seen[2] or seen[1] >= seen[3]:
+        return None
+    try:
+        image = Image.open(io.BytesIO(cut.cut(data, rows)))
+        if shrink > 1:
+            image.draft(None, (cut.columns // shrink, rows // shrink))
+        if orientation(image) != cut.orientation or image.size != (size[0], -(-rows // shrink)):
+            return None
+    except Exception:  # noqa: BLE001 - whatever it is, decoding all of it will say it better
+        return None
+    whole, original = (upright(of, cut.orientation) for of in (size, (cut.columns, cut.rows)))
+
+    def load() -> Loaded:
+        try:
+            image.load()
+        except Exception:  # noqa: BLE001 - as above
+            return _whole(data, shrink, cut.columns * cut.rows).load()
+        return Loaded(whole, original, seen, _reported(pieces(image, cut.orientation, rect, size)))
+
+    return Opened(3 * size[0] * size[1], _taken(image), load)
+
+
+def _whole(data: bytes, shrink: int, max_pixels: int) -> Opened:
     try:
         image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
         raise UnreadableImage(Reason.TOO_LARGE, str(error)) from error
     except Exception as error:  # plugins raise whatever broken bytes make them raise
         if data.startswith(_TIFF):
-            return _developed(data, max_pixels)  # most cameras' RAW is a TIFF, and some of them in a way of their own
+            return _raw(data, max_pixels)  # most cameras' RAW is a TIFF, and some of them in a way of their own
         raise _unrecognised(data) from error
-    with image:
-        _small_enough(image.width, image.height, max_pixels)
-        if image.format == "TIFF" and _is_raw(image):
-            return _developed(data, max_pixels)
-        full = image.size
+    _small_enough(image.width, image.height, max_pixels)
+    if image.format == "TIFF" and _is_raw(image):
+        return _raw(data, max_pixels)
+    full = image.size
+    try:
+        if shrink > 1:
+            image.draft(None, (max(1, image.width // shrink), max(1, image.height // shrink)))
+    except Exception as error:
+        raise _broken(error) from error
+    drafted = image.size != full
+
+    def load() -> Loaded:
         try:
-            if shrink > 1:
-                image.draft(None, (max(1, image.width // shrink), max(1, image.height // shrink)))
-            drafted = image.size != full
-            pixels = _eight_bit_rgb(image)
+            image.load()
+            turn = orientation(image)  # after loading: Pillow turns TIFFs itself, then
+            size = upright(image.size, turn)
+            return Loaded(size, upright(full, turn) if drafted else size, None, _reported(pieces(image, turn)))
         except Exception as error:
             raise _broken(error) from error
-        orientation = _orientation(image)  # after loading: Pillow turns TIFFs itself, then
-    rgb = _turned(pixels, orientation)
-    if not drafted:
-        return Decoded(rgb, rgb.shape[1], rgb.shape[0])
-    return Decoded(rgb, *(full if orientation < 5 else full[::-1]))
+
+    return Opened(3 * image.width * image.height, _taken(image), load)
+
+
+def _reported(some: Iterator[Piece]) -> Iterator[Piece]:
+    try:
+        yield from some
+    except Exception as error:
+        raise _broken(error) from error
+
+
+def _taken(image: Image.Image) -> int:
+    """About how many bytes a decoder has in use; measured."""
+    pixels = image.width * image.height
+    of_all = _BYTES_A_PIXEL.get(image.format or "", _MOST_BYTES_A_PIXEL)
+    return pixels * of_all + min(pixels, PIECE) * _BYTES_FOR_A_PIECE
 
 
 def _small_enough(width: int, height: int, max_pixels: int) -> None:
@@ -134,67 +221,44 @@ def _know_jpeg_xl() -> None:
         raise UnreadableImage(Reason.UNSUPPORTED, problem) from error
 
 
-def _developed(data: bytes, max_pixels: int) -> Decoded:
-    """A camera's RAW, developed with its own white balance, turned as the camera says."""
+def _raw(data: bytes, max_pixels: int) -> Opened:
+    """A camera's RAW, to be developed with its own white balance, turned as the camera says."""
     try:
         import rawpy  # noqa: PLC0415 - heavy, and not everybody has it
     except ImportError as error:
         problem = "a camera's RAW file, of which only the thumbnail could be read: pip install 'facesets[raw]'"
         raise UnreadableImage(Reason.UNSUPPORTED, problem) from error
     try:
-        with rawpy.imread(io.BytesIO(data)) as raw:
-            _small_enough(raw.sizes.width, raw.sizes.height, max_pixels)
-            rgb = np.ascontiguousarray(raw.postprocess(use_camera_wb=True, output_bps=8), np.uint8)
-    except UnreadableImage:
-        raise
+        raw = rawpy.imread(io.BytesIO(data))
     except rawpy.LibRawFileUnsupportedError as error:
         raise UnreadableImage(Reason.UNSUPPORTED, "neither a photo that a decoder here takes nor a RAW that LibRaw knows") from error
     except Exception as error:
         raise _broken(error) from error
-    return Decoded(rgb, rgb.shape[1], rgb.shape[0])
+    width, height = raw.sizes.width, raw.sizes.height
+    _small_enough(width, height, max_pixels)
+
+    def load() -> Loaded:
+        try:
+            with raw:
+                rgb = np.ascontiguousarray(raw.postprocess(use_camera_wb=True, output_bps=8), np.uint8)
+        except Exception as error:
+            raise _broken(error) from error
+        size = (rgb.shape[1], rgb.shape[0])
+        return Loaded(size, size, None, iter([(0, 0, rgb)]))
+
+    return Opened(3 * width * height, _MOST_BYTES_A_PIXEL * width * height, load)
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """The bytes of a photo. Raises OSError, and errors.UnreadableImage for more than any photo has."""
     if path.stat().st_size > MAX_BYTES:
         raise UnreadableImage(Reason.TOO_LARGE, f"the file has more than {MAX_BYTES >> 20} MB")
     return path.read_bytes()
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - a photo with damaged EXIF is still a photo
-        return 1
-    return value if value in _TURNS else 1
-
-
-def _turned(pixels: Pixels, orientation: int) -> Pixels:
-    if orientation not in _TURNS:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).transpose(_TURNS[orientation]))
-
-
 def _is_raw(image: Image.Image) -> bool:
     tags = image.getexif()
     return _DNG_VERSION in tags or bool(int(tags.get(_SUBFILE, 0)) & 1)
-
-
-def _eight_bit_rgb(image: Image.Image) -> Pixels:
-    image.load()
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image).astype(np.uint16) >> 8  # convert("RGB") would cut off at 255
-        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode in ("I", "F"):
-        grey = np.asarray(image, np.float64)
-        top = float(np.nanmax(grey, initial=0))
-        full = next((full for full in (1.0, 255.0, 65535.0) if top <= full), top)
-        grey = np.nan_to_num(np.clip(grey, 0, full) * (255.0 / full))
-        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        image = Image.new("RGB", layer.size, (255, 255, 255))
-        image.paste(layer, mask=layer.getchannel("A"))
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))  # a copy costs as much as decoding at half size
 
 
 def _unrecognised(data: bytes) -> UnreadableImage:

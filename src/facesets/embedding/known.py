@@ -1,8 +1,8 @@
 """Embedding room: a photo's faces for the least work. Pure but for the pack's networks and the decoder it is given.
 
-Where the source has named boxes, a JPEG is decoded only as large as its wanted faces need it, and the detector looks around the
-boxes. Where that leaves a box without a face, or finds a face that deserves more pixels, the whole photo is gone through as if
-nothing had been known. benchmarks/fast_path.py measures how alike the two ways are.
+Where the source has named boxes, a JPEG is decoded only as large as its wanted faces need it and only as far down as they lie, and
+the detector looks around the boxes. Where that leaves a box without a face, or finds a face that deserves more pixels, the whole
+photo is gone through as if nothing had been known. benchmarks/fast_path.py measures how alike the two ways are.
 """
 
 from __future__ import annotations
@@ -12,21 +12,24 @@ from typing import Final, Protocol
 
 from facesets.embedding.decode import Decoded, decode
 from facesets.embedding.faces import PhotoFaces, described, faces_of
+from facesets.embedding.jpeg import frame
 from facesets.embedding.packs.detection import Detection, same_face
 from facesets.embedding.packs.model import LooksNear, Pack
+from facesets.embedding.pixels import upright
 from facesets.records import Box
 
 #: Short side in original pixels of a face that counts; the size gate's default. Smaller ones do not hold a photo to full size.
 WANTED: Final = 90.0
 _CHIP = 112  # pixels: what recognition looks at, so more of them are kept
+_ROUND_A_FACE = 0.35  # of its long side: an upright chip has less around the box
 _SHRINK = 2  # decoding at a quarter or an eighth is hardly cheaper than at a half, and vectors begin to move
 
 
 class Decoder(Protocol):
     """As :func:`facesets.embedding.decode`."""
 
-    def __call__(self, source: bytes, *, shrink: int = 1) -> Decoded:
-        """The photo in ``source``, at ``1 / shrink`` of its size where that is cheaper."""
+    def __call__(self, source: bytes, *, shrink: int = 1, part: Box | None = None) -> Decoded:
+        """The photo in ``source``, at ``1 / shrink`` of its size and no more than ``part`` of it, where that is cheaper."""
 
 
 def find_known(
@@ -36,15 +39,41 @@ def find_known(
 
     ``wanted`` is the short side in original pixels from which a face counts. Raises errors.UnreadableImage.
     """
-    photo = decoder(data, shrink=shrink_for(known, wanted))
+    shrink = shrink_for(known, wanted)
     if known and isinstance(pack, LooksNear):
+        photo = decoder(data, shrink=shrink, part=_part(data, pack, known, shrink))
         near = [(x1 * photo.scale, y1 * photo.scale, x2 * photo.scale, y2 * photo.scale) for x1, y1, x2, y2 in known]
         found = pack.detect_near(photo.rgb, near)
-        if _each_has_a_face(near, found) and not _needs_more(photo, found, wanted):
+        if _each_has_a_face(near, found) and _shows(photo, found) and not _needs_more(photo, found, wanted):
             return photo, described(photo, sha256, pack, found)
-    if photo.scale != 1:
-        photo = decoder(data)
+        if photo.full:
+            return photo, faces_of(photo, sha256, pack)
+        del photo  # its memory may be what the whole one waits for
+    photo = decoder(data)
     return photo, faces_of(photo, sha256, pack)
+
+
+def _part(data: bytes, pack: LooksNear, known: Sequence[Box], shrink: int) -> Box | None:
+    """What of a JPEG the pack will look at, in oriented original pixels; None for all of it, or where that cannot be told."""
+    if (cut := frame(data)) is None:
+        return None
+    width, height = upright(cut.shrunk(shrink), cut.orientation)
+    scale = width / upright((cut.columns, cut.rows), cut.orientation)[0]
+    part = pack.part_near(width, height, [(x1 * scale, y1 * scale, x2 * scale, y2 * scale) for x1, y1, x2, y2 in known])
+    return part and (part[0] / scale, part[1] / scale, part[2] / scale, part[3] / scale)
+
+
+def _shows(photo: Decoded, found: Sequence[Detection]) -> bool:
+    """Whether ``photo`` has all that is cut out around the faces, which need not be quite where they were known to be."""
+    if photo.seen is None:
+        return True
+    left, top, right, bottom = photo.seen
+    height, width = photo.rgb.shape[:2]
+    for x1, y1, x2, y2 in (face.box for face in found):
+        room = _ROUND_A_FACE * max(x2 - x1, y2 - y1)
+        if left > max(x1 - room, 0) or top > max(y1 - room, 0) or right < min(x2 + room, width) or bottom < min(y2 + room, height):
+            return False
+    return True
 
 
 def shrink_for(boxes: Iterable[Box], wanted: float = WANTED) -> int:

@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facesets.embedding.apart import Decoders
-from facesets.embedding.decode import Decoded, decode
+from facesets.embedding.decode import Decoded, decode, read
 from facesets.embedding.faces import PhotoFaces, faces_of
 from facesets.embedding.known import WANTED, Decoder, find_known
+from facesets.embedding.memory import WORKERS
 from facesets.embedding.packs.model import Pack
 from facesets.embedding.queue import QueueEntry
 from facesets.errors import CorruptFile, FacesetsError, UnreadableImage
@@ -72,7 +73,7 @@ def embed_photos(
     decoder: Decoder | None = None,
     after: After | None = None,
 ) -> Iterator[EmbedResult]:
-    """Embed ``items`` with ``workers`` threads (0: one for each processor core); results come in the order of the items.
+    """Embed ``items`` with ``workers`` threads (0: one for each processor core, up to six); results come in the order of the items.
 
     With ``known_boxes`` the boxes of an entry are looked at first, and a JPEG is decoded at half its size where faces with a
     short side of ``wanted`` original pixels or more keep enough of them. Without, every photo is gone through whole.
@@ -87,7 +88,7 @@ def embed_photos(
                 items, pack, root=root, workers=workers, known_boxes=known_boxes, wanted=wanted, decoder=own, after=after
             )
         return
-    workers = workers or os.cpu_count() or 1
+    workers = workers or min(os.cpu_count() or 1, WORKERS)
     waiting: deque[Future[EmbedResult]] = deque()
     source = iter(items)
     with _one_thread_for_opencv(), ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool:
@@ -109,7 +110,9 @@ def _embed_one(
 ) -> EmbedResult:
     path = root / entry.path if root else Path(entry.worker_path or entry.path)
     try:
-        data = path.read_bytes()
+        data = read(path)
+    except UnreadableImage as error:
+        return EmbedResult(entry, Reason(error.reason), detail=error.detail)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         return EmbedResult(entry, Reason.EMBED_ERROR, detail=f"{path} cannot be read here: {getattr(error, 'strerror', None) or error}")
     sha256 = hashlib.sha256(data).hexdigest()
@@ -119,7 +122,7 @@ def _embed_one(
     try:
         photo, found = find_known(data, sha256, pack, entry.boxes if known_boxes else (), wanted=wanted, decoder=decoder)
         if after is not None and found.faces:
-            after(lambda: photo if photo.scale == 1 else decoder(data), found.faces)
+            after(lambda: photo if photo.full else decoder(data), found.faces)
     except UnreadableImage as error:
         return EmbedResult(entry, Reason(error.reason), detail=error.detail)
     except FacesetsError:  # what is wrong with every photo: no model, no decoder, a full disk

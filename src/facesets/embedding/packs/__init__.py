@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from facesets.embedding.engines import Engine
+from facesets.embedding.memory import trim
 from facesets.embedding.packs.engine import ENGINES, on_engine
 from facesets.embedding.packs.fetch import fetch_pack
 from facesets.embedding.packs.immich_ml import immich_ml_pack
@@ -42,7 +43,9 @@ def load_pack(
     if str(name).partition(":")[0] == "immich-ml":
         return immich_ml_pack(str(name), urls, note=note)
     _, load = pack_loader(str(name), note=note)
-    return on_engine(engine, load, threads=threads, note=note) if isinstance(engine, str) else load(engine)
+    pack = on_engine(engine, load, threads=threads, note=note) if isinstance(engine, str) else load(engine)
+    trim()
+    return pack
 
 
 def pack_loader(wanted: str, *, note: Callable[[str], None] = lambda _: None) -> tuple[str, Callable[[Engine], ModelPack]]:

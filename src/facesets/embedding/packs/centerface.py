@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from facesets.embedding.engines import Network
-from facesets.embedding.packs.detection import Candidates, Detection, Pixels, as_input, look
+from facesets.embedding.packs.detection import Candidates, Detection, Pixels, as_input, look, part_near
 from facesets.records import Box
 
-_OVERLAP = 0.3
+_OVERLAP, _GRID = 0.3, 32
 
 
 class CenterFace:
@@ -23,12 +23,16 @@ class CenterFace:
     def __init__(
         self, network: Network, *, sizes: tuple[int, ...] = (640,), min_score: float = 0.5, windows: bool = True
     ) -> None:
-        self._network, self._sizes, self._min_score, self._windows = network, sizes, min_score, windows
+        self._network, self._min_score, self._windows = network, min_score, windows
+        self._sizes = [(size, size) for size in sizes]
 
     def detect(self, rgb: Pixels, near: Sequence[Box] | None = None) -> list[Detection]:
         """Faces in ``rgb`` [h, w, 3], best first; with ``near`` around these boxes only."""
-        sizes = [(size, size) for size in self._sizes]
-        return look(rgb, sizes, self._candidates, overlap=_OVERLAP, grid=32, near=near if self._windows else None)
+        return look(rgb, self._sizes, self._candidates, overlap=_OVERLAP, grid=_GRID, near=near if self._windows else None)
+
+    def part_near(self, width: int, height: int, near: Sequence[Box]) -> Box | None:
+        """What :meth:`detect` sees of a photo of this size with ``near``; None for all of it."""
+        return part_near(width, height, self._sizes, near, grid=_GRID) if self._windows else None
 
     def _candidates(self, canvas: Pixels) -> Candidates:
         heat, extent, offset, points = (out[0] for out in self._network.run(as_input(canvas)))

@@ -21,7 +21,9 @@ Candidates = tuple[Floats, Floats, Floats]
 # measures what it costs in likeness to the whole canvas.
 _CONTEXT_SHARE, _CONTEXT_PIXELS = 0.5, 32
 _GRID = 32  # the coarsest stride of the detectors: windows on it see the same pixels in the same places as the whole canvas
+_EDGE = 2  # pixels of the canvas beyond a window that take part in shrinking it
 _SMALL = 160 * 160  # a canvas that is cheaper to look at as a whole
+_LEAST = 16  # pixels: a face with less than SCRFD's smallest anchor is not to be found
 _SAME = 0.3  # intersection over union of a known box and the face found there
 
 
@@ -46,12 +48,13 @@ def look(
     """Faces that ``see`` finds in ``rgb`` [h, w, 3], scaled to each of ``sizes`` (width, height); best first.
 
     With ``near``, boxes in the photo's pixels, large canvases are looked at around these only, as far as that is less work: in
-    the same scale and on the same grid, so the network sees there what it would have seen in the whole.
+    the same scale and on the same grid, so the network sees there what it would have seen in the whole. Canvases in which none
+    of these boxes has pixels enough are left out.
     """
     found: list[Candidates] = []
-    for width, height in sizes:
+    for width, height in _worth(list(sizes), max(rgb.shape[:2]), near):
         canvas, scale = letterboxed(rgb, width, height, grid=grid)
-        for (x1, y1, x2, y2), known in _windows(canvas, scale, near):
+        for (x1, y1, x2, y2), known in _windows(canvas.shape[1], canvas.shape[0], scale, near):
             scores, boxes, landmarks = see(canvas[y1:y2, x1:x2])
             boxes, landmarks = boxes + np.array([x1, y1, x1, y1], np.float32), landmarks + np.array([x1, y1], np.float32)
             if known:
@@ -60,6 +63,23 @@ def look(
             found.append((scores, (boxes / scale).astype(np.float32), (landmarks / scale).astype(np.float32)))
     scores, boxes, landmarks = (np.concatenate([part[i] for part in found]) for i in range(3))
     return detections(boxes, scores, landmarks, overlap=overlap)
+
+
+def part_near(width: int, height: int, sizes: Iterable[tuple[int, int]], near: Sequence[Box], *, grid: int = 0) -> Box | None:
+    """The part of a photo of ``width x height`` that :func:`look` sees with ``near``, in the photo's pixels; None for all of it."""
+    seen: list[tuple[float, ...]] = []
+    scale = 1.0
+    for size in _worth(list(sizes), max(width, height), near):
+        _, (across, down), scale = _fit(width, height, *size, grid)
+        windows = list(_windows(across, down, scale, near))
+        if any(known is None for _, known in windows):
+            return None
+        seen += (tuple(side / scale for side in window) for window, _ in windows)
+    if not seen:
+        return None
+    edge = 1 + _EDGE / scale
+    low, high = np.min(seen, axis=0) - edge, np.max(seen, axis=0) + edge
+    return float(low[0]), float(low[1]), float(high[2]), float(high[3])
 
 
 def same_face(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -71,9 +91,16 @@ def same_face(a: Sequence[float], b: Sequence[float]) -> bool:
     return shared >= _SAME * ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
-def _windows(canvas: Pixels, scale: float, near: Sequence[Box] | None) -> Iterator[tuple[tuple[int, int, int, int], Box | None]]:
-    """Parts of the canvas to look at, each with the known box that it is for; the whole canvas where that is no more work."""
-    height, width = canvas.shape[:2]
+def _worth(sizes: list[tuple[int, int]], longest: int, near: Sequence[Box] | None) -> list[tuple[int, int]]:
+    """The canvases to look at in a photo whose long side is ``longest``: the last, and all in which a known face is to be seen."""
+    largest = max((max(x2 - x1, y2 - y1) for x1, y1, x2, y2 in near or ()), default=np.inf)
+    return [size for size in sizes if size == sizes[-1] or largest * max(size) / longest >= _LEAST]
+
+
+def _windows(
+    width: int, height: int, scale: float, near: Sequence[Box] | None
+) -> Iterator[tuple[tuple[int, int, int, int], Box | None]]:
+    """Parts of a canvas to look at, each with the known box that it is for; the whole canvas where that is no more work."""
     parts = []
     for box in near or ():
         x1, y1, x2, y2 = (side * scale for side in box)
@@ -120,16 +147,18 @@ def letterboxed(rgb: Pixels, width: int, height: int, *, grid: int = 0) -> tuple
 
     With ``grid`` the canvas ends at the next multiple of it instead of at the full size.
     """
-    ratio = rgb.shape[0] / rgb.shape[1]
-    if ratio > height / width:
-        fit_height, fit_width = height, max(1, int(height / ratio))
-    else:
-        fit_width, fit_height = width, max(1, int(width * ratio))
-    if grid:
-        width, height = -(-fit_width // grid) * grid, -(-fit_height // grid) * grid
-    canvas = np.zeros((height, width, 3), np.uint8)
-    canvas[:fit_height, :fit_width] = cv2.resize(rgb, (fit_width, fit_height))
-    return canvas, fit_height / rgb.shape[0]
+    fit, size, scale = _fit(rgb.shape[1], rgb.shape[0], width, height, grid)
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    canvas[: fit[1], : fit[0]] = cv2.resize(rgb, fit)
+    return canvas, scale
+
+
+def _fit(across: int, down: int, width: int, height: int, grid: int) -> tuple[tuple[int, int], tuple[int, int], float]:
+    """How large a photo of ``across x down`` is on its canvas, how large that is, and the scale."""
+    ratio = down / across
+    fit = (max(1, int(height / ratio)), height) if ratio > height / width else (width, max(1, int(width * ratio)))
+    size = (-(-fit[0] // grid) * grid, -(-fit[1] // grid) * grid) if grid else (width, height)
+    return fit, size, fit[1] / down
 
 
 def as_input(pixels: Pixels, mean: float = 0.0, std: float = 1.0) -> Floats:

@@ -21,6 +21,9 @@ class Detector(Protocol):
     def detect(self, rgb: Pixels, near: Sequence[Box] | None = None) -> list[Detection]:
         """Faces in ``rgb`` uint8 [h, w, 3], best first; with ``near`` (boxes in its pixels) around these, as far as that saves work."""
 
+    def part_near(self, width: int, height: int, near: Sequence[Box]) -> Box | None:
+        """The part of a photo of this size that :meth:`detect` looks at with ``near``, in its pixels; None for all of it."""
+
 
 @runtime_checkable
 class LooksNear(Protocol):
@@ -28,6 +31,9 @@ class LooksNear(Protocol):
 
     def detect_near(self, rgb: Pixels, near: Sequence[Box]) -> list[Detection]:
         """Faces around the boxes ``near`` in ``rgb`` uint8 [h, w, 3], best first."""
+
+    def part_near(self, width: int, height: int, near: Sequence[Box]) -> Box | None:
+        """The part of a photo of this size that :meth:`detect_near` looks at, in its pixels; None for all of it."""
 
 
 class Pack(Protocol):
@@ -101,6 +107,10 @@ class ModelPack:
     def detect_near(self, rgb: Pixels, near: Sequence[Box]) -> list[Detection]:
         """Faces around the boxes ``near`` in ``rgb`` uint8 [h, w, 3], best first."""
         return self.detector.detect(rgb, near)
+
+    def part_near(self, width: int, height: int, near: Sequence[Box]) -> Box | None:
+        """The part of a photo of this size that :meth:`detect_near` looks at, in its pixels; None for all of it."""
+        return self.detector.part_near(width, height, near)
 
     def embed(self, rgb: Pixels, landmarks: npt.ArrayLike) -> Embedded:
         """Unit vectors float32 [k, d] of the faces at ``landmarks`` [k, 5, 2], and their norms."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from facesets.embedding.engines import Network
-from facesets.embedding.packs.detection import Candidates, Detection, Pixels, as_input, look
+from facesets.embedding.packs.detection import Candidates, Detection, Pixels, as_input, look, part_near
 from facesets.errors import PackUnavailable
 from facesets.records import Box
 
@@ -38,8 +38,12 @@ class Scrfd:
         self._windows = windows and not (width and height)
 
     def detect(self, rgb: Pixels, near: Sequence[Box] | None = None) -> list[Detection]:
-        """Faces in ``rgb`` [h, w, 3], best first; with ``near`` around these boxes only, and those that fill the photo."""
+        """Faces in ``rgb`` [h, w, 3], best first; with ``near`` around these boxes only, as far as that saves work."""
         return look(rgb, self._sizes, self._candidates, overlap=_OVERLAP, near=near if self._windows else None)
+
+    def part_near(self, width: int, height: int, near: Sequence[Box]) -> Box | None:
+        """What :meth:`detect` sees of a photo of this size with ``near``; None for all of it."""
+        return part_near(width, height, self._sizes, near) if self._windows else None
 
     def _candidates(self, canvas: Pixels) -> Candidates:
         outputs = [out.reshape(-1, out.shape[-1]) for out in self._network.run(as_input(canvas, 127.5, 128.0))]
