@@ -28,6 +28,10 @@ _PLAIN = {"Accept": "*/*", "Accept-Encoding": "identity"}  # photos gain nothing
 _SPAN = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
+class OtherBytes(Garbled):
+    """A whole original came, and it is not the one that was listed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Downloaded:
     """Bytes on disk and their digests (hex). ``resumed``: bytes that an earlier attempt had brought."""
@@ -68,7 +72,7 @@ def download(
         done = part.digests(resumed)
         if sha1 is not None and done.sha1 != sha1:
             part.forget()
-            raise Garbled(f"{what}: its SHA-1 is {done.sha1}, the listing says {sha1}")
+            raise OtherBytes(f"{what}: its SHA-1 is {done.sha1}, the listing says {sha1}")
         if sha1 is None and size not in (None, done.size) and done.sha256 not in came:
             came.add(done.sha256)  # the same bytes twice are no accident: the file changed since the server read it
             part.forget()
