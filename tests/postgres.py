@@ -114,7 +114,8 @@ def put_vector(db: Any, face_id: str, vector: npt.NDArray[np.floating[Any]]) -> 
 def reader(url: str, *tables: str) -> str:
     """The address for a role that may read these tables and no others."""
     with connect(url) as db:
-        db.execute("DROP ROLE IF EXISTS visitor")
+        if db.execute("SELECT 1 FROM pg_roles WHERE rolname = 'visitor'").fetchone():
+            db.execute("DROP OWNED BY visitor; DROP ROLE visitor")
         db.execute("CREATE ROLE visitor LOGIN")
         db.execute("GRANT USAGE ON SCHEMA public TO visitor")
         for table in tables:

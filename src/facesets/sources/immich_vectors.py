@@ -106,5 +106,5 @@ def vectors(url: str) -> Iterator[Vectors]:
                     return np.zeros(0, np.float32)
                 return np.frombuffer(raw, _FLOATS, offset=_ARRAY_HEAD)["value"].astype(np.float32)
 
-        db.adapters.register_loader("_float4", Floats)
+        db.adapters.register_loader(db.adapters.types["float4"].array_oid, Floats)
         yield Vectors(db)
