@@ -46,8 +46,10 @@ def choose_pack(workspace: Workspace, registry: Registry, name: str | None, prog
 def reads_database(workspace: Workspace, registry: Registry, name: str | None) -> bool:
     """Whether this run's vectors are those that Immich has made; ``auto`` stays with these where a workspace has no others."""
     wanted = name or workspace.settings.embed.pack
+    if wanted != "auto":
+        return from_database(wanted)
     have = faces.packs(registry)
-    return from_database(wanted) or (wanted == "auto" and bool(have) and all(map(from_database, have)))
+    return bool(have) and all(map(from_database, have))
 
 
 def _immich_db(workspace: Workspace, registry: Registry, wanted: str, progress: Progress) -> Pack:

@@ -99,13 +99,14 @@ def members(registry: Registry, content: str, pack: str) -> set[str]:
 def forget(registry: Registry, pack: str) -> int:
     """Forget the faces, in no set, of photos that are not to be had any more; returns how many. Lost photos' stay counted."""
     alive = f"SELECT content FROM assets WHERE content IS NOT NULL AND reason IN ({_marks(_TO_BE_HAD)})"
-    registry.db.execute(
-        f"DELETE FROM embedded WHERE pack = ? AND told IS NOT NULL AND sha256 NOT IN ({alive})", (pack, *_TO_BE_HAD)
-    )
-    return registry.db.execute(
-        f"DELETE FROM faces WHERE pack = ? AND reason <> 'photo_lost' AND sha256 NOT IN ({alive}) "
-        "AND face_id NOT IN (SELECT face_id FROM set_faces)",
-        (pack, *_TO_BE_HAD),
+    # a content has a colon, a hash of bytes has none
+    sql = f"SELECT sha256 FROM embedded WHERE pack = ? AND instr(sha256, ':') > 0 AND sha256 NOT IN ({alive})"
+    dead = [(row[0], pack) for row in registry.db.execute(sql, (pack, *_TO_BE_HAD))]
+    registry.db.executemany("DELETE FROM embedded WHERE sha256 = ? AND pack = ?", dead)
+    return registry.db.executemany(
+        "DELETE FROM faces WHERE sha256 = ? AND pack = ? AND reason <> 'photo_lost' "
+        "AND NOT EXISTS (SELECT 1 FROM set_faces AS s WHERE s.face_id = faces.face_id)",
+        dead,
     ).rowcount
 
 
