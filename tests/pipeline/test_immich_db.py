@@ -176,6 +176,7 @@ def test_only_originals_of_members_are_fetched(cli: CommandLine, server: ImmichS
     assert answer.code == 0, answer.err
     summary = answer.json
     assert (summary["sets_new"], summary["pack"]) == (SETS, "immich-db@buffalo_l")
+    assert summary["requests"] == sum(server.requests.values())
     assert summary["downloads"] == server.count(ORIGINAL) == len(photos_of(cli)) == 23
     assert (summary["originals_spared"], summary["assets_by_reason"]["measured_by_source"]) == (STRANGERS, STRANGERS)
     assert summary["bytes_spared"] == sum(a.size for a in library.assets.values()) - summary["steps"]["originals"]["bytes_downloaded"]
@@ -264,6 +265,29 @@ def test_killed_while_originals_come_it_fetches_only_what_lacks(
     assert (again.code, again.json["sets_new"]) == (0, ["faceset_002"])
     assert again.json["downloads"] == server.count(ORIGINAL) == 7
     assert whole_but_one.items() - tree(cli.workspace / "facesets").items() <= {("manifest.json", whole_but_one["manifest.json"])}
+    assert tree(cli.workspace / "facesets") == tree(undisturbed.workspace / "facesets")
+    whole(cli, again.json)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_stopped_between_bytes_and_faces_nothing_is_fetched_twice(
+    cli: CommandLine, server: ImmichServer, another: Callable[[str], CommandLine], monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    if not kept:
+        cli.set("keep_originals = false")
+    undisturbed = another("undisturbed")
+    undisturbed(*RUN)
+
+    def stopped(_workspace: object, _registry: object, wanted: list[object], *_: object) -> bool:
+        if wanted:
+            raise KeyboardInterrupt
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(members, "_look", stopped)  # a stop at this very line cannot be timed from outside
+        assert cli("run", "--user", "anna").code == 130
+    again = cli(*RUN)
+    assert (again.code, again.json["downloads"], again.json["sets_new"]) == (0, 0, SETS), again.err
     assert tree(cli.workspace / "facesets") == tree(undisturbed.workspace / "facesets")
     whole(cli, again.json)
 

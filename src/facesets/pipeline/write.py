@@ -42,7 +42,7 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress, 
         with progress.task("writing sets", len(planned), "sets") as task:
             for faceset in planned:
                 try:
-                    plan = _plan(registry, faceset)
+                    plan = _plan(workspace, registry, faceset)
                     _need(workspace, registry, plan)
                 except PhotosNeeded as err:
                     needed = needed or err
@@ -64,13 +64,13 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress, 
     return wrote
 
 
-def _plan(registry: Registry, faceset: FaceSet) -> SetPlan:
+def _plan(workspace: Workspace, registry: Registry, faceset: FaceSet) -> SetPlan:
     members = []
     for _, face_id, distance in sets.members(registry, faceset.name):
         row = faces.find(registry, face_id)
         assert row is not None, face_id
         if from_database(faceset.pack):
-            members.append(_measured(registry, faceset, row.face, distance))
+            members.append(_measured(workspace, registry, faceset, row.face, distance))
             continue
         asset = assets.with_bytes(registry, sha256=row.face.sha256)
         if asset is None or asset.path is None:
@@ -82,10 +82,10 @@ def _plan(registry: Registry, faceset: FaceSet) -> SetPlan:
     return SetPlan(faceset.name, faceset.number, _identity(members), faceset.pack, centroid.vector, members)
 
 
-def _measured(registry: Registry, faceset: FaceSet, face: Face, distance: float) -> Member:
+def _measured(workspace: Workspace, registry: Registry, faceset: FaceSet, face: Face, distance: float) -> Member:
     """A member that was measured before its bytes came: it is written down with what these turned out to be."""
     picture = Picture.of(registry, face.sha256)
-    if picture is None or picture.bytes.sha256 is None or picture.bytes.path is None:
+    if picture is None or not picture.serves(workspace, face) or picture.bytes.sha256 is None or picture.bytes.path is None:
         raise PhotosNeeded(
             f"{faceset.name} is planned, and some of its photos have not come yet. The next run asks for them again; --accept-missing "
             "leaves out those that fail"
