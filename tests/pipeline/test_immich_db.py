@@ -303,6 +303,27 @@ def test_without_kept_originals_crops_stay_and_the_sets_are_the_same(cli: Comman
     assert lean(*RUN).json["downloads"] == 0
 
 
+def test_gates_let_pass_what_is_not_known(cli: CommandLine) -> None:
+    cli.set("min_sharpness = 30.0")
+    cli.set("min_det_score = 0.9")
+    assert cli(*RUN).json["sets_new"] == SETS
+
+
+def test_each_photo_and_face_can_be_explained_and_listed(cli: CommandLine, library: Library) -> None:
+    cli(*RUN)
+    stranger, member = of_person(library, 100)[0], of_person(library, 3)[0]
+    story = cli("explain", stranger.id, "--json").json
+    assert (story["reason"], story["sha256"], story["kept"], len(story["faces"])) == ("measured_by_source", None, None, 1)
+    face = story["faces"][0]
+    assert (face["reason"], face["det_score"], face["sharpness"]) == ("few_faces", None, None)
+    assert cli("explain", face["face"], "--json").json["photo"] == stranger.id
+    story = cli("explain", member.id, "--json").json
+    assert (story["reason"], [face["reason"] for face in story["faces"]]) == ("embedded", ["member"])
+    assert {row["asset_id"] for row in cli("list", "faces", "--json").json} == set(library.assets)
+    assert "12 originals (" in cli("status").out
+    assert cli("cache", "export", cli.workspace / "x.npz", "--user", "anna").code == 2
+
+
 # -- what is not there
 
 

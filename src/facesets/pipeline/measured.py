@@ -164,12 +164,22 @@ def _put(registry: Registry, content: str, pack: str, new: Sequence[_Told], done
     told.drop_faces(registry, sorted(gone))
     left = [before[name].face for name in before.keys() - gone]
     follow = 1 + max((face.index for face in left), default=-1)
-    in_sets = [before[name].face.box for name in sorted(fixed)]
-    added = [one for one in new if one.face.face_id not in same | fixed and not any(same_face(one.face.box, box) for box in in_sets)]
+    again = _seen_again(new, [before[name].face for name in sorted(fixed)])
+    added = [one for one in new if one.face.face_id not in same | fixed | again]
     faces.add(registry, (replace(one, face=replace(one.face, index=follow + n)).row for n, one in enumerate(added)))
     done["queue"] += bool(added or gone)
     done["new_faces"] += sum(not one.lacks for one in added)
     done["not_measured"] += sum(bool(one.lacks) for one in added)
+
+
+def _seen_again(new: Sequence[_Told], in_sets: Sequence[Face]) -> set[str]:
+    """Which of the faces told now are those in sets, found anew with a box a little elsewhere; each stands for one of them."""
+    told_now, again = {one.face.face_id for one in new}, set[str]()
+    for face in in_sets:
+        near = [one.face for one in new if one.face.face_id not in again and same_face(one.face.box, face.box)]
+        if near and face.face_id not in told_now:
+            again.add(min(near, key=lambda each: sum(abs(a - b) for a, b in zip(each.box, face.box, strict=True))).face_id)
+    return again
 
 
 def _unchanged(before: FaceRow | None, now: _Told) -> bool:

@@ -46,7 +46,7 @@ def choose_pack(workspace: Workspace, registry: Registry, name: str | None, prog
 def reads_database(workspace: Workspace, registry: Registry, name: str | None) -> bool:
     """Whether this run's vectors are those that Immich has made; ``auto`` stays with these where a workspace has no others."""
     wanted = name or workspace.settings.embed.pack
-    if wanted != "auto":
+    if wanted != "auto" or workspace.settings.worker.command:
         return from_database(wanted)
     have = faces.packs(registry)
     return bool(have) and all(map(from_database, have))
