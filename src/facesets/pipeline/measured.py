@@ -82,7 +82,7 @@ def _take(registry: Registry, source: Vectors, rows: Sequence[AssetRow], pack: P
     keys = {row.id: row.content or content_of(row.asset) for row in rows}
     digests = {row.id: _digest(row.asset) for row in rows}
     fresh = [row for row in rows if told.told(registry, keys[row.id], pack.id) != digests[row.id]]
-    found = source.of([box.face_id for row in fresh for box in row.asset.boxes or ()]) if fresh else {}
+    found = source.of([box.face_id for row in fresh for box in row.asset.boxes or () if box.face_id]) if fresh else {}
     asked = {row.id for row in fresh}
     with registry.transaction():
         for row in rows:
