@@ -45,7 +45,7 @@ class Brought:
     bytes_downloaded: int = 0
     renditions: int = 0
     placed: int = 0  # faces of fetched photos
-    guessed: int = 0  # of these, faces around whose box no detector saw a face
+    guessed: int = 0  # members of sets around whose box no detector saw a face
     lost: int = 0
     dropped: list[str] = field(default_factory=list)
 
@@ -191,7 +191,8 @@ def _look(
                     for face in result:
                         told.place(registry, face)
                     brought.placed += len(result)
-                    brought.guessed += sum(GUESSED in face.signals for face in result)
+                    members = {face.face_id for face in w.members}
+                    brought.guessed += sum(GUESSED in face.signals and face.face_id in members for face in result)
                     assets.settle(registry, w.source.bytes.id, Reason.EMBEDDED)
                     done.append(w.source.bytes.path)
             remove_originals(workspace, done)
@@ -248,7 +249,7 @@ def _give_up(workspace: Workspace, registry: Registry, progress: Progress, broug
             for w, why in lost:
                 if w.source is not None and w.source.row.state is State.RETRY:
                     assets.settle(registry, w.source.row.id, Reason.NOT_AVAILABLE, f"left out as --accept-missing says: {why}")
-                detail = json.dumps({"was_for": faceset.name, "photo": why})
+                detail = json.dumps({"was_for": faceset.name, "lost": why})
                 told.leave_out(registry, faceset.name, [face.face_id for face in w.members], detail)
                 told.lose(registry, w.content, w.pack, detail)
             left = [row.face for _, face_id, _ in sets.members(registry, faceset.name) if (row := faces.find(registry, face_id))]
