@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from facesets.embedding import Pack, load_pack
+
+from .postgres import running
 
 # Results are to be the same on every machine; tests of other engines name them.
 os.environ["FACESETS_ENGINE"] = "cpu"
@@ -34,3 +37,10 @@ def open_pack(model_cache: Path) -> Pack:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACESETS_CACHE", str(model_cache))
         return load_pack("open")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a Postgres of our own, with pgvector."""
+    with running() as url:
+        yield url

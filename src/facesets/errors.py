@@ -17,6 +17,7 @@
     │   ├── TooOld                      an Immich of before 2.0
     │   ├── WrongKey                    401
     │   ├── MissingPermission           403, names the permission
+    │   │   └── MissingGrant               the role may not read a table of Immich's database; names the GRANT
     │   ├── NotFound                    the server does not know or not show it
     │   └── BadAnswer                   an answer that lacks what matters, or lies
     ├── UnreadableImage              1  bytes that no decoder takes; carries the reason
@@ -155,6 +156,18 @@ class MissingPermission(ServerError):
             "In Immich: Account settings > API keys > edit the key, and tick it."
         )
         self.permission = permission
+
+
+class MissingGrant(MissingPermission):
+    """The role in Immich's database lacks a privilege."""
+
+    def __init__(self, problem: str, role: str, tables: str) -> None:
+        FacesetsError.__init__(
+            self,
+            f"[sources.immich_db]: {problem}. Let its role read there, as the owner of Immich's database: "
+            f'GRANT SELECT ON {tables} TO "{role}";  (docs/how-to/immich-database.md)',
+        )
+        self.permission = f"SELECT ON {tables}"
 
 
 class NotFound(ServerError):

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     # assets that are through
     EMBEDDED = "embedded"
     EMBEDDED_NO_FACE = "embedded_no_face"  # our detector found none
+    MEASURED = "measured_by_source"  # its source told its faces with their vectors, and its bytes are not needed
     # faces at work
     NEW = "new"
     # faces in sets
@@ -79,6 +80,8 @@ class Reason(StrEnum):
     NEAR_DUPLICATE = "near_duplicate"  # a better one of the same burst or copy is in the set
     OUTLIER = "outlier"  # beyond the outlier distance of its set's centroid
     OTHER_PACK = "other_pack"  # embedded with a model that this run does not use
+    UNMEASURED = "not_measured"  # its source told the face, and no vector or no place of it that can be used
+    PHOTO_LOST = "photo_lost"  # was to be in a set, and its photo cannot be had
 
     @property
     def state(self) -> State:
@@ -118,7 +121,7 @@ _STATE_OF: Mapping[Reason, State] = MappingProxyType(
             ),
             State.FAILED,
         ),
-        **dict.fromkeys((Reason.EMBEDDED, Reason.EMBEDDED_NO_FACE), State.DONE),
+        **dict.fromkeys((Reason.EMBEDDED, Reason.EMBEDDED_NO_FACE, Reason.MEASURED), State.DONE),
         Reason.MEMBER: State.IN_SET,
         Reason.MATCHES_SET: State.MATCHED,
         **dict.fromkeys(
@@ -131,6 +134,8 @@ _STATE_OF: Mapping[Reason, State] = MappingProxyType(
                 Reason.NEAR_DUPLICATE,
                 Reason.OUTLIER,
                 Reason.OTHER_PACK,
+                Reason.UNMEASURED,
+                Reason.PHOTO_LOST,
             ),
             State.LEFT_OUT,
         ),
@@ -207,13 +212,13 @@ class Face:
     """One detected face with its signals. ``face_id`` is derived from content: source hash, pack and box."""
 
     face_id: str
-    sha256: str  # of the photo's bytes
+    sha256: str  # of the photo's bytes; where a source told its vector before any byte came, what stands for them
     index: int  # position among the photo's faces, by box
     box: Box
-    landmarks: tuple[tuple[float, float], ...]  # five points, ArcFace order: eyes, nose, mouth corners (image left first)
-    det_score: float
+    landmarks: tuple[tuple[float, float], ...]  # five points, ArcFace order: eyes, nose, mouth corners (image left first); or none
+    det_score: float | None  # None: not known
     face_short: float  # short side of the box in original pixels
-    sharpness: float  # scale-normalised, on the aligned chip
+    sharpness: float | None  # scale-normalised, on the aligned chip; None: not known
     pack: str  # "name@version" of the model pack
     signals: Mapping[str, float] = field(default_factory=dict)  # further quality signals (pose, exposure, norm, overlap)
 

@@ -104,7 +104,11 @@ class StageSettings:
 class EmbedSettings:
     """Faces and vectors."""
 
-    pack: str = _doc("auto", "Model pack: auto, open, buffalo_l (or another InsightFace pack), immich-ml, or a folder of .onnx files.")
+    pack: str = _doc(
+        "auto",
+        "Model pack: auto, open, buffalo_l (or another InsightFace pack), immich-ml, immich-db (the vectors that Immich has made), or "
+        "a folder of .onnx files.",
+    )
     immich_ml: tuple[str, ...] = _doc(
         (), "For pack immich-ml: addresses of Immich machine-learning services that share the work, e.g. http://192.168.1.5:3003."
     )

@@ -18,7 +18,7 @@ def test_faces_of_real_scenes_are_found_again_in_their_crops(shared: Path) -> No
         photo = read_image(path)
         faces, vectors = find_faces(photo, "", pack)
         for face, vector in zip(faces, vectors, strict=True):
-            if face.det_score < 0.6 or face.face_short < 60:
+            if (face.det_score or 0) < 0.6 or face.face_short < 60:
                 continue
             cut = crops.crop(photo.rgb, face.landmarks, export.size, export.margin)
             again, seen = find_faces(Decoded(cut, export.size, export.size), "", pack)

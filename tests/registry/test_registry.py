@@ -195,7 +195,9 @@ def test_a_registry_of_version_1_is_migrated_to_what_a_new_one_is(tmp_path: Path
         for table in ("streamed_faces", "streamed_people"):
             old.db.execute(f"DROP TABLE {table}")
         old.db.execute("DROP INDEX assets_by_look")
-        old.db.execute("ALTER TABLE assets DROP COLUMN pixels")
+        old.db.execute("DROP INDEX assets_by_content")
+        for table, column in (("assets", "pixels"), ("assets", "content"), ("embedded", "told")):
+            old.db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         old.db.execute("PRAGMA user_version = 1")
         wanted = schema(new)
     with Registry.open(tmp_path / "old.sqlite") as migrated:

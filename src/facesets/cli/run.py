@@ -23,7 +23,7 @@ everybody_option = click.option("--all-users", "everybody", is_flag=True, help="
 folder_option = click.option(
     "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A plain folder of photos instead of Immich."
 )
-pack_option = click.option("--pack", metavar="NAME|FOLDER", help="Model pack: auto, open, buffalo_l, ... or a folder of .onnx files.")
+pack_option = click.option("--pack", metavar="NAME|FOLDER", help="Model pack: auto, open, buffalo_l, immich-db, ... or a folder.")
 accept_option = click.option("--accept-missing", is_flag=True, help="Go on although some photos failed in a way that may heal.")
 classic_option = click.option("--classic", is_flag=True, help="Average linkage alone, as the reference does: more sets a person.")
 full_option = click.option("--full", is_flag=True, help="List everything and ask for all faces again, not only what changed since.")
@@ -106,15 +106,19 @@ def told(summary: Summary) -> str:
             f"{look['photos_gained']:,} photos and {look['faces_gained']:,} faces gained"
         ]
     if embed := summary.steps.get("embed"):
-        lines += [
-            f"embedded {embed['queue']:,} photos: {embed['new_faces']:,} faces, {embed['new_noface']:,} without, "
-            f"{embed['load_errors']:,} unreadable ({embed['images_per_second']:.1f}/s, pack {summary.pack})"
-        ]
+        lines += [_measured(embed, summary.pack) if "not_measured" in embed else _embedded(embed, summary.pack)]
     if cluster := summary.steps.get("cluster"):
         lines += [
             f"{cluster['existing_centroids']:,} existing sets cover {cluster['already_covered']:,} faces; "
             f"{cluster['unmatched']:,} others in {cluster['clusters']:,} groups, {cluster['past_gates']:,} past the gates"
         ]
+    if brought := summary.steps.get("originals"):
+        lines += [
+            f"for sets: {brought['downloads']:,} originals, {brought['bytes_downloaded'] / 1e6:,.1f} MB fetched; "
+            f"{spared_line(summary.originals_spared, summary.bytes_spared)}"
+        ]
+        if brought["lost"]:
+            lines += [f"{brought['lost']:,} faces left their sets: no photo of them (facesets list faces --reason photo_lost)"]
     lines += [
         f"new sets: {len(summary.sets_new)}" + (f" ({_span(summary.sets_new)})" if summary.sets_new else ""),
         f"sets unchanged: {len(summary.sets_unchanged)}",
@@ -123,6 +127,25 @@ def told(summary: Summary) -> str:
         f"{summary.seconds:.1f} s; workspace {summary.workspace}",
     ]
     return "\n".join(lines)
+
+
+def _embedded(embed: dict[str, Any], pack: str | None) -> str:
+    return (
+        f"embedded {embed['queue']:,} photos: {embed['new_faces']:,} faces, {embed['new_noface']:,} without, "
+        f"{embed['load_errors']:,} unreadable ({embed['images_per_second']:.1f}/s, pack {pack})"
+    )
+
+
+def _measured(embed: dict[str, Any], pack: str | None) -> str:
+    return (
+        f"measured by Immich: {embed['new_faces']:,} faces in {embed['queue']:,} photos, {embed['not_measured']:,} without a usable "
+        f"measure or place ({embed['images_per_second']:.1f} photos/s, pack {pack})"
+    )
+
+
+def spared_line(photos: int, size: int) -> str:
+    """How many originals never had to come."""
+    return f"{photos:,} originals ({size / 1e6:,.1f} MB) spared"
 
 
 def _span(names: list[str]) -> str:

@@ -11,7 +11,7 @@ from ..pipeline import count
 from ..records import Reason, State
 from ..registry import assets, runs, sets
 from . import App, json_option
-from .run import counts_line
+from .run import counts_line, spared_line
 
 
 @click.command()
@@ -34,6 +34,8 @@ def status(app: App) -> None:
             "sets": len(list(sets.select(registry))),
             "sets_planned": waiting,
             "retryable": summary.retryable,
+            "originals_spared": summary.originals_spared,
+            "bytes_spared": summary.bytes_spared,
             "last_run": None if last is None else {k: last[k] for k in ("command", "started_at", "finished_at", "exit_code")},
         }
     app.answer(document, lambda: _told(document))
@@ -51,6 +53,9 @@ def _told(document: dict[str, Any]) -> str:
     lines += ["", f"sets: {document['sets']}"]
     if document["sets_planned"]:
         lines += [f"planned, still to be written: {', '.join(document['sets_planned'])} (facesets export)"]
+    if document["originals_spared"]:
+        spared = spared_line(document["originals_spared"], document["bytes_spared"])
+        lines += [f"{spared}: Immich has measured their faces, and no set needs their bytes"]
     if document["retryable"]:
         lines += [f"{document['retryable']:,} photos are tried again by the next run (facesets list assets --state retry)"]
     if last := document["last_run"]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..embedding.packs.immich_db import from_database
 from ..errors import FacesetsError, ServerError
 from ..progress import Progress
 from ..registry import Registry, assets
@@ -49,7 +50,9 @@ def examine(workspace: Workspace, labels: Sequence[str], *, sample: bool = True,
             owner, granted = server.whose(client, label, workspace.settings.users.get(label))
             findings += [*owner, *granted.findings]
             if granted.owner is not None and workspace.settings.immich_db.url:
-                findings.append(server.database(client, label, granted.owner, workspace.settings.immich_db.url))
+                url, wanted = workspace.settings.immich_db.url, from_database(workspace.settings.embed.pack)
+                findings.append(server.database(client, label, granted.owner, url))
+                findings.append(server.vectors(label, granted.owner, url, wanted=wanted))
             if sample and granted.stages:
                 with progress.task(f"taking a sample of {label}'s library"):
                     findings += cost.estimate(client, label, workspace.settings)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from ..embedding.packs.immich_db import from_database
 from ..errors import ServerError
 from ..immich import Client, faces, originals, search, timeline, wire
 from ..immich.search import Asked
@@ -136,6 +137,8 @@ def _cost(part: str, total: int, buckets: int, sample: _Sample, rate: float, set
         f"{total:,} assets; a first staging will fetch about {photos:,.0f} photos, {size / 1e9:,.2f} GB, in {requests:,.0f} requests "
         f"and {_time(seconds)} (from a sample of {len(sample.assets)}, before any copy is left out; embedding comes on top)"
     )
+    if from_database(settings.embed.pack):
+        what += "; pack immich-db fetches of these only what ends in a set"
     return Finding(part, OK, what, facts=facts)
 
 

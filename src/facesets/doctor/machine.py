@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 
 from ..embedding import load_pack
+from ..embedding.packs.immich_db import from_database
 from ..errors import PackUnavailable, WorkspaceInUse
 from ..workspace import Workspace
 from .findings import NOTE, OK, PROBLEM, Finding
@@ -37,6 +38,11 @@ def models(opened: Workspace) -> Iterator[Finding]:
     settings = opened.settings
     if settings.worker.command:
         yield Finding("models", OK, f"embedding is done by: {settings.worker.command}")
+        return
+    if from_database(settings.embed.pack):
+        where = "where its database is, is not set" if not settings.immich_db.url else "no model is needed here"
+        fix = "" if settings.immich_db.url else "set [sources.immich_db] url, or IMMICH_DB_URL (docs/how-to/immich-database.md)"
+        yield Finding("models", PROBLEM if fix else OK, f"vectors are Immich's own (pack {settings.embed.pack}); {where}", fix)
         return
     notes = list[str]()
     try:

@@ -17,6 +17,7 @@ from ..immich import Client, Server
 from ..immich import server as api
 from ..records import User
 from ..settings import Settings
+from ..sources import immich_vectors
 from ..sources.immich import ImmichSource
 from ..sources.immich_db import ImmichDbSource
 from .findings import NOTE, OK, PROBLEM, Finding
@@ -137,6 +138,24 @@ def database(client: Client, label: str, owner: api.Person, url: str) -> Finding
     except FacesetsError as err:
         return Finding(part, PROBLEM, f"[sources.immich_db]: {err}", "docs/how-to/immich-database.md shows how to give read access")
     return Finding(part, OK, f"Immich's database can be read: {count:,} assets of {owner.name!r}", facts={"database_assets": count})
+
+
+def vectors(label: str, owner: api.Person, url: str, *, wanted: bool) -> Finding:
+    """Whether Immich's own vectors can be read, of which model they are, and how many faces have one; ``wanted``: a run needs them."""
+    part = f"user {label}"
+    try:
+        with immich_vectors.vectors(url) as source:
+            configured = source.configured()
+            faces, measured = source.count(User(label, owner.user_id, owner.name))
+    except FacesetsError as err:
+        fix = "" if wanted else "only that pack needs them"
+        return Finding(part, PROBLEM if wanted else NOTE, f"Immich's own vectors (pack immich-db) cannot be read: {err}", fix)
+    facts = {"database_faces": faces, "database_vectors": measured, "model": configured.model, "model_seen": configured.seen}
+    what = f"Immich's own vectors can be read: {measured:,} of {faces:,} faces have one (pack immich-db, model {configured.model}"
+    if configured.seen:
+        return Finding(part, OK, f"{what})", facts=facts)
+    fix = 'where it is another one, pack = "immich-db:MODEL" under [embed] says so'
+    return Finding(part, NOTE, f"{what}, its default: the role may not see which)", fix, facts)
 
 
 def _granted(client: Client, part: str) -> Granted:

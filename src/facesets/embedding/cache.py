@@ -111,7 +111,7 @@ def face_of(meta: Mapping[str, Any]) -> Face:
         landmarks=tuple((float(x), float(y)) for x, y in meta["landmarks"]),
         det_score=float(meta["det_score"]),
         face_short=float(meta["face_short"]),
-        sharpness=float(meta["sharpness"]),
+        sharpness=None if meta["sharpness"] is None else float(meta["sharpness"]),
         pack=str(meta["model"]),
         signals={**(meta.get("signals") or {}), **(meta.get("pose") or {})},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,10 @@ from facesets.embedding.packs.detection import Detection
 from facesets.embedding.packs.model import Pack, TellsAges
 from facesets.embedding.signals import overlaps, quality
 from facesets.records import Box, Face
+
+#: Where eyes, nose and mouth corners lie in a detector's box, as shares of its sides: medians over upright faces.
+_IN_BOX: Final = ((0.31, 0.40), (0.69, 0.40), (0.50, 0.58), (0.35, 0.77), (0.65, 0.77))
+GUESSED: Final = "landmarks_from_box"  # the signal of a face whose landmarks nobody has seen
 
 
 class PhotoFaces(NamedTuple):
@@ -54,6 +58,12 @@ def described(photo: Decoded, sha256: str, pack: Pack, detections: list[Detectio
             )
         )
     return PhotoFaces(tuple(faces), embedded.vectors)
+
+
+def landmarks_in(box: Box) -> tuple[tuple[float, float], ...]:
+    """Where the landmarks of an upright face with this box are likely to lie."""
+    x1, y1, x2, y2 = box
+    return tuple((round(x1 + across * (x2 - x1), 2), round(y1 + down * (y2 - y1), 2)) for across, down in _IN_BOX)
 
 
 def face_id(sha256: str, pack: str, box: Box) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
+from facesets.embedding.align import Pixels
 from facesets.embedding.decode import Decoded, decode
-from facesets.embedding.faces import PhotoFaces, described, faces_of
+from facesets.embedding.faces import PhotoFaces, described, faces_of, landmarks_in
 from facesets.embedding.jpeg import frame
 from facesets.embedding.packs.detection import Detection, same_face
 from facesets.embedding.packs.model import LooksNear, Pack
@@ -74,6 +75,19 @@ def _shows(photo: Decoded, found: Sequence[Detection]) -> bool:
         if left > max(x1 - room, 0) or top > max(y1 - room, 0) or right < min(x2 + room, width) or bottom < min(y2 + room, height):
             return False
     return True
+
+
+def landmarks_at(rgb: Pixels, boxes: Sequence[Box], pack: Pack | None) -> list[tuple[tuple[tuple[float, float], ...], bool]]:
+    """For each of ``boxes`` in ``rgb`` the landmarks of the face that ``pack`` sees there, else (True) where they are likely to lie."""
+    if pack is None or not boxes:
+        return [(landmarks_in(box), True) for box in boxes]
+    found = pack.detect_near(rgb, boxes) if isinstance(pack, LooksNear) else pack.detect(rgb)
+    placed: list[tuple[tuple[tuple[float, float], ...], bool]] = []
+    for box in boxes:
+        best = next((face for face in found if same_face(box, face.box)), None)  # the best comes first
+        seen = tuple((round(x, 2), round(y, 2)) for x, y in best.landmarks) if best else landmarks_in(box)
+        placed.append((seen, best is None))
+    return placed
 
 
 def shrink_for(boxes: Iterable[Box], wanted: float = WANTED) -> int:

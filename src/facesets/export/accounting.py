@@ -36,6 +36,7 @@ SENTENCES: Mapping[Reason, str] = MappingProxyType(
         Reason.NOT_AVAILABLE: "The server lists it and does not give its file: refused, or failed on in three runs; --full asks again.",
         Reason.EMBEDDED: "Done: its faces were found and measured.",
         Reason.EMBEDDED_NO_FACE: "Done: looked through, and no face was found.",
+        Reason.MEASURED: "Done: Immich's database told its faces with their measures; its file is fetched only for a set.",
         Reason.NEW: "Found and measured; which set it belongs to has not been decided yet.",
         Reason.MEMBER: "In a set that was made here.",
         Reason.MATCHES_SET: "Shows the person of a set that existed before it; the set stays as it is.",
@@ -47,6 +48,8 @@ SENTENCES: Mapping[Reason, str] = MappingProxyType(
         Reason.NEAR_DUPLICATE: "The same moment as a better face of its set: a burst, an edit or a copy.",
         Reason.OUTLIER: "Grouped with a set, but too far from what the person looks like on average to be put into it.",
         Reason.OTHER_PACK: "Measured with another model than this run uses; such measures cannot be compared.",
+        Reason.UNMEASURED: "Immich knows this face, and has no measure or no place of it that can be used.",
+        Reason.PHOTO_LOST: "Was to be in a set, and its photo cannot be had or read any more.",
     }
 )
 

@@ -135,8 +135,8 @@ def _file(number: int) -> str:
     return f"{FACES}/{number:04d}.png"
 
 
-def _rounded(value: float) -> float:
-    return round(float(value), 6) + 0.0  # + 0.0: there is one zero, not two
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 6) + 0.0  # + 0.0: there is one zero, not two
 
 
 def _line(value: object) -> str:

@@ -81,7 +81,8 @@ def numbers(folder: Path) -> list[int]:
 def merge_manifest(folder: Path, new: Sequence[ManifestEntry]) -> bool:
     """Bring ``new`` into the manifest; True where that changed it. Raises CorruptFile and FacesetsError, and then nothing is written.
 
-    An entry that is there under the same name gets our fields, keeps its place and its other fields; the rest is added at the end.
+    An entry that is there under the same name gets our fields, keeps its place and its other fields. The rest is added at the end, or
+    before the first of ``new`` that is there and has a higher number: a set that had to wait for a photo takes its place.
     """
     document = read_manifest(folder)
     before = json.dumps(document)
@@ -90,6 +91,7 @@ def merge_manifest(folder: Path, new: Sequence[ManifestEntry]) -> bool:
     document.setdefault("schema", SCHEMA)
     listed = document.setdefault("facesets", [])
     known = entries(document)
+    there = {entry.name: entry.number for entry in new if entry.name in known}
     for entry in sorted(new, key=lambda each: each.number):
         ours = {
             "name": entry.name, "number": entry.number, "faces": entry.faces, "model": entry.model,
@@ -100,7 +102,9 @@ def merge_manifest(folder: Path, new: Sequence[ManifestEntry]) -> bool:
         if entry.name in known:
             known[entry.name].update(ours)
         else:
-            listed.append(ours)
+            after = {name for name, number in there.items() if number > entry.number}
+            places = (at for at, each in enumerate(listed) if isinstance(each, dict) and each.get("name") in after)
+            listed.insert(next(places, len(listed)) if after else len(listed), ours)
     if json.dumps(document) == before:
         return False
     _replace((folder / MANIFEST).resolve(), _text(document))

@@ -20,6 +20,10 @@ from .transport import Client
 SAMPLE = 1 << 16  # bytes of each of the three samples by which two files are told apart
 
 
+class OtherBytes(Garbled):
+    """A whole original came, and it is not the one that was listed."""
+
+
 def download(
     client: Client,
     asset_id: str,
@@ -52,7 +56,7 @@ def download(
         done = part.digests(resumed)
         if sha1 is not None and done.sha1 != sha1:
             part.forget()
-            raise Garbled(f"{what}: its SHA-1 is {done.sha1}, the listing says {sha1}")
+            raise OtherBytes(f"{what}: its SHA-1 is {done.sha1}, the listing says {sha1}")
         if sha1 is None and size not in (None, done.size) and done.sha256 not in came:
             came.add(done.sha256)  # the same bytes twice are no accident: the file changed since the server read it
             part.forget()

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..embedding import Cache, Pack, QueueEntry, meta_of, save_cache
 from ..embedding.cache import stored_model
+from ..embedding.packs.immich_db import from_database
 from ..errors import UsageError
 from ..records import Reason
 from ..registry import Registry, assets, faces
@@ -27,6 +28,8 @@ def export_cache(registry: Registry, label: str, pack: str | None = None, *, dim
         if len(dims) != 1:
             raise UsageError(f"say whose vectors: --model {' or --model '.join(dims)}" if dims else "no photo is embedded here yet")
         (pack,) = dims
+    if from_database(pack):
+        raise UsageError(f"{pack}: a cache knows photos by their bytes, which never came. These vectors are in Immich's database")
     through = (Reason.EMBEDDED, Reason.EMBEDDED_NO_FACE)
     entries = {
         row.sha256: QueueEntry(row.asset.asset_id, row.path, sha256=row.sha256, taken_at=row.asset.taken_at)

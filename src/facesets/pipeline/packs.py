@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from ..embedding import Pack, load_pack
+from contextlib import suppress
+
+from ..embedding import INSIGHTFACE_PACKS, Pack, load_pack
+from ..embedding.packs.immich_db import NAME, ImmichDb, from_database
 from ..embedding.packs.vectors import VectorsOnly
-from ..errors import PackUnavailable
+from ..errors import PackUnavailable, UsageError
 from ..progress import Progress
 from ..registry import Registry, faces
+from ..sources.immich_vectors import DEFAULT_MODEL, vectors
 from ..workspace import Workspace
 
 WORKER_MODEL = "worker_model"  # the fact that remembers whose vectors the worker brings
@@ -17,6 +21,9 @@ def choose_pack(workspace: Workspace, registry: Registry, name: str | None, prog
 
     With a worker it is the worker's; ``auto`` stays with the pack that the workspace has vectors of.
     """
+    if reads_database(workspace, registry, name):
+        wanted = name or workspace.settings.embed.pack
+        return _immich_db(workspace, registry, wanted if from_database(wanted) else NAME, progress)
     have = faces.packs(registry)
     settings = workspace.settings.embed
     wanted = name or settings.pack
@@ -34,6 +41,52 @@ def choose_pack(workspace: Workspace, registry: Registry, name: str | None, prog
         if len(same) != 1:
             raise
         return _vectors(same[0], have[same[0]], progress)
+
+
+def reads_database(workspace: Workspace, registry: Registry, name: str | None) -> bool:
+    """Whether this run's vectors are those that Immich has made; ``auto`` stays with these where a workspace has no others."""
+    wanted = name or workspace.settings.embed.pack
+    if wanted != "auto" or workspace.settings.worker.command:
+        return from_database(wanted)
+    have = faces.packs(registry)
+    return bool(have) and all(map(from_database, have))
+
+
+def _immich_db(workspace: Workspace, registry: Registry, wanted: str, progress: Progress) -> Pack:
+    """Immich's own vectors, of the model that it is set to use, or that the user says it uses. Raises as the database's source."""
+    url = workspace.settings.immich_db.url
+    if not url:
+        raise UsageError(
+            f"pack {NAME} reads the vectors that Immich has made, out of its database: say where that is, in facesets.toml under "
+            "[sources.immich_db], or IMMICH_DB_URL (docs/how-to/immich-database.md)"
+        )
+    with vectors(url) as source:
+        configured = source.configured()
+    named = wanted.removeprefix(NAME).lstrip(":@")
+    if configured.seen and named not in ("", configured.model):
+        raise UsageError(f"pack {wanted}: Immich is set to use {configured.model}; its vectors are {NAME}:{configured.model}")
+    have = [known for known in faces.packs(registry) if from_database(known)]
+    model = named or configured.model
+    if not configured.seen and not named and len(have) == 1:
+        model = have[0].partition("@")[2]  # as it was said once
+    elif not configured.seen and not named:
+        progress.note(
+            f"The role of [sources.immich_db] may not see which model Immich uses; {DEFAULT_MODEL}, its default, is taken for it. "
+            f'Where it is another one, say so: pack = "{NAME}:MODEL" under [embed].'
+        )
+    pack = ImmichDb(model, lambda: _same_model(workspace, model, progress))
+    if have and pack.id not in have:
+        progress.note(f"Immich uses {model} now. Its vectors are taken in as {pack.id}, and never meet those of {', '.join(have)}.")
+    return pack
+
+
+def _same_model(workspace: Workspace, model: str, progress: Progress) -> Pack:
+    """The model that Immich uses, on this machine or in its machine-learning service. Raises PackUnavailable."""
+    settings = workspace.settings.embed
+    if model in INSIGHTFACE_PACKS:
+        with suppress(PackUnavailable):  # perhaps its service has it; what that lacks is said
+            return load_pack(model, engine=settings.engine, note=progress.note)
+    return load_pack(f"immich-ml:{model}", urls=settings.immich_ml, note=progress.note)
 
 
 def _known(workspace: Workspace, pack: str, dim: int, wanted: str, progress: Progress) -> Pack:

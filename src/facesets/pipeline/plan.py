@@ -13,7 +13,7 @@ import numpy as np
 from ..embedding import Pack
 from ..identity import Decision, FaceTable, Gates, Verdict, decide
 from ..progress import Progress
-from ..records import Centroid, Cuts, FaceSet
+from ..records import Centroid, Cuts, FaceSet, Reason
 from ..registry import Registry, assets, faces, runs, sets
 from ..settings import ClusterSettings
 from ..workspace import Workspace
@@ -55,7 +55,8 @@ def effective_cuts(own: Cuts, chosen: ClusterSettings) -> Cuts:
 
 
 def _open_faces(registry: Registry, labels: Sequence[str], pack: str) -> list[faces.FaceRow]:
-    return [row for row in faces.select(registry, pack=pack, labels=labels) if row.set_name is None]
+    found = faces.select(registry, pack=pack, labels=labels)
+    return [row for row in found if row.set_name is None and row.reason not in (Reason.UNMEASURED, Reason.PHOTO_LOST)]
 
 
 def _table(registry: Registry, rows: Sequence[faces.FaceRow]) -> FaceTable:
@@ -69,7 +70,7 @@ def _fingerprint(question: str, rows: Sequence[faces.FaceRow], existing: Sequenc
     """What a decision depends on, as one hash."""
     digest = hashlib.sha256(question.encode())
     for row in rows:
-        digest.update(row.face.face_id.encode())
+        digest.update(f"{row.face.face_id} {row.reason} ".encode())
     for centroid in existing:
         digest.update(centroid.name.encode() + centroid.vector.tobytes())
     return digest.hexdigest()

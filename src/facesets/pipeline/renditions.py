@@ -13,7 +13,7 @@ from .embed import known_elsewhere, queue_staged
 from .source import open_source
 
 if TYPE_CHECKING:
-    from . import Summary
+    from .summary import Summary
 
 
 def show_undecoded(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..embedding import Cache, face_of, load_cache
-from ..embedding.faces import face_id
+from ..embedding.faces import GUESSED, face_id, landmarks_in
 from ..embedding.paths import to_ours
 from ..progress import Progress
 from ..records import Box, Face, Reason, State
@@ -20,9 +20,6 @@ from ..registry import Registry, assets, faces
 from ..workspace import Workspace
 
 _BATCH = 256  # photos a transaction
-# where eyes, nose and mouth corners lie in a detector's box, as shares of its sides: medians over upright faces
-_IN_BOX = ((0.31, 0.40), (0.69, 0.40), (0.50, 0.58), (0.35, 0.77), (0.65, 0.77))
-_GUESSED = "landmarks_from_box"
 
 
 @dataclass(slots=True)
@@ -81,7 +78,7 @@ def take_in(workspace: Workspace, registry: Registry, path: Path, progress: Prog
     if taken.guessed:
         progress.note(
             f"{path.name}: {taken.guessed:,} faces came without landmarks; they are taken where a face of that box has them, "
-            f"which makes their crops less exact (signal {_GUESSED})."
+            f"which makes their crops less exact (signal {GUESSED})."
         )
     return taken
 
@@ -114,7 +111,7 @@ def _photos(workspace: Workspace, registry: Registry, cache: Cache, taken: Taken
             ordered = tuple(replace(found[k], index=n) for n, k in enumerate(order))
             taken.photos += 1
             taken.faces += len(found)
-            taken.guessed += sum(_GUESSED in face.signals for face in found)
+            taken.guessed += sum(GUESSED in face.signals for face in found)
             yield _Photo(sha256, Reason.EMBEDDED, ordered, cache.embeddings[[indices[k] for k in order]])
     have_faces = {str(row.get("path")) for row in cache.meta}
     for path in cache.processed:
@@ -157,12 +154,12 @@ def _face(meta: Mapping[str, Any], sha256: str, model: str) -> Face:
         "face_id": face_id(sha256, model, box),
         "face_index": 0,
         "face_short": round(min(x2 - x1, y2 - y1), 2),
-        "sharpness": 0.0,
+        "sharpness": None,
         **{key: value for key, value in meta.items() if value is not None},
         "sha256": sha256,
         "model": model,
     }
     if not full.get("landmarks"):
-        full["landmarks"] = [(round(x1 + across * (x2 - x1), 2), round(y1 + down * (y2 - y1), 2)) for across, down in _IN_BOX]
-        full["signals"] = {**(full.get("signals") or {}), _GUESSED: 1.0}
+        full["landmarks"] = landmarks_in(box)
+        full["signals"] = {**(full.get("signals") or {}), GUESSED: 1.0}
     return face_of(full)

@@ -15,7 +15,7 @@ from types import TracebackType
 
 from ..errors import CorruptFile
 
-VERSION = 4
+VERSION = 5
 # from version n to n + 1: statements run in one transaction
 MIGRATIONS: dict[int, str] = {
     1: (
@@ -32,6 +32,11 @@ MIGRATIONS: dict[int, str] = {
     3: (
         "CREATE INDEX assets_by_time ON assets (owner_id, source, taken_at, visibility, is_trashed, asset_id, seen_run) "
         "WHERE seen_run > 0;\n"
+    ),
+    4: (
+        "ALTER TABLE assets ADD COLUMN content TEXT;\n"
+        "CREATE INDEX assets_by_content ON assets (content) WHERE content IS NOT NULL;\n"
+        "ALTER TABLE embedded ADD COLUMN told TEXT;\n"
     ),
 }
 

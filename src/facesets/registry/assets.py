@@ -13,7 +13,7 @@ from ..records import Asset, FaceBox, Reason, State, User
 from . import Registry
 
 _COLUMNS = tuple(f.name for f in fields(Asset))
-_MORE = ("label", "source", "reason", "detail", "attempts", "sha256", "path", "kept_id", "pixels")
+_MORE = ("label", "source", "reason", "detail", "attempts", "sha256", "path", "kept_id", "pixels", "content")
 _TOLD = attrgetter(*_COLUMNS)
 _BOX = attrgetter(*(f.name for f in fields(FaceBox)))
 _json = json.JSONEncoder(separators=(",", ":")).encode
@@ -21,6 +21,8 @@ _FIRST_FLAG = _COLUMNS.index("is_trashed")  # from here on booleans, but for the
 ROW = ", ".join(("id", *_COLUMNS, *_MORE))  # what row_of() reads, in its order
 REASONS_OF = {state: tuple(r for r in Reason if r.state is state) for state in State}
 _UNDECODED = (Reason.UNREADABLE, Reason.TRUNCATED, Reason.UNSUPPORTED, Reason.TOO_LARGE)
+# what becomes of these does not hang on their source any more: bytes that never came can be had from nowhere else
+STAYS = (Reason.EMBEDDED, Reason.EMBEDDED_NO_FACE, *REASONS_OF[State.DUPLICATE], Reason.GONE)
 _GOOD = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE], *REASONS_OF[State.FAILED])  # whose bytes were here
 _SETTLE = (
     "UPDATE assets SET reason = ?, detail = ?, sha256 = coalesce(?, sha256), path = coalesce(?, path), kept_id = ?, "
@@ -43,6 +45,7 @@ class AssetRow:
     path: str | None  # the staged original: relative to the workspace, or absolute for a folder's photo
     kept_id: int | None  # for a duplicate: the asset whose bytes are kept
     pixels: str = "original"  # which picture of it is here, or wanted: original, fullsize, preview; none: nothing else to have
+    content: str | None = None  # what stands for its bytes where its faces were told with their vectors
 
     @property
     def state(self) -> State:
@@ -67,9 +70,9 @@ def add_listed(registry: Registry, label: str, source: str, assets: Iterable[Ass
     """Record what a listing says of this user's own assets; returns how many were new.
 
     A new asset is LISTED. A known one keeps its reason, unless the source changed its content (SHA-1; where the source knows none,
-    its size, and in a folder its time), its standing (trashed, offline, visibility), or the face boxes it was left aside for: then
-    it is LISTED again. Changed content forgets the hash and path of the old. What only the bytes told (a library asset's SHA-1, a
-    folder photo's date) is kept.
+    its size, and in a folder its time), its standing (trashed, offline, visibility), or the face boxes it was left aside for or
+    measured in: then it is LISTED again. Changed content forgets the hash and path of the old. What only the bytes told (a library
+    asset's SHA-1, a folder photo's date) is kept.
     """
     columns = ", ".join(_COLUMNS)
     content = (
@@ -80,7 +83,9 @@ def add_listed(registry: Registry, label: str, source: str, assets: Iterable[Ass
     changed = (
         f"({content} OR excluded.is_trashed <> is_trashed OR excluded.is_offline <> is_offline OR excluded.visibility <> visibility "
         "OR reason IN ('gone', 'other_owner') "
-        "OR (reason IN ('no_faces', 'no_big_face') AND excluded.boxes IS NOT NULL AND excluded.boxes IS NOT boxes))"
+        "OR (reason IN ('no_faces', 'no_big_face', 'measured_by_source') "
+        "AND excluded.boxes IS NOT NULL AND excluded.boxes IS NOT boxes) "
+        "OR (reason = 'measured_by_source' AND (excluded.width IS NOT width OR excluded.height IS NOT height)))"
     )
     learnt = {"sha1", "taken_at", "width", "height"}
     updates = ", ".join(
@@ -94,7 +99,7 @@ def add_listed(registry: Registry, label: str, source: str, assets: Iterable[Ass
         f"VALUES ({', '.join('?' * len(_COLUMNS))}, ?, ?, 'listed', ?) "
         f"ON CONFLICT (owner_id, asset_id) DO UPDATE SET reason = CASE WHEN {changed} THEN 'listed' ELSE reason END, "
         f"sha256 = CASE WHEN {content} THEN NULL ELSE sha256 END, path = CASE WHEN {content} THEN NULL ELSE path END, "
-        f"pixels = CASE WHEN {content} THEN 'original' ELSE pixels END, "
+        f"pixels = CASE WHEN {content} THEN 'original' ELSE pixels END, content = CASE WHEN {content} THEN NULL ELSE content END, "
         f"boxes = coalesce(excluded.boxes, boxes), {updates}, label = excluded.label, source = excluded.source, "
         "seen_run = excluded.seen_run",
         ((*_values(asset), label, source, run_id) for asset in assets),
@@ -146,7 +151,7 @@ def relist_orphans(registry: Registry, label: str) -> None:
         "UPDATE assets SET reason = 'listed', detail = NULL, kept_id = NULL WHERE label = ? AND seen_run > 0 AND kept_id IS NOT NULL "
         f"AND reason IN ({', '.join('?' * len(duplicate))}) "
         "AND NOT EXISTS (SELECT 1 FROM assets AS kept WHERE kept.id = assets.kept_id "
-        f"AND kept.sha256 = assets.sha256 AND kept.reason IN ({', '.join('?' * len(alive))}))",
+        f"AND (kept.sha256 = assets.sha256 OR kept.content = assets.content) AND kept.reason IN ({', '.join('?' * len(alive))}))",
         (label, *duplicate, *alive),
     )
 
@@ -240,8 +245,8 @@ def settle_bytes(registry: Registry, sha256: str, reason: Reason, detail: str | 
 
 
 def mark_gone(registry: Registry, label: str, source: str, run_id: int) -> int:
-    """After a complete listing: assets it no longer names are GONE, unless they are through; returns how many."""
-    keep = REASONS_OF[State.DONE] + REASONS_OF[State.DUPLICATE] + (Reason.GONE,)
+    """After a complete listing: assets it no longer names are GONE, unless they are through and here; returns how many."""
+    keep = STAYS
     cursor = registry.db.execute(
         "UPDATE assets SET reason = 'gone' WHERE label = ? AND source = ? AND seen_run <> ? "
         f"AND reason NOT IN ({', '.join('?' * len(keep))})",
@@ -358,13 +363,19 @@ def row_of(row: sqlite3.Row) -> AssetRow:
 
 
 def kept_by_sha256(registry: Registry) -> dict[str, AssetRow]:
-    """Photo hash -> the asset whose bytes are kept for it; the first listed of several."""
+    """Photo hash, or what stands for it -> the asset whose bytes are kept for it, or that was measured; the first listed of several."""
     keep = (Reason.STAGED, Reason.EMBED_ERROR, *REASONS_OF[State.DONE])
-    sql = f"SELECT {ROW} FROM assets WHERE sha256 IS NOT NULL AND reason IN ({', '.join('?' * len(keep))}) ORDER BY id DESC"
-    return {row["sha256"]: row_of(row) for row in registry.db.execute(sql, keep)}
+    found: dict[str, AssetRow] = {}
+    for column in ("sha256", "content"):
+        sql = f"SELECT {ROW} FROM assets WHERE {column} IS NOT NULL AND reason IN ({', '.join('?' * len(keep))}) ORDER BY id DESC"
+        found |= {row[column]: row_of(row) for row in registry.db.execute(sql, keep)}
+    return found
 
 
 def taken_at_by_sha256(registry: Registry) -> dict[str, str | None]:
-    """Photo hash -> when the photo was taken, of all photos whose bytes are here: what a plan needs of a large library."""
-    sql = f"SELECT sha256, taken_at FROM assets WHERE sha256 IS NOT NULL AND reason IN ({', '.join('?' * len(_GOOD))}) ORDER BY id DESC"
-    return dict(registry.db.execute(sql, _GOOD).fetchall())
+    """Photo hash, or what stands for it -> when the photo was taken, of all that are here or measured: what a plan needs."""
+    found: dict[str, str | None] = {}
+    for column in ("sha256", "content"):
+        where = f"WHERE {column} IS NOT NULL AND reason IN ({', '.join('?' * len(_GOOD))})"
+        found |= dict(registry.db.execute(f"SELECT {column}, taken_at FROM assets {where} ORDER BY id DESC", _GOOD).fetchall())
+    return found

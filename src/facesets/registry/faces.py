@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ..records import Face, Reason
 from . import Registry
 
+_UNKNOWN = -1.0  # a score or sharpness that nobody has told
+
 
 @dataclass(frozen=True, slots=True)
 class FaceRow:
@@ -40,8 +42,9 @@ def failure(registry: Registry, sha256: str) -> tuple[Reason, str | None] | None
 
 def packs(registry: Registry) -> dict[str, int]:
     """The packs whose vectors are here, and the length of those."""
-    rows = registry.db.execute("SELECT pack, min(length(vector)) FROM faces GROUP BY pack ORDER BY pack")
-    return {pack: length // 4 for pack, length in rows}
+    names = [row[0] for row in registry.db.execute("SELECT DISTINCT pack FROM faces ORDER BY pack")]  # from an index alone
+    one = "SELECT length(vector) FROM faces WHERE pack = ? AND length(vector) > 0 LIMIT 1"
+    return {pack: row[0] // 4 if (row := registry.db.execute(one, (pack,)).fetchone()) else 0 for pack in names}
 
 
 def embedded_reason(registry: Registry, sha256: str, pack: str | None) -> Reason | None:
@@ -65,18 +68,28 @@ def add_embedded(
     """Record that ``pack`` has been through a photo, and its faces (``vectors`` float32 [len(faces), d]). Idempotent."""
     width, height = size or (None, None)
     registry.db.execute(
-        "INSERT INTO embedded VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET reason = excluded.reason, detail = excluded.detail",
+        "INSERT INTO embedded (sha256, pack, reason, detail, width, height) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET reason = excluded.reason, detail = excluded.detail",
         (sha256, pack, reason, detail, width, height),
     )
-    for face, vector in zip(faces, vectors if vectors is not None else (), strict=True):
-        registry.db.execute(
-            "INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', NULL, NULL, NULL) ON CONFLICT DO NOTHING",
+    found = zip(faces, vectors if vectors is not None else (), strict=True)
+    add(registry, ((face, vector, Reason.NEW, None) for face, vector in found))
+
+
+def add(registry: Registry, found: Iterable[tuple[Face, NDArray[np.float32], Reason, str | None]]) -> None:
+    """Record faces with vector, reason and detail; one that is there stays as it is."""
+    registry.db.executemany(
+        "INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL) ON CONFLICT DO NOTHING",
+        (
             (
-                face.face_id, face.sha256, face.pack, face.index, *face.box, json.dumps(face.landmarks), face.det_score,
-                face.face_short, face.sharpness, json.dumps(dict(face.signals), sort_keys=True),
-                np.ascontiguousarray(vector, "<f4").tobytes(),
-            ),
-        )  # fmt: skip
+                face.face_id, face.sha256, face.pack, face.index, *face.box, json.dumps(face.landmarks),
+                _UNKNOWN if face.det_score is None else face.det_score, face.face_short,
+                _UNKNOWN if face.sharpness is None else face.sharpness, json.dumps(dict(face.signals), sort_keys=True),
+                np.ascontiguousarray(vector, "<f4").tobytes(), reason, detail,
+            )
+            for face, vector, reason, detail in found
+        ),
+    )  # fmt: skip
 
 
 def select(
@@ -98,8 +111,9 @@ def select(
         where.append(f"reason IN ({', '.join('?' * len(reasons))})")
         values += reasons
     if labels:
-        where.append(f"sha256 IN (SELECT sha256 FROM assets WHERE label IN ({', '.join('?' * len(labels))}))")
-        values += labels
+        theirs = f"FROM assets WHERE label IN ({', '.join('?' * len(labels))})"
+        where.append(f"sha256 IN (SELECT sha256 {theirs} UNION ALL SELECT content {theirs})")
+        values += [*labels, *labels]
     sql = f"SELECT * FROM faces WHERE {' AND '.join(where)} ORDER BY sha256, pack, idx"
     return map(_row, registry.db.execute(sql, values))
 
@@ -129,8 +143,13 @@ def counts(registry: Registry) -> dict[Reason, int]:
 def _row(row: sqlite3.Row) -> FaceRow:
     face = Face(
         row["face_id"], row["sha256"], row["idx"], (row["x1"], row["y1"], row["x2"], row["y2"]),
-        tuple((x, y) for x, y in json.loads(row["landmarks"])), row["det_score"], row["face_short"], row["sharpness"],
+        tuple((x, y) for x, y in json.loads(row["landmarks"])), _known(row["det_score"]), row["face_short"],
+        _known(row["sharpness"]),
         row["pack"], json.loads(row["signals"]),
     )  # fmt: skip
     vector = np.frombuffer(row["vector"], "<f4")
     return FaceRow(face, vector, Reason(row["reason"]), row["detail"], row["set_name"], row["distance"])
+
+
+def _known(value: float) -> float | None:
+    return None if value == _UNKNOWN else value

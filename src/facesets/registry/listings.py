@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 
-from ..records import Reason, State
+from ..records import Reason
 from . import Registry
-from .assets import REASONS_OF, ROW, AssetRow, row_of
+from .assets import ROW, STAYS, AssetRow, row_of
 
-_STAYS = (*REASONS_OF[State.DONE], *REASONS_OF[State.DUPLICATE], Reason.GONE)
 _LEFT_ASIDE = (Reason.NO_FACES, Reason.NO_BIG_FACE)  # for what the source said of their faces
 
 
@@ -70,8 +69,8 @@ def mark_gone(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> in
     gone = 0
     for asset_id in asset_ids:
         gone += registry.db.execute(
-            f"UPDATE assets SET reason = 'gone' WHERE owner_id = ? AND asset_id = ? AND reason NOT IN ({', '.join('?' * len(_STAYS))})",
-            (owner_id, asset_id, *_STAYS),
+            f"UPDATE assets SET reason = 'gone' WHERE owner_id = ? AND asset_id = ? AND reason NOT IN ({', '.join('?' * len(STAYS))})",
+            (owner_id, asset_id, *STAYS),
         ).rowcount
         registry.db.execute("UPDATE assets SET seen_run = 0 WHERE owner_id = ? AND asset_id = ?", (owner_id, asset_id))
     return gone

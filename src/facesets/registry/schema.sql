@@ -1,4 +1,5 @@
--- Version 2. Assets are keyed by the server's user id and asset id, photos by the SHA-256 of their bytes, faces by content.
+-- Assets are keyed by the server's user id and asset id, photos by the SHA-256 of their bytes, faces by content. Where a source has
+-- told vectors before any byte came, what stands for the bytes (assets.content) takes the place of a photo's SHA-256 with its faces.
 -- A state is never stored: it follows from the reason (records.Reason.state).
 
 CREATE TABLE users (
@@ -47,11 +48,13 @@ CREATE TABLE assets (
     kept_id INTEGER REFERENCES assets (id),
     seen_run INTEGER NOT NULL,
     pixels TEXT NOT NULL DEFAULT 'original',  -- which picture of it is here, or wanted: original, fullsize, preview; none: nothing else to have
+    content TEXT,        -- what stands for its bytes where its faces were told with their vectors: sha1:... of uploads, asset:... else
     UNIQUE (owner_id, asset_id)
 ) STRICT;
 CREATE INDEX assets_by_label ON assets (label, reason);
 CREATE INDEX assets_by_sha256 ON assets (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX assets_by_sha1 ON assets (sha1) WHERE sha1 IS NOT NULL;
+CREATE INDEX assets_by_content ON assets (content) WHERE content IS NOT NULL;
 CREATE INDEX assets_by_look ON assets (size_bytes, thumbhash) WHERE sha256 IS NOT NULL;
 
 -- What a source has of each month, compared with its own counts at every run.
@@ -65,12 +68,13 @@ CREATE TABLE embedded (
     detail TEXT,
     width INTEGER,
     height INTEGER,
+    told TEXT,           -- a digest of what a source told of its faces; NULL: measured here, or to be asked again
     PRIMARY KEY (sha256, pack)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE faces (
     face_id TEXT PRIMARY KEY,
-    sha256 TEXT NOT NULL,
+    sha256 TEXT NOT NULL,  -- of the photo's bytes, or its assets.content
     pack TEXT NOT NULL,
     idx INTEGER NOT NULL,
     x1 REAL NOT NULL,
@@ -78,11 +82,11 @@ CREATE TABLE faces (
     x2 REAL NOT NULL,
     y2 REAL NOT NULL,
     landmarks TEXT NOT NULL,
-    det_score REAL NOT NULL,
+    det_score REAL NOT NULL,  -- -1: not known
     face_short REAL NOT NULL,
-    sharpness REAL NOT NULL,
+    sharpness REAL NOT NULL,  -- -1: not known
     signals TEXT NOT NULL,
-    vector BLOB NOT NULL,
+    vector BLOB NOT NULL,  -- float32; empty where the source has none that can be used
     reason TEXT NOT NULL,
     detail TEXT,
     set_name TEXT,

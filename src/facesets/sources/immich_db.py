@@ -7,13 +7,14 @@ into the form of an API answer and read by the same eyes, so both ways end in th
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BadAnswer, MissingPermission, Unreachable, UsageError
+from ..errors import BadAnswer, MissingGrant, Unreachable, UsageError
 from ..immich import wire
 from ..immich.listing import Reconciliation
 from ..progress import Progress
@@ -24,6 +25,7 @@ from .immich import ImmichSource
 if TYPE_CHECKING:
     import psycopg
 
+TABLES = 'asset, asset_exif, asset_face, face_search, person, "user"'
 _ROWS = 2000  # fetched at a time: the listing of a million photos stays small in memory
 _COUNTED = ("timeline", "archive")
 # deleted and invisible faces are hidden by the API, and shown by nothing but the database
@@ -73,8 +75,8 @@ class ImmichDbSource:
         Raises Unreachable, UsageError (another Immich's database, no driver), MissingPermission, BadAnswer.
         """
         counts = self.reconciliation = Reconciliation()
-        with _reading(self.url) as db, progress.task("listing from the database", unit="assets") as task:
-            self._check_owner(db)
+        with reading(self.url) as db, progress.task("listing from the database", unit="assets") as task:
+            check_owner(db, self.user)
             with db.cursor(name="facesets") as cursor:
                 cursor.itersize = _ROWS
                 for row in cursor.execute(_ASSETS, (self.user.user_id,)):
@@ -85,17 +87,10 @@ class ImmichDbSource:
                     task.advance()
                     yield asset
 
-    def _check_owner(self, db: psycopg.Connection) -> None:
-        if db.execute('SELECT 1 FROM "user" WHERE id = %s AND "deletedAt" IS NULL', (self.user.user_id,)).fetchone() is None:
-            raise UsageError(
-                f"the database of [sources.immich_db] does not know {self.user.name!r} ({self.user.user_id}), whose key this is: "
-                "it belongs to another Immich"
-            )
-
     def check(self) -> int:
         """How many assets the database holds of the user. Raises as :meth:`listing`."""
-        with _reading(self.url) as db:
-            self._check_owner(db)
+        with reading(self.url) as db:
+            check_owner(db, self.user)
             row = db.execute('SELECT count(*) FROM asset WHERE "ownerId" = %s', (self.user.user_id,)).fetchone()
             db.execute(_ASSETS + " LIMIT 0", (self.user.user_id,))
         assert row is not None
@@ -122,19 +117,31 @@ class ImmichDbSource:
         self.api.stop()
 
 
+def check_owner(db: psycopg.Connection, user: User) -> None:
+    """Raises UsageError where the database does not know the user: then it is another Immich's."""
+    if db.execute('SELECT 1 FROM "user" WHERE id = %s AND "deletedAt" IS NULL', (user.user_id,)).fetchone() is None:
+        raise UsageError(
+            f"the database of [sources.immich_db] does not know {user.name!r} ({user.user_id}), whose key this is: "
+            "it belongs to another Immich"
+        )
+
+
 @contextmanager
-def _reading(url: str) -> Iterator[psycopg.Connection]:
+def reading(url: str) -> Iterator[psycopg.Connection]:
     """A connection that cannot write, whose errors are ours."""
     try:
         import psycopg  # noqa: PLC0415 - an extra: most people have no way to the database
     except ImportError as err:
         raise UsageError("reading Immich's database needs a driver: pip install 'facesets[db]'") from err
+    role = "the reader"
     try:
         with psycopg.connect(url, connect_timeout=10, application_name="facesets") as db:
-            db.read_only = True
+            db.read_only, role = True, db.info.user
             yield db
     except psycopg.errors.InsufficientPrivilege as err:
-        raise MissingPermission(f"SELECT in Immich's database ({_line(err)})") from err
+        named = re.search(r"\btable (\w+)", str(err))  # servers that speak another language do not say it so: then all of them
+        table = f'"{named[1]}"' if named and named[1] == "user" else named[1] if named else TABLES
+        raise MissingGrant(_line(err), role, table) from err
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as err:
         raise BadAnswer(f"Immich's database: {_line(err)}; this facesets knows that of 2.7 to 3.1") from err
     except psycopg.OperationalError as err:

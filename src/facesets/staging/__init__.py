@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from .counters import StageCounters
+from .renditions import want_next as want_rendition
 from .stage import bring_only, stage, substitute
 
-__all__ = ["StageCounters", "bring_only", "stage", "substitute"]
+__all__ = ["StageCounters", "bring_only", "stage", "substitute", "want_rendition"]

@@ -28,7 +28,9 @@ from .counters import StageCounters
 _AHEAD = 8  # downloads begun before the first of them is settled, for each worker: one slow file does not stop the others
 CHECKING = 4  # threads beyond the downloads: while they hash and sync one photo, the connection brings the next
 _GIVE_UP = 24  # failures in a row, all of them "no answer": the server is gone, and the rest would only wait
-_PATIENCE = 3  # runs in which the server fails on one file before it counts as not available: so 2.x answers where a file is missing
+# runs in which the server fails on one file before it counts as not available: so 2.x answers where a file is missing, and every
+# version with other bytes than it lists where the file was changed behind its back
+_PATIENCE = 3
 _FAILS_ON_IT = "the server fails on this file"
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 # an original's name on disk ends in one of these, or in .bin
@@ -214,7 +216,8 @@ class Bringing:
             raise FacesetsError(f"{self.workspace.root}: {err.strerror}. What came is kept; make room and run again") from err
         if isinstance(err, NotFound):
             return _Done(Reason.NOT_AVAILABLE, str(err), boxes)
-        if failed is Reason.DOWNLOAD_ERROR and isinstance(err, ServerFailed) and err.status == 500:
+        fails_on_it = isinstance(err, originals.OtherBytes) or (isinstance(err, ServerFailed) and err.status == 500)
+        if failed is Reason.DOWNLOAD_ERROR and fails_on_it:
             return _Done(failed, f"{_FAILS_ON_IT} ({err})", boxes, fails_on_it=True)
         return _Done(failed, str(err), boxes, no_answer=isinstance(err, Unreachable | NotImmich))
 

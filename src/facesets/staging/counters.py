@@ -13,8 +13,12 @@ _NAMES = {
     Reason.STAGED: "staged_count",
     Reason.DUP_EXISTING: "deduped_against_existing",
     Reason.DUP_STAGED: "deduped_against_staged",
+    Reason.LISTED: "left_to_measure",
 }
-_ALWAYS = (Reason.NO_BIG_FACE, Reason.NO_FACES, Reason.DOWNLOAD_ERROR, Reason.FACES_ERROR, Reason.EXCLUDED_PATH, Reason.OTHER_OWNER)
+_ALWAYS = (
+    *(Reason.STAGED, Reason.DUP_EXISTING, Reason.DUP_STAGED, Reason.NO_BIG_FACE, Reason.NO_FACES),
+    *(Reason.DOWNLOAD_ERROR, Reason.FACES_ERROR, Reason.EXCLUDED_PATH, Reason.OTHER_OWNER),
+)
 
 _SHOWN = 5  # unknown values; a server may send any number of them
 
@@ -57,7 +61,7 @@ class StageCounters:
 
     def as_dict(self) -> dict[str, Any]:
         """Counters by name: the yardstick's names, ``skipped_<reason>`` for the rest (``skipped_no_faces``, ...)."""
-        told = {_NAMES.get(r, f"skipped_{r}"): self.by_reason[r] for r in (*_NAMES, *_ALWAYS, *sorted(self.by_reason))}
+        told = {_NAMES.get(r, f"skipped_{r}"): self.by_reason[r] for r in (*_ALWAYS, *sorted(self.by_reason))}
         return {
             "total_assets_seen": self.total_assets_seen,
             "listed": self.listed,

@@ -27,6 +27,14 @@ def want(registry: Registry, label: str, source: str) -> list[int]:
     return ids
 
 
+def want_next(registry: Registry, row: AssetRow) -> bool:
+    """Ask for the next best picture of one photo that no decoder took, in the caller's transaction; False where there is none left."""
+    following = _NEXT.get(row.pixels)
+    if following is not None:
+        assets.want_pixels(registry, row.id, following)
+    return following is not None
+
+
 def here_already(row: AssetRow, target: Path) -> Fetched | None:
     """The picture that an earlier run brought, where it is whole."""
     if row.sha256 is None or not target.is_file():

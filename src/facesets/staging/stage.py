@@ -27,7 +27,7 @@ _BATCH = 4000  # rows a transaction
 # decided by settings that may change
 _RULED = (
     *(Reason.EXCLUDED_PATH, Reason.ARCHIVED, Reason.OTHER_OWNER, Reason.NO_BIG_FACE),
-    *(Reason.STAGED, Reason.FACES_ERROR, Reason.DOWNLOAD_ERROR),
+    *(Reason.STAGED, Reason.FACES_ERROR, Reason.DOWNLOAD_ERROR, Reason.MEASURED),
 )
 _UNKNOWN = (Reason.NOT_IMAGE, Reason.HIDDEN)  # with a detail: for a value that only newer servers know
 
@@ -40,10 +40,12 @@ def stage(
     run_id: int,
     known_sha256: Mapping[str, str],
     full: bool = False,
+    bring: bool = True,
     progress: Progress,
 ) -> StageCounters:
     """Record what ``source`` lists, decide about each asset, and bring the originals that matter.
 
+    Without ``bring`` these stay LISTED: their faces have been measured already, and bytes are for later.
     ``full``: list everything and ask for all faces again, instead of what changed since the last time.
     ``known_sha256``: hash -> where, of photos that external caches hold. Afterwards every listed asset has a reason, and those
     worth embedding are STAGED with ``sha256`` and ``path``. Items that may heal are left FACES_ERROR or DOWNLOAD_ERROR; what
@@ -56,7 +58,13 @@ def stage(
         Listing(registry, source, counters, run_id, partners=workspace.settings.immich.partners).record(progress, full=full)
         if full:
             assets.relist(registry, source.user.label, (Reason.NOT_AVAILABLE,))
+        if not bring:
+            assets.relist(registry, source.user.label, (Reason.FACES_ERROR,))
         work.decide_standing()
+        if not bring:
+            counters.by_reason[Reason.LISTED] = len(assets.ids_in_order(registry, source.user.label, source.name, (Reason.LISTED,)))
+            counters.already_settled = counters.total_assets_seen - sum(counters.by_reason.values())
+            return counters
         if source.tells_faces:
             own = workspace.settings
             asking = Asking(registry, source, counters, workers=max(1, own.immich.connections), min_face_short=own.stage.min_face_short)

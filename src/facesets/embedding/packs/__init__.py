@@ -10,6 +10,8 @@ from facesets.embedding.engines import Engine
 from facesets.embedding.memory import trim
 from facesets.embedding.packs.engine import ENGINES, on_engine
 from facesets.embedding.packs.fetch import fetch_pack
+from facesets.embedding.packs.immich_db import NAME as IMMICH_DB
+from facesets.embedding.packs.immich_db import from_database
 from facesets.embedding.packs.immich_ml import immich_ml_pack
 from facesets.embedding.packs.insight import insight_pack, model_files
 from facesets.embedding.packs.model import ModelPack, Pack
@@ -40,6 +42,10 @@ def load_pack(
     """
     if fetch and str(name) in INSIGHTFACE_PACKS and pack_folder(str(name)) is None:
         fetch_pack(str(name), note=note, how_else=_how_to_get(str(name)))
+    if from_database(str(name)):
+        raise PackUnavailable(
+            f"{IMMICH_DB} is no model but the vectors that Immich has made: it serves the steps of facesets run, for users of an Immich"
+        )
     if str(name).partition(":")[0] == "immich-ml":
         return immich_ml_pack(str(name), urls, note=note)
     _, load = pack_loader(str(name), note=note)
@@ -67,8 +73,8 @@ def pack_loader(wanted: str, *, note: Callable[[str], None] = lambda _: None) ->
     given = Path(wanted).expanduser()
     if not given.is_dir():
         raise PackUnavailable(
-            f"there is no model pack {wanted!r}: choose open, auto, {', '.join(INSIGHTFACE_PACKS)}, immich-ml, or a folder with the "
-            ".onnx files of an InsightFace pack"
+            f"there is no model pack {wanted!r}: choose open, auto, {', '.join(INSIGHTFACE_PACKS)}, immich-ml, {IMMICH_DB}, or a "
+            "folder with the .onnx files of an InsightFace pack"
         )
     return given.name, lambda engine: insight_pack(given, engine)
 

@@ -94,7 +94,7 @@ class _Work:
     def face_tile(self, row: FaceRow) -> Tile:
         """A face that is in no folder, cut from its photo; never shown plainly in a blurred report, whatever it matches."""
         asset = self.photos.get(row.face.sha256)
-        if asset is None or asset.path is None:
+        if asset is None or asset.path is None or not row.face.landmarks:
             return Tile(None, self._told(row))
         margin = self.workspace.settings.export.margin
         blur = self.blur_except is not None

@@ -1,0 +1,178 @@
+"""Pipeline: the steps of one run, as :func:`facesets.pipeline.run` calls them. Touches everything through the rooms' doors.
+
+With Immich's own vectors (pack immich-db) staging only lists and decides, embedding asks its database, and bytes come last: when
+sets are planned, for their members alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from ..embedding import Decoders, Pack
+from ..errors import UsageError
+from ..progress import Progress
+from ..records import State
+from ..registry import Registry, assets, listings, told
+from ..sources import Source
+from ..staging import stage as stage_source
+from ..workspace import Workspace
+from .adopt import adopt
+from .elsewhere import embed_elsewhere
+from .embed import embed, known_elsewhere, queue_staged
+from .measured import take_measured
+from .members import bring_members
+from .packs import choose_pack, reads_database
+from .plan import plan
+from .renditions import show_undecoded
+from .second_look import Looked, second_look
+from .source import open_source, verify_keys
+from .stream import streaming
+from .summary import Summary
+from .write import PhotosNeeded, write_planned
+
+
+class Steps:
+    """One run's steps; what they did is added to ``summary``."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        registry: Registry,
+        labels: Sequence[str],
+        summary: Summary,
+        run_id: int,
+        *,
+        folder: Path | None,
+        pack_name: str | None,
+        accept_missing: bool,
+        decoders: Decoders,
+        progress: Progress,
+    ) -> None:
+        self.workspace, self.registry, self.labels, self.summary, self.run_id = workspace, registry, labels, summary, run_id
+        self.folder, self.accept_missing, self.decoders, self.progress = folder, accept_missing, decoders, progress
+        self.pack = _Lazy(lambda: choose_pack(workspace, registry, pack_name, progress))
+        self.measured = reads_database(workspace, registry, pack_name)  # by Immich itself
+        self._looks = dict[str, Looked]()
+        self._ahead: list[dict[str, Any]] = []  # what was embedded while staging was still at it
+
+    def keep_promises(self) -> None:
+        """Write what an earlier run planned, as far as its photos are here; the others are fetched by what follows."""
+        with suppress(PhotosNeeded):
+            self.summary.sets_new += write_planned(self.workspace, self.registry, self.progress, self.decoders)
+
+    def stage(self, *, embeds: bool, full: bool, look_again: bool) -> None:
+        """List and bring; with ``embeds`` photos are embedded as they come, where that is done here."""
+        if self.measured and (self.folder is not None or look_again):
+            raise UsageError(
+                "pack immich-db is of an Immich's own photos, and of faces that it has found: --folder and --second-look need a model "
+                "(--pack)"
+            )
+        workspace, registry, progress, summary = self.workspace, self.registry, self.progress, self.summary
+        verify_keys(workspace, registry, self.labels, self.folder, progress)
+        streamed = embeds and not workspace.settings.worker.command and not self.measured
+        if embeds and self.measured:
+            self.pack()  # what is wrong with the database is said before anything is listed
+        for label in self.labels:
+            if not self.measured:
+                told.relist(registry, label)  # bytes that Immich's own vectors could do without
+            with open_source(workspace, registry, label, self.folder, progress) as source:
+                with streaming(workspace, label, self.pack(), self.decoders) if streamed else nullcontext() as stream:
+                    self._stage(stream.paced(source) if stream else source, label, full=full)
+                queue_staged(workspace, registry, label)
+                if stream:
+                    self._ahead.append(stream.counters)
+                if look_again and source.tells_faces:
+                    self._looks[label] = look = second_look(workspace, registry, source, self.pack(), progress)
+                    summary.requests += look.requests
+                    summary.downloads += look.downloads
+
+    def _stage(self, source: Source, label: str, *, full: bool) -> None:
+        summary = self.summary
+        counters = stage_source(
+            self.workspace,
+            self.registry,
+            source,
+            run_id=self.run_id,
+            known_sha256=known_elsewhere(self.workspace),
+            full=full,
+            bring=not self.measured,
+            progress=self.progress,
+        )
+        summary.steps.setdefault("stage", {})[label] = counters.as_dict()
+        # not a sum: what two people's keys show is there once
+        summary.listed = listings.present(self.registry, [*summary.steps["stage"]])
+        summary.requests += source.work.requests
+        summary.downloads += source.work.downloads
+
+    def embed(self, *, staged: bool) -> None:
+        """Faces and vectors of what was staged, or as Immich has them; ``staged``: by this run."""
+        summary = self.summary
+        summary.steps["embed"] = _with(self._embed(), self._ahead)
+        if staged and self.folder is None and not self.measured:
+            show_undecoded(self.workspace, self.registry, self.labels, summary, self._embed, self.progress)
+        summary.embedded = summary.steps["embed"]["queue"] - summary.steps["embed"]["load_errors"]
+
+    def _embed(self) -> dict[str, Any]:
+        if self.measured:
+            return take_measured(self.workspace, self.registry, self.labels, self.pack(), self.progress)
+        if self.workspace.settings.worker.command:
+            return embed_elsewhere(self.workspace, self.registry, self.labels, self.progress)
+        return embed(self.workspace, self.registry, self.labels, self.pack(), self.progress, self.decoders)
+
+    def tell_looks(self) -> None:
+        """What a second look came to, now that its photos are embedded."""
+        if self._looks:
+            self.summary.steps["second_look"] = {label: look.as_dict(self.registry) for label, look in self._looks.items()}
+
+    def retryable(self) -> int:
+        """How many of these users' photos failed in a way that may heal."""
+        return assets.by_state(assets.counts(self.registry, self.labels)).get(State.RETRY, 0)
+
+    def plan(self, *, classic: bool) -> None:
+        """Know the sets that exist, and decide on the faces that are in none."""
+        adopt(self.workspace, self.registry, self.pack(), self.run_id, self.progress, self.decoders)
+        counts = plan(self.workspace, self.registry, self.labels, self.pack(), self.run_id, self.progress, classic=classic)
+        self.summary.steps.setdefault("cluster", counts)
+
+    def carry_out(self) -> tuple[bool, PhotosNeeded | None]:
+        """Bring what planned sets lack of photos that Immich measured, and write them. Whether one was dropped for want of photos, so
+        that its faces are free again; and what still keeps one waiting.
+        """
+        brought = bring_members(self.workspace, self.registry, self.progress, self.decoders, accept_missing=self.accept_missing)
+        self.summary.requests += brought.requests
+        self.summary.downloads += brought.downloads
+        if self.measured or brought.requests or brought.placed:
+            known = self.summary.steps.setdefault("originals", {})
+            for name, value in brought.as_dict().items():
+                known[name] = known[name] + value if name in known else value
+        try:
+            self.summary.sets_new += write_planned(self.workspace, self.registry, self.progress, self.decoders)
+        except PhotosNeeded as err:
+            self.summary.sets_new += err.written
+            return bool(brought.dropped), err
+        return bool(brought.dropped), None
+
+
+def _with(embedded: dict[str, Any], ahead: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The embed step's counters, with what was embedded ahead of it."""
+    for counters in ahead:
+        for name, n in counters.items():
+            embedded[name] += n
+    rate = embedded["queue"] / embedded["seconds"] if embedded["seconds"] else 0.0
+    return embedded | {"seconds": round(embedded["seconds"], 3), "images_per_second": round(rate, 3)}
+
+
+class _Lazy:
+    """A pack that is loaded when first asked for."""
+
+    def __init__(self, load: Callable[[], Pack]) -> None:
+        self._load = load
+        self.value: Pack | None = None
+
+    def __call__(self) -> Pack:
+        if self.value is None:
+            self.value = self._load()
+        return self.value
