@@ -108,10 +108,11 @@ class HttpServer:
         self.accepted = 0  # connections so far
         self.busiest = 0  # most requests at work at one time, from their arrival to their answer's last byte
         self._busy = 0
+        self._away = False
         self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._connections: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
         self._start(self._accept, self._listener)
@@ -151,12 +152,17 @@ class HttpServer:
 
     def restart(self, seconds: float) -> None:
         """Be away for so long, then listen on the same port again; comes back at once, the absence goes on behind it."""
-        self.hang_up()
+        with self._lock:  # so that nobody comes back in between
+            self.hang_up()
+            if self._away:
+                return
+            self._away = True
         self._start(self._return_after, seconds)
 
     def _return_after(self, seconds: float) -> None:
         self._wait(seconds)
         with self._lock:
+            self._away = False
             if self._stopping.is_set():
                 return
             self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
