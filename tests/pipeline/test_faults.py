@@ -227,7 +227,8 @@ def test_an_answer_that_stalls_is_given_up_and_asked_for_again(outcome: Outcome,
     assert time.monotonic() - began < 30
 
 
-def test_a_restart_under_a_request_is_waited_for(outcome: Outcome, faults: Faults) -> None:
+def test_a_restart_under_a_request_is_waited_for(outcome: Outcome, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_FIRST_PAUSE", 0.2)  # a busy machine takes its time to open a port again
     restarting = fault.restarting(0.1)
     for route in (BUCKET, SEARCH, ORIGINAL):
         faults.add(restarting, route, times=1)
