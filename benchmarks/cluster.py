@@ -4,6 +4,7 @@
     python -m benchmarks.cluster --faces 100000 --kind family flat --peers
     python -m benchmarks.cluster --faces 1000000 --approximate --keep docs/explanation/clustering.json
     python -m benchmarks.cluster --plot docs/explanation/clustering.json docs/explanation/clustering.svg
+    python -m benchmarks.cluster --table docs/explanation/clustering.json
 
 Each measurement is a process of its own: a warm-up call, then CPU seconds (all threads) and the most memory above what it had before.
 "Half product" is the yardstick: n^2/2 pairs of float32 dot products as blocked A.B^T with B a copy of A; above 20,000 faces an even
@@ -179,6 +180,19 @@ def keep(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
+def table(rows: list[dict[str, Any]]) -> None:
+    """Print kept measurements beside ours and the half product of the same faces."""
+    print("| faces | | method | CPU s | times facesets | half products | MB above the vectors | |")
+    print("| ---: | --- | --- | ---: | ---: | ---: | ---: | --- |")
+    cpu = {(r["kind"], r["faces"], r["method"]): r["cpu"] for r in rows}
+    for r in rows:
+        ours, half = (cpu.get((r["kind"], r["faces"], name)) for name in ("facesets", "half product"))
+        ratios = [f"{r['cpu'] / base:{digits}}" if base else "" for base, digits in ((ours, ".2f"), (half, ".2f"))]
+        says = "identical partition" if r.get("identical") else f"B-cubed {r['b_cubed']:.4f} against exact" if "b_cubed" in r else ""
+        cells = [f"{r['faces']:,}", r["kind"], r["method"], f"{r['cpu']:,.2f}", *ratios, f"{r['above'] / 1e6:,.0f}", says]
+        print("| " + " | ".join(cells) + " |")
+
+
 def main() -> None:
     """Measure, compare, keep or draw, as asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -191,10 +205,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for labels; a temporary one if not given")
     parser.add_argument("--keep", type=Path, metavar="JSON", help="keep the measurements there")
     parser.add_argument("--plot", type=Path, nargs=2, metavar=("JSON", "SVG"), help="draw kept measurements, measure nothing")
+    parser.add_argument("--table", type=Path, metavar="JSON", help="print kept measurements, measure nothing")
     parser.add_argument("--one", choices=list(METHODS), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.plot:
         growth(json.loads(asked.plot[0].read_text(encoding="utf-8")), asked.plot[1])
+        return
+    if asked.table:
+        table(json.loads(asked.table.read_text(encoding="utf-8")))
         return
     if asked.one:
         (n,), (kind,) = asked.faces, asked.kind
