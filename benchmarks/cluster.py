@@ -186,8 +186,8 @@ def table(rows: list[dict[str, Any]]) -> None:
     print("| ---: | --- | --- | ---: | ---: | ---: | ---: | --- |")
     cpu = {(r["kind"], r["faces"], r["method"]): r["cpu"] for r in rows}
     for r in rows:
-        ours, half = (cpu.get((r["kind"], r["faces"], name)) for name in ("facesets", "half product"))
-        ratios = [f"{r['cpu'] / base:{digits}}" if base else "" for base, digits in ((ours, ".2f"), (half, ".2f"))]
+        bases = [cpu.get((r["kind"], r["faces"], name)) for name in ("facesets", "half product")]
+        ratios = [f"{r['cpu'] / base:.2f}" if base else "" for base in bases]
         says = "identical partition" if r.get("identical") else f"B-cubed {r['b_cubed']:.4f} against exact" if "b_cubed" in r else ""
         cells = [f"{r['faces']:,}", r["kind"], r["method"], f"{r['cpu']:,.2f}", *ratios, f"{r['above'] / 1e6:,.0f}", says]
         print("| " + " | ".join(cells) + " |")
