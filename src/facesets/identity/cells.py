@@ -48,20 +48,20 @@ def likely_nearest(
     work_left = iter(range(cells))
     told = [0, 0]
 
+    most = _BLOCK * int(np.diff(home_at).max())
+
     def work() -> None:
+        out = (np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.float32))
         for c in shared(work_left, lock):
             members, askers = home[home_at[c] : home_at[c + 1]], asks[asks_at[c] : asks_at[c + 1]]
             right = np.ascontiguousarray(ready[members].T)
             for a in range(0, len(askers) if len(members) else 0, _BLOCK):
                 rows = askers[a : a + _BLOCK]
-                size = len(rows) * len(members)
-                out = (np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
                 both = np.concatenate([rows, members]).astype(np.int32)
                 products = product(left(ready[rows]), right)
                 m = kernels.near(products, 0, len(rows), scale[both], low[both], np.float32(limit), False, *out)
-                i, j = both[out[0][:m]], both[out[1][:m]]
                 with lock:
-                    kernels.take_one(x, half, lists.ids, lists.dist, lists.count, lists.bound, own, *apart, i, j, out[2], m, limit)
+                    kernels.take_one(x, half, lists.ids, lists.dist, lists.count, lists.bound, own, *apart, both, *out, m, limit)
             with lock:
                 told[0] += len(askers)
                 rows_done = told[0] // probes.shape[1]

@@ -21,6 +21,7 @@ from facesets.progress import Progress
 
 FIRST = 32  # neighbours listed in the first round: more cost memory and looks, fewer leave more to the second
 FEW, FEWER = 20_000, 16  # up to so many faces the second round is cheap
+MANY_GROUPS = 50_000  # more are compared with likely neighbours once, too, before they are compared exactly, if that is wanted
 ROOM = 256 << 20  # bytes for the lists of a later round; a quarter of the vectors' own where that is more
 
 
@@ -32,8 +33,8 @@ def link(
 
     ``weights`` float64 [n], ``cannot_link`` int [m, 2]. How long lists are (``first``, then as many as fit into ``room`` bytes; 0:
     as suits) and ``how`` the join is done (see :func:`facesets.identity.join.nearest`) changes the time it takes, not the result.
-    ``approximate`` does: in the first round only likely neighbours are compared; groups are compared exactly, so what is missed is
-    single faces.
+    ``approximate`` does: in the first round only likely neighbours are compared; groups are compared exactly in the end, so what is
+    missed is single faces.
     """
     top = _first_copies(x, cannot_link)
     alone = top == np.arange(len(x))
@@ -51,12 +52,14 @@ def link(
     sums = np.empty((n // 2 + 1, d))  # the system gives memory only for the rows that are written
     free = np.concatenate([[len(sums)], np.arange(len(sums))[::-1]])
     first = first or (FEWER if n <= FEW else FIRST)
-    means, k = x, first
+    means, k, rounds = x, first, 0
     what = ("comparing faces", "faces")
     while len(row):
         m = len(row)
         with progress.task(what[0], m, what[1]) as task:
-            lists = (likely_nearest if approximate else nearest)(
+            likely = approximate and (rounds == 0 or (rounds == 1 and m > MANY_GROUPS))
+            rounds += 1
+            lists = (likely_nearest if likely else nearest)(
                 means, half, threshold, min(k, max(m - 1, 1)), task, apart=(enemies, foe), **how
             )
         parent = np.arange(m)
@@ -68,9 +71,8 @@ def link(
         )  # fmt: skip
         parent = roots(parent)
         top[row] = row[parent]
-        again = approximate & (state == chain.FINAL) & (slot >= 0)
+        again = likely & (state == chain.FINAL) & (slot >= 0)
         left = np.flatnonzero((state == chain.OPEN) | (state == chain.WAITING) | again)
-        approximate = False
         new = np.full(m, -1)
         new[left] = np.arange(len(left))
         foe[:, 1] = np.where(foe[:, 1] < 0, -1, new[parent[foe[:, 1]]])

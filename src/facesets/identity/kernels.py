@@ -149,11 +149,11 @@ def take(x, half, ids, dist, count, bound, parent, enemies, foe, out_i, out_j, o
 
 
 @compiled
-def take_one(x, half, ids, dist, count, bound, parent, enemies, foe, out_i, out_j, out_low, m, limit):  # type: ignore[no-untyped-def]
-    """As :func:`take`, for the list of i alone; a row is no neighbour of itself."""
+def take_one(x, half, ids, dist, count, bound, parent, enemies, foe, rows, out_i, out_j, out_low, m, limit):  # type: ignore[no-untyped-def]
+    """As :func:`take`, for the list of i alone, i and j being places in ``rows``; a row is no neighbour of itself."""
     for p in range(m):
-        i = out_i[p]
-        j = out_j[p]
+        i = rows[out_i[p]]
+        j = rows[out_j[p]]
         if i != j and out_low[p] <= bound[i]:
             d = half[i] + half[j] - dot(x[i], x[j])
             if d < limit and not foes(parent, enemies, foe, i, j):
