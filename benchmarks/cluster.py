@@ -154,7 +154,8 @@ def same(a: Any, b: Any) -> bool:
 def compare(n: int, kind: str, methods: list[str], seed: int, work: Path) -> list[dict[str, Any]]:
     """Measure each of ``methods`` and print them beside the first."""
     rows = [run(method, n, kind, seed, work) for method in methods]
-    ours = np.load(labels_file(work, "facesets", n, kind)) if "facesets" in methods else None
+    exact = labels_file(work, "facesets", n, kind)  # of this run, or of an earlier one in the same folder
+    ours = np.load(exact) if exact.exists() else None
     base = next((r["cpu"] for r in rows if r["method"] == "facesets"), None)
     print(f"\n{n:,} faces, {kind}\n| method | CPU s | wall s | x | MB above the vectors | |\n| --- | ---: | ---: | ---: | ---: | --- |")
     for row in rows:
