@@ -28,9 +28,8 @@ from facesets.progress import Progress, Silent
 SMALL = 2
 FAR = 1.25  # beyond so many cuts no witness is heard
 MARGIN = 0.05
-# The farthest without a false join among 740,000 comparisons (2,627 labelled faces, 281 groups of two or more) was 1.11. False joins
-# grow e-fold for every .025 more, as the tail of strangers' distances falls; half of that is given back to smaller libraries.
-# benchmarks/quality.py prints the whole range.
+# 1.1 is the farthest of benchmarks/quality.py's range without a false join on the labelled photos (2,627 faces, 281 groups of two or
+# more). How it falls with the library's size is judgement, made on the same photos: strangers' distances have about a normal tail.
 REACH, COMPARISONS, FALL, LEAST, MOST = 1.1, 700_000, 0.012, 1.0, 1.15
 
 
