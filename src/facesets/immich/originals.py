@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from contextlib import AbstractContextManager, nullcontext
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from ..errors import NotFound, NotImmich, ServerFailed
-from .part import CHUNK, PLAIN, SPAN, Downloaded, Hashes, Part
+from . import part as parts
+from .part import PLAIN, SPAN, Downloaded, Part
 from .refusals import Garbled
 from .transport import Client
 
@@ -153,11 +155,8 @@ def preview(client: Client, asset_id: str) -> bytes:
 
 def digests(path: Path) -> Downloaded:
     """The digests of a file that is here already. Raises OSError."""
-    hashes = Hashes()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            hashes.update(chunk)
-    return hashes.told()
+    with FileIO(path) as file:
+        return parts.digests(file)
 
 
 def discard_part(target: Path) -> None:
