@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from facesets.identity import kernels
 from facesets.identity.arrays import Floats, Ints
 from facesets.identity.join import Lists, in_threads, shared, threads
-from facesets.identity.products import blocks_of, left, product
+from facesets.identity.products import blocks_of, left, product, right
 from facesets.progress import Task
 
 CELL = 1000  # faces in a cell, on average
-PROBES = 8
+PROBES = 12
 _ROUNDS = 3  # of moving each pivot to the middle of its faces
 _SAMPLE = 48  # faces a cell that have a say in it
 _BLOCK = 1024
@@ -35,31 +35,36 @@ def likely_nearest(
     cells = int(probes.max()) + 1
     home = np.argsort(probes[:, 0], kind="stable")
     home_at = np.searchsorted(probes[home, 0], np.arange(cells + 1))
-    asks = np.argsort(probes, axis=None, kind="stable")
-    asks_at = np.searchsorted(probes.reshape(-1)[asks], np.arange(cells + 1))
-    asks //= probes.shape[1]
+    others = probes[:, 1:].reshape(-1)
+    asks = np.argsort(others, kind="stable")
+    asks_at = np.searchsorted(others[asks], np.arange(cells + 1))
+    asks //= max(probes.shape[1] - 1, 1)
     lists = Lists(np.zeros((n, k), np.int32), np.zeros((n, k)), np.zeros(n, np.int32), np.full(n, np.inf))
     blocks = blocks_of(x, half, _BLOCK)
     scale, low = blocks.scale, blocks.low
-    ready = np.vstack([columns.T for columns in blocks.columns])
+    ready = np.empty(x.shape, left(blocks.columns[0]).dtype)  # row by row, as they are picked
+    for a in range(0, n, _BLOCK):
+        ready[a : a + _BLOCK] = left(blocks.columns[a // _BLOCK].T)
     del blocks
     own = np.arange(n)
     lock = threading.Lock()
-    work_left = iter(range(cells))
+    # each face asks its own cell first: most of its nearest are there, and what is beyond them need not be looked at elsewhere
+    work_left = iter([(c, every, at) for every, at in ((home, home_at), (asks, asks_at)) for c in range(cells)])
     told = [0, 0]
 
     most = _BLOCK * int(np.diff(home_at).max())
 
     def work() -> None:
         out = (np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.float32))
-        for c in shared(work_left, lock):
-            members, askers = home[home_at[c] : home_at[c + 1]], asks[asks_at[c] : asks_at[c + 1]]
-            right = np.ascontiguousarray(ready[members].T)
+        for c, every, at in shared(work_left, lock):
+            members, askers = home[home_at[c] : home_at[c + 1]], every[at[c] : at[c + 1]]
+            columns = right(ready[members])
             for a in range(0, len(askers) if len(members) else 0, _BLOCK):
                 rows = askers[a : a + _BLOCK]
                 both = np.concatenate([rows, members]).astype(np.int32)
-                products = product(left(ready[rows]), right)
-                m = kernels.near(products, 0, len(rows), scale[both], low[both], np.float32(limit), False, *out)
+                products = product(ready[rows], columns)
+                reach = np.concatenate([np.minimum(lists.bound[rows], limit), np.full(len(members), -np.inf)]).astype(np.float32)
+                m = kernels.near(products, 0, len(rows), scale[both], low[both], reach, False, *out)
                 with lock:
                     kernels.take_one(x, half, lists.ids, lists.dist, lists.count, lists.bound, own, *apart, both, *out, m, limit)
             with lock:

@@ -60,7 +60,7 @@ def link(
             likely = approximate and (rounds == 0 or (rounds == 1 and m > MANY_GROUPS))
             rounds += 1
             lists = (likely_nearest if likely else nearest)(
-                means, half, threshold, min(k, max(m - 1, 1)), task, apart=(enemies, foe), **how
+                means, half, threshold, min(first if likely else k, max(m - 1, 1)), task, apart=(enemies, foe), **how
             )
         parent = np.arange(m)
         state = np.where(lists.count > 0, chain.OPEN, chain.FINAL).astype(np.int8)

@@ -59,6 +59,7 @@ def nearest(
     lists = Lists(np.zeros((n, k), np.int32), np.zeros((n, k)), np.zeros(n, np.int32), np.full(n, np.inf))
     cut = [(a, min(a + rows, b, of)) for b in range(columns, of + columns, columns) for a in range(b - columns, min(b, of), rows)]
     strips, pairs = iter(cut), sum((b - a) * (n - a) for a, b in cut)
+    reach = np.full(n, limit, np.float32)  # beyond it nothing changes a row's list or bound
     lock = threading.Lock()
     done = [0, 0]  # pairs compared, rows told
 
@@ -68,7 +69,9 @@ def nearest(
             left = blocks.rows(a, b)
             for block in range(a // columns, len(blocks.columns)):
                 products, diagonal = blocks.product(left, block), block == a // columns
-                m = kernels.near(products, a, block * columns, blocks.scale, blocks.low, np.float32(limit), diagonal, *out)
+                for first, last in ((a, b), (block * columns, (block + 1) * columns)):
+                    np.minimum(lists.bound[first:last], limit, out=reach[first:last], casting="same_kind")
+                m = kernels.near(products, a, block * columns, blocks.scale, blocks.low, reach, diagonal, *out)
                 if m:
                     with lock:
                         kernels.take(x, half, lists.ids, lists.dist, lists.count, lists.bound, own, enemies, foe, *out, m, limit)

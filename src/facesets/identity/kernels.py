@@ -28,32 +28,32 @@ def halves(x, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def near(products, rows, columns, scale, low, limit, diagonal, out_i, out_j, out_low):  # type: ignore[no-untyped-def]
-    """Of a block of products the pairs whose distance may be below ``limit``, with the least it can be; how many.
+def near(products, rows, columns, scale, low, reach, diagonal, out_i, out_j, out_low):  # type: ignore[no-untyped-def]
+    """Of a block of products the pairs whose distance may be within the reach of either, with the least it can be; how many.
 
     ``rows`` and ``columns`` are the numbers of the first of each; ``diagonal``: only j > i.
     """
     m = 0
     r, width = products.shape
     for i in range(r):
-        si = scale[rows + i]
-        cut = np.float32(low[rows + i] - limit)
+        si, li, ri = scale[rows + i], low[rows + i], reach[rows + i]
         begin = i + 1 + rows - columns if diagonal else 0
         for part in range(begin, width, 128):
             # slices read from 0 on, and counting instead of looking for the largest: so it is done sixteen at a time
             row = products[i, part : part + 128]
             sj = scale[columns + part : columns + part + len(row)]
             lj = low[columns + part : columns + part + len(row)]
+            rj = reach[columns + part : columns + part + len(row)]
             some = 0
             for c in range(len(row)):
-                some += np.float32(row[c]) * si * sj[c] - lj[c] > cut
+                some += np.float32(row[c]) * si * sj[c] - lj[c] > li - max(ri, rj[c])
             if some:
                 for c in range(len(row)):
                     v = np.float32(row[c]) * si * sj[c] - lj[c]
-                    if v > cut:
+                    if v > li - max(ri, rj[c]):
                         out_i[m] = rows + i
                         out_j[m] = columns + part + c
-                        out_low[m] = low[rows + i] - v
+                        out_low[m] = li - v
                         m += 1
     return m
 

@@ -55,6 +55,12 @@ def left(rows: NDArray[Any]) -> NDArray[Any]:
     return (rows.view(np.uint8) ^ np.uint8(_ZERO)) if rows.dtype == np.int8 else rows
 
 
+def right(rows: NDArray[Any]) -> NDArray[Any]:
+    """What :func:`left` made ``rows`` [m, d] of, as the right side of a product: [d, m]."""
+    plain = (rows ^ np.uint8(_ZERO)).view(np.int8) if rows.dtype == np.uint8 else rows
+    return np.ascontiguousarray(plain.T)
+
+
 def product(rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
     """Products of ``rows`` [r, d], as :func:`left` gives them, with ``columns`` [d, m]: int32 or float32 [r, m]."""
     if columns.dtype == np.int8:
