@@ -89,7 +89,8 @@ def _first_copies(x: NDArray[np.float32], apart: Ints) -> Ints:
     Copies are at distance 0 and as far from all others, so to take them as one is average linkage already.
     """
     first = np.arange(len(x))
-    key = x @ np.cos(np.arange(x.shape[1], dtype=np.float32))
+    key = np.empty(len(x))  # by numpy, threads of its BLAS would spin for as long as a small library takes
+    kernels.along(x, np.cos(np.arange(x.shape[1])), key)
     key[apart.reshape(-1)] = np.nan
     _, group, size = np.unique(key, return_inverse=True, return_counts=True, equal_nan=False)
     many = np.flatnonzero(size[group] > FEWER // 2)

@@ -28,6 +28,13 @@ def halves(x, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def along(x, v, out):  # type: ignore[no-untyped-def]
+    """Every row . v."""
+    for i in range(x.shape[0]):
+        out[i] = dot(x[i], v)
+
+
+@compiled
 def near(products, rows, columns, scale, low, reach, diagonal, out_i, out_j, out_low):  # type: ignore[no-untyped-def]
     """Of a block of products the pairs whose distance may be within the reach of either, with the least it can be; how many.
 
