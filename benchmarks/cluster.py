@@ -130,8 +130,12 @@ def measure(method: str, n: int, kind: str, seed: int, out: Path) -> dict[str, A
     }  # fmt: skip
 
 
-def run(method: str, n: int, kind: str, seed: int, work: Path) -> dict[str, Any]:
-    """Measure in a process of its own."""
+def run(method: str, n: int, kind: str, seed: int, work: Path, times: int) -> dict[str, Any]:
+    """Measure in a process of its own, ``times`` over; the measurement in the middle."""
+    return sorted((_run(method, n, kind, seed, work) for _ in range(times)), key=lambda row: float(row["cpu"]))[times // 2]
+
+
+def _run(method: str, n: int, kind: str, seed: int, work: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.cluster", "--one", method, "--faces", str(n), "--kind", kind]
     done = subprocess.run(
         [*command, "--seed", str(seed), "--work", str(work)], check=True, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
@@ -151,9 +155,9 @@ def same(a: Any, b: Any) -> bool:
     return bool(pairs == len(np.unique(a)) == len(np.unique(b)))
 
 
-def compare(n: int, kind: str, methods: list[str], seed: int, work: Path) -> list[dict[str, Any]]:
+def compare(n: int, kind: str, methods: list[str], seed: int, work: Path, times: int) -> list[dict[str, Any]]:
     """Measure each of ``methods`` and print them beside the first."""
-    rows = [run(method, n, kind, seed, work) for method in methods]
+    rows = [run(method, n, kind, seed, work, times) for method in methods]
     exact = labels_file(work, "facesets", n, kind)  # of this run, or of an earlier one in the same folder
     ours = np.load(exact) if exact.exists() else None
     base = next((r["cpu"] for r in rows if r["method"] == "facesets"), None)
@@ -200,6 +204,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, nargs="+", default=[12_000])
     parser.add_argument("--kind", nargs="+", choices=["family", "flat"], default=["family"])
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--times", type=int, default=1, help="how often each is measured; the one in the middle counts")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--methods", nargs="+", choices=list(METHODS))
     parser.add_argument("--approximate", action="store_true")
@@ -231,7 +236,7 @@ def main() -> None:
                 if not asked.methods:
                     methods += ["approximate"] if asked.approximate else []
                     methods += [peer for peer, most in PEERS.items() if asked.peers and n <= most]
-                rows += compare(n, kind, methods, asked.seed, work)
+                rows += compare(n, kind, methods, asked.seed, work, asked.times)
                 if asked.keep:
                     keep(asked.keep, rows)
     if any(r.get("identical") is False for r in rows):
