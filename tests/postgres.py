@@ -31,7 +31,9 @@ CREATE TABLE asset (
     "deletedAt" timestamptz, status assets_status_enum NOT NULL DEFAULT 'active',
     visibility asset_visibility_enum NOT NULL DEFAULT 'timeline',
     "localDateTime" timestamptz NOT NULL, "updatedAt" timestamptz NOT NULL,
-    thumbhash bytea, width integer, height integer, "isEdited" boolean NOT NULL DEFAULT false);
+    thumbhash bytea, width integer, height integer, "isEdited" boolean NOT NULL DEFAULT false,
+    "stackId" uuid);
+CREATE TABLE stack (id uuid PRIMARY KEY, "primaryAssetId" uuid NOT NULL, "ownerId" uuid NOT NULL);
 CREATE TABLE asset_exif (
     "assetId" uuid PRIMARY KEY REFERENCES asset, "exifImageWidth" integer, "exifImageHeight" integer, orientation varchar,
     "fileSizeInByte" bigint);
@@ -77,16 +79,18 @@ def fill(
             db.execute('INSERT INTO "user" VALUES (%s, %s)', (user.id, user.name))
         for person in library.people.values():
             db.execute("INSERT INTO person VALUES (%s, %s, %s)", (person.id, person.owner_id, person.name))
+        for stack in library.stacks.values():
+            db.execute("INSERT INTO stack VALUES (%s, %s, %s)", (stack.id, stack.primary_id, stack.owner_id))
         for asset in library.assets.values():
             thumbhash = None if asset.thumbhash is None else base64.b64decode(asset.thumbhash)
             width, height = asset.size_upright or (None, None)
             status = "trashed" if asset.is_trashed else "active"
             db.execute(
-                f"INSERT INTO asset VALUES ({', '.join(['%s'] * 17)})",
+                f"INSERT INTO asset VALUES ({', '.join(['%s'] * 18)})",
                 (
                     asset.id, asset.owner_id, asset.type, asset.original_path, asset.file_name, asset.sha1, asset.library_id,
                     asset.is_offline, asset.deleted_at, status, asset.visibility, asset.local_time, asset.updated_at, thumbhash,
-                    width, height, bool(asset.edits),
+                    width, height, bool(asset.edits), asset.stack_id,
                 ),
             )  # fmt: skip
             exif = asset.exif

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     OFFLINE = "offline"
     LOCKED = "locked"
     ARCHIVED = "archived"
+    STACKED = "stacked"  # in a stack, and not the one on top
     HIDDEN = "hidden"  # e.g. the moving half of a live photo
     NO_FACES = "no_faces"  # the source says: no face
     NO_BIG_FACE = "no_big_face"  # faces, but each below [stage] min_face_short
@@ -102,6 +103,7 @@ _STATE_OF: Mapping[Reason, State] = MappingProxyType(
                 Reason.OFFLINE,
                 Reason.LOCKED,
                 Reason.ARCHIVED,
+                Reason.STACKED,
                 Reason.HIDDEN,
                 Reason.NO_FACES,
                 Reason.NO_BIG_FACE,

@@ -55,6 +55,7 @@ class ImmichSettings:
     connections: int = _doc(32, "Requests at a time at most; fewer are sent where the server's answers slow down.")
     bandwidth: float = _doc(0.0, "Megabytes a second to take at most, all downloads together; 0: no limit.")
     archived: bool = _doc(False, "Take archived photos too.")
+    stacked: bool = _doc(False, "Take all photos of a stack, not only the one on top (of a burst, or of a RAW file and its JPEG).")
     partners: bool = _doc(False, "Take photos that partners show in your timeline too; those of a user here stay that user's own.")
 
 

@@ -48,8 +48,7 @@ def _one_of_each_kind(library: Library, anna: User, who: int) -> None:
             library.edit(edited, "crop", x=40, y=150, width=400, height=300)
     disk = library.external(anna, f"Disk {who}")
     library.photo(anna, jpeg([who], 700 + who), file_name=f"disk-{who}.jpg", faces=boxes([who]), library=disk)
-    again = library.photo(anna, jpeg([who], 700 + who), file_name=f"copy-{who}.jpg", faces=boxes([who]))
-    library.stack(again, turned)
+    library.photo(anna, jpeg([who], 700 + who), file_name=f"copy-{who}.jpg", faces=boxes([who]))
 
 
 def _left_aside(library: Library, anna: User, bert: User) -> dict[str, str]:
@@ -64,6 +63,8 @@ def _left_aside(library: Library, anna: User, bert: User) -> dict[str, str]:
     library.edit(cut_off, "crop", x=400, y=0, width=200, height=200)
     small_edited = library.photo(anna, encoded(another, "e.jpg", gone), file_name="e.jpg", faces=[box])
     library.edit(small_edited, "rotate", angle=90)
+    beneath = photo(7)
+    library.stack(next(iter(library.assets.values())), beneath)
     thumb = library.photo(anna, jpeg([GRANDMA], 1), file_name="thumbs/x-preview.jpeg", faces=boxes([GRANDMA]), library=disk)
     return {
         photo(1, visibility="archive").id: "archived",
@@ -72,6 +73,7 @@ def _left_aside(library: Library, anna: User, bert: User) -> dict[str, str]:
         photo(4, visibility="hidden").id: "hidden",
         photo(5, visibility="locked").id: "not listed",
         cut_off.id: "no_faces",
+        beneath.id: "stacked",
         thumb.id: "excluded_path",
         library.photo(anna, jpeg([], 3), file_name="beach.jpg").id: "no_faces",
         library.photo(anna, b"film", file_name="clip.mp4").id: "not_image",

@@ -196,7 +196,8 @@ def test_a_registry_of_version_1_is_migrated_to_what_a_new_one_is(tmp_path: Path
             old.db.execute(f"DROP TABLE {table}")
         old.db.execute("DROP INDEX assets_by_look")
         old.db.execute("DROP INDEX assets_by_content")
-        for table, column in (("assets", "pixels"), ("assets", "content"), ("embedded", "told")):
+        old.db.execute("DROP INDEX assets_stacked")
+        for table, column in (("assets", "pixels"), ("assets", "content"), ("embedded", "told"), ("assets", "is_stacked")):
             old.db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         old.db.execute("PRAGMA user_version = 1")
         wanted = schema(new)

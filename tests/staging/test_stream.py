@@ -76,7 +76,7 @@ def test_afterwards_only_changes_come(library: Library, anna: User, server: Immi
     before = home.outcome()
     stage()
     assert home.outcome() == before
-    assert sum(server.requests.values()) < 16
+    assert sum(server.requests.values()) < 18
     big, small, none = list(library.assets.values())[:3]
     library.face(none, BIG)
     small.faces[0].x2 += 1000

@@ -21,6 +21,7 @@ SENTENCES: Mapping[Reason, str] = MappingProxyType(
         Reason.OFFLINE: "The server knows the photo but cannot reach its file at present.",
         Reason.LOCKED: "In a locked folder, which stays closed to API keys.",
         Reason.ARCHIVED: "Archived; [immich] archived = true takes such photos in.",
+        Reason.STACKED: "Stacked beneath another photo, which is taken instead; [immich] stacked = true takes such photos in too.",
         Reason.HIDDEN: "Hidden by the server, for example the moving half of a live photo.",
         Reason.NO_FACES: "The server found no face in it.",
         Reason.NO_BIG_FACE: "It has faces, but each is smaller than [stage] min_face_short.",

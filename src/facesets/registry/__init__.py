@@ -15,7 +15,7 @@ from types import TracebackType
 
 from ..errors import CorruptFile
 
-VERSION = 5
+VERSION = 6
 # from version n to n + 1: statements run in one transaction
 MIGRATIONS: dict[int, str] = {
     1: (
@@ -37,6 +37,10 @@ MIGRATIONS: dict[int, str] = {
         "ALTER TABLE assets ADD COLUMN content TEXT;\n"
         "CREATE INDEX assets_by_content ON assets (content) WHERE content IS NOT NULL;\n"
         "ALTER TABLE embedded ADD COLUMN told TEXT;\n"
+    ),
+    5: (
+        "ALTER TABLE assets ADD COLUMN is_stacked INTEGER NOT NULL DEFAULT 0;\n"
+        "CREATE INDEX assets_stacked ON assets (owner_id, source, taken_at, visibility) WHERE is_stacked = 1;\n"
     ),
 }
 

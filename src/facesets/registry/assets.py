@@ -13,7 +13,7 @@ from ..records import Asset, FaceBox, Reason, State, User
 from . import Registry
 
 _COLUMNS = tuple(f.name for f in fields(Asset))
-_MORE = ("label", "source", "reason", "detail", "attempts", "sha256", "path", "kept_id", "pixels", "content")
+_MORE = ("label", "source", "reason", "detail", "attempts", "sha256", "path", "kept_id", "pixels", "content", "is_stacked")
 _TOLD = attrgetter(*_COLUMNS)
 _BOX = attrgetter(*(f.name for f in fields(FaceBox)))
 _json = json.JSONEncoder(separators=(",", ":")).encode
@@ -46,6 +46,7 @@ class AssetRow:
     kept_id: int | None  # for a duplicate: the asset whose bytes are kept
     pixels: str = "original"  # which picture of it is here, or wanted: original, fullsize, preview; none: nothing else to have
     content: str | None = None  # what stands for its bytes where its faces were told with their vectors
+    is_stacked: bool = False  # beneath another photo of its stack
 
     @property
     def state(self) -> State:
@@ -359,6 +360,7 @@ def row_of(row: sqlite3.Row) -> AssetRow:
     values[_FIRST_FLAG:] = map(bool, values[_FIRST_FLAG:])
     values.append(None if boxes is None else () if boxes == "[]" else tuple(FaceBox(*box) for box in json.loads(boxes)))
     label, source, reason, *rest = row[len(_COLUMNS) + 1 :]
+    rest[-1] = bool(rest[-1])
     return AssetRow(row_id, Asset(*values), label, source, Reason(reason), *rest)
 
 

@@ -55,6 +55,31 @@ def ids(registry: Registry, owner_id: str, source: str, bucket: tuple[str, str, 
     return {row[0] for row in registry.db.execute(sql, (owner_id, source, *rest, *within))}
 
 
+def stacked(registry: Registry, owner_id: str, source: str) -> dict[tuple[str, str, bool], int]:
+    """How many of the owner's present assets lie beneath another of their stack, for each (month, visibility, trashed: False)."""
+    sql = (
+        "SELECT substr(coalesce(taken_at, ''), 1, 7), visibility, count(*) FROM assets "
+        "WHERE owner_id = ? AND source = ? AND is_stacked = 1 AND seen_run > 0 AND is_trashed = 0 GROUP BY 1, 2"
+    )
+    return {(row[0], row[1], False): row[2] for row in registry.db.execute(sql, (owner_id, source))}
+
+
+def set_stacked(registry: Registry, owner_id: str, source: str, asset_ids: Iterable[str], bucket: tuple[str, str, bool] | None) -> None:
+    """These, and no others of the bucket (None: of all), lie beneath another of their stack. Whoever's lot changes is LISTED again,
+    unless it is through.
+    """
+    sql = "SELECT asset_id FROM assets WHERE owner_id = ? AND source = ? AND is_stacked = 1"
+    before = {row[0] for row in registry.db.execute(sql, (owner_id, source))}
+    now = set(asset_ids)
+    if bucket is not None:
+        before &= ids(registry, owner_id, source, bucket)
+    registry.db.executemany(
+        f"UPDATE assets SET is_stacked = 1 - is_stacked, reason = CASE WHEN reason IN ({', '.join('?' * len(STAYS))}) THEN reason "
+        "ELSE 'listed' END WHERE owner_id = ? AND source = ? AND asset_id = ?",
+        ((*STAYS, owner_id, source, asset_id) for asset_id in before ^ now),
+    )
+
+
 def in_timelines(registry: Registry, owner_ids: Collection[str]) -> int:
     """How many present assets of these owners stand in their timelines."""
     sql = (

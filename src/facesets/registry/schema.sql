@@ -49,12 +49,14 @@ CREATE TABLE assets (
     seen_run INTEGER NOT NULL,
     pixels TEXT NOT NULL DEFAULT 'original',  -- which picture of it is here, or wanted: original, fullsize, preview; none: nothing else to have
     content TEXT,        -- what stands for its bytes where its faces were told with their vectors: sha1:... of uploads, asset:... else
+    is_stacked INTEGER NOT NULL DEFAULT 0,  -- beneath another photo of its stack
     UNIQUE (owner_id, asset_id)
 ) STRICT;
 CREATE INDEX assets_by_label ON assets (label, reason);
 CREATE INDEX assets_by_sha256 ON assets (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX assets_by_sha1 ON assets (sha1) WHERE sha1 IS NOT NULL;
 CREATE INDEX assets_by_content ON assets (content) WHERE content IS NOT NULL;
+CREATE INDEX assets_stacked ON assets (owner_id, source, taken_at, visibility) WHERE is_stacked = 1;
 CREATE INDEX assets_by_look ON assets (size_bytes, thumbhash) WHERE sha256 IS NOT NULL;
 
 -- What a source has of each month, compared with its own counts at every run.

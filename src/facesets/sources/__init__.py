@@ -5,12 +5,13 @@ Knows no registry, except for binding a label to its owner, and decides nothing:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..immich.listing import Reconciliation
+from ..immich.timeline import Bucket
 from ..progress import Progress
 from ..records import Asset, FaceBox, User
 
@@ -83,6 +84,12 @@ class Source(Protocol):
 
     def listing(self, progress: Progress) -> Iterator[Asset]:
         """Every item there is, each once, photos or not."""
+
+    def stacked(self, on_top: Mapping[tuple[str, str, bool], int]) -> Iterator[tuple[Bucket | None, set[str]]]:
+        """Buckets, and which of their asset ids lie beneath another of their stack (None: of all buckets).
+
+        Buckets that have as many ``on_top`` as are known may be passed over.
+        """
 
     def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
         """The face boxes of an asset whose ``boxes`` are None. Raises ServerError."""

@@ -115,11 +115,11 @@ class Changes:
         own = sum(count for bucket, count in buckets.items() if bucket.visibility == "timeline" and not bucket.trashed)
         return Told(assets, buckets, None if shown is None else shown - own, statistics.result(), mark) if mark else None
 
-    def ids(self, buckets: Iterable[Bucket]) -> dict[Bucket, set[str]]:
-        """The owner's asset ids in these months."""
+    def ids(self, buckets: Iterable[Bucket], *, collapsed: bool = False) -> dict[Bucket, set[str]]:
+        """The owner's asset ids in these months; ``collapsed``: of a stack only the one on top."""
         wanted = list(buckets)
         with self.client.side_by_side(self.workers) as pool:
-            found = pool.map(lambda bucket: set(timeline.ids(self.client, bucket, self.user.user_id)), wanted)
+            found = pool.map(lambda bucket: set(timeline.ids(self.client, bucket, self.user.user_id, collapsed=collapsed)), wanted)
             return dict(zip(wanted, found, strict=True))
 
     def singly(self, asset_ids: Iterable[str]) -> Iterator[Asset]:

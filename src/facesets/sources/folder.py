@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 
 from ..errors import NotFound
 from ..immich import originals
+from ..immich.timeline import Bucket
 from ..progress import Progress
 from ..records import Asset, FaceBox, User
 from ..settings import SETTINGS_FILE
@@ -68,6 +69,10 @@ class FolderSource:
             progress.note(f"{out} links in {self.root} to folders or out of it were not followed.")
         if workspaces:
             progress.note(f"{workspaces} facesets workspaces inside {self.root} were left out.")
+
+    def stacked(self, on_top: Mapping[tuple[str, str, bool], int]) -> Iterator[tuple[Bucket | None, set[str]]]:  # noqa: ARG002
+        """None are."""
+        yield from ()
 
     def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
         """None are known."""

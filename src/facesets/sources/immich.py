@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import BadAnswer, MissingPermission, NotFound
-from ..immich import Client, Server, connect, edits, faces, listing, originals
+from ..immich import Client, Server, connect, edits, faces, listing, originals, timeline
 from ..immich.listing import Reconciliation
 from ..immich.part import Downloaded
 from ..immich.refusals import Garbled
+from ..immich.timeline import Bucket
 from ..progress import Progress
 from ..records import Asset, FaceBox, User
 from ..settings import Settings
@@ -60,6 +61,18 @@ class ImmichSource:
         self.mark = mark.text() if mark else None
         if not self.reconciliation.agrees:
             progress.note(f"The server contradicts itself about what it has: {self.reconciliation.told()}.")
+
+    def stacked(self, on_top: Mapping[tuple[str, str, bool], int]) -> Iterator[tuple[Bucket | None, set[str]]]:
+        """Of the months that have not as many ``on_top`` as is known, what lies beneath another of its stack."""
+        with self.client.side_by_side(self.workers) as pool:
+            try:
+                there = timeline.on_top(self.client, pool)
+            except (MissingPermission, NotFound):
+                return  # then all are taken
+        differing = [Bucket(*bucket) for bucket in on_top if there.get(Bucket(*bucket), 0) != on_top[bucket]]
+        every, shown = self.changes.ids(differing), self.changes.ids(differing, collapsed=True)
+        for bucket in differing:
+            yield bucket, every[bucket] - shown[bucket]
 
     def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
         """The face boxes of one asset, of an edited one in its original; without a frame where its edits do not tell where that is."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadAnswer, MissingGrant, Unreachable, UsageError
 from ..immich import wire
 from ..immich.listing import Reconciliation
+from ..immich.timeline import Bucket
 from ..progress import Progress
 from ..records import Asset, FaceBox, User
 from . import Fetched, Work
@@ -25,7 +26,7 @@ from .immich import ImmichSource
 if TYPE_CHECKING:
     import psycopg
 
-TABLES = 'asset, asset_exif, asset_face, face_search, person, "user"'
+TABLES = 'asset, asset_exif, asset_face, face_search, person, stack, "user"'
 _ROWS = 2000  # fetched at a time: the listing of a million photos stays small in memory
 _COUNTED = ("timeline", "archive")
 # deleted and invisible faces are hidden by the API, and shown by nothing but the database
@@ -46,6 +47,10 @@ LEFT JOIN (
 ) f ON f."assetId" = a.id
 WHERE a."ownerId" = %s ORDER BY a.id
 """
+_MAY_SEE_STACKS = "SELECT CASE WHEN to_regclass('stack') IS NULL THEN false ELSE has_table_privilege('stack', 'SELECT') END"
+_STACKED = '''
+SELECT a.id::text FROM asset a JOIN stack s ON s.id = a."stackId" WHERE a."ownerId" = %s AND a.id <> s."primaryAssetId"
+'''
 
 
 class ImmichDbSource:
@@ -86,6 +91,13 @@ class ImmichDbSource:
                     counts.active += asset.visibility in _COUNTED and not asset.is_trashed
                     task.advance()
                     yield asset
+
+    def stacked(self, on_top: Mapping[tuple[str, str, bool], int]) -> Iterator[tuple[Bucket | None, set[str]]]:  # noqa: ARG002
+        """All of the user's assets that lie beneath another of their stack, where the role may read that table. Raises as listing."""
+        with reading(self.url) as db:
+            row = db.execute(_MAY_SEE_STACKS).fetchone()
+            if row is not None and row[0]:
+                yield None, {asset_id for (asset_id,) in db.execute(_STACKED, (self.user.user_id,))}
 
     def check(self) -> int:
         """How many assets the database holds of the user. Raises as :meth:`listing`."""

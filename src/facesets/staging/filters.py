@@ -57,8 +57,13 @@ def _set(piece: str) -> str:
     return regex
 
 
-def standing(asset: Asset, owner_id: str, *, archived: bool, excluded: Callable[[str], bool]) -> tuple[Reason, str | None] | None:
-    """Why an asset is left aside without looking at its faces, and what to say of it; None where nothing stands against it."""
+def standing(
+    asset: Asset, owner_id: str, *, archived: bool, stacked: bool = False, excluded: Callable[[str], bool]
+) -> tuple[Reason, str | None] | None:
+    """Why an asset is left aside without looking at its faces, and what to say of it; None where nothing stands against it.
+
+    ``archived``: such are taken; ``stacked``: it lies beneath another one, and such are not taken.
+    """
     if asset.owner_id != owner_id:
         return Reason.OTHER_OWNER, f"belongs to {asset.owner_id}"
     odd = unknown(asset)
@@ -69,6 +74,7 @@ def standing(asset: Asset, owner_id: str, *, archived: bool, excluded: Callable[
         (asset.visibility == "hidden", Reason.HIDDEN),
         (asset.type != "IMAGE", Reason.NOT_IMAGE),
         (asset.visibility == "archive" and not archived, Reason.ARCHIVED),
+        (stacked, Reason.STACKED),
     ):
         if against:
             return reason, odd if reason is Reason.NOT_IMAGE else None

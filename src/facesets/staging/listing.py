@@ -12,11 +12,12 @@ from itertools import islice
 
 from ..errors import BadAnswer, NotFound, NotImmich
 from ..immich.listing import Reconciliation
-from ..immich.timeline import Bucket
+from ..immich.timeline import STACKABLE, Bucket
 from ..progress import Progress
 from ..records import Asset, Reason
 from ..registry import Registry, assets, listings
 from ..registry.assets import AssetRow
+from ..settings import ImmichSettings
 from ..sources import Source
 from ..sources.changes import Changes, Mark, Told
 from ..sources.stream import Stream
@@ -33,11 +34,11 @@ _COUNTED = ("timeline", "archive")
 
 
 class Listing:
-    """Records what one source has. ``run_id`` is the run that sees it; ``partners``: photos of others are to be taken too."""
+    """Records what one source has. ``run_id`` is the run that sees it; ``asked``: whose photos are to be taken."""
 
-    def __init__(self, registry: Registry, source: Source, counters: StageCounters, run_id: int, *, partners: bool) -> None:
+    def __init__(self, registry: Registry, source: Source, counters: StageCounters, run_id: int, asked: ImmichSettings) -> None:
         self.registry, self.source, self.counters, self.run_id = registry, source, counters, run_id
-        self.label, self.owner_id, self.partners = source.user.label, source.user.user_id, partners
+        self.label, self.owner_id, self.asked = source.user.label, source.user.user_id, asked
         self.users = {user.user_id for user in assets.users(registry)}
 
     def record(self, progress: Progress, *, full: bool) -> None:
@@ -49,9 +50,20 @@ class Listing:
                 with self.registry.transaction():
                     listings.forget_faces(self.registry, self.label, self.source.name)
             self._record_everything(progress)
+        if not self.asked.stacked:
+            self._record_stacks()
         if self.source.stream is not None:
             self._record_stream(self.source.stream, progress, full=full)
         self.counters.total_assets_seen = listings.present(self.registry, [self.label])
+
+    def _record_stacks(self) -> None:
+        """What lies beneath another of its stack: the search does not tell, but the months' counts give it away."""
+        beneath = listings.stacked(self.registry, self.owner_id, self.source.name)
+        here = listings.counts(self.registry, self.owner_id, self.source.name)
+        on_top = {b: n - beneath.get(b, 0) for b, n in here.items() if b[1] in STACKABLE and not b[2]}
+        for bucket, asset_ids in self.source.stacked(on_top):
+            with self.registry.transaction():
+                listings.set_stacked(self.registry, self.owner_id, self.source.name, asset_ids, bucket)
 
     def _record_stream(self, stream: Stream, progress: Progress, *, full: bool) -> None:
         try:
@@ -75,7 +87,7 @@ class Listing:
         others: list[Asset] = []
         for asset in batch:
             (own if asset.owner_id == self.owner_id else others).append(asset)
-        if self.partners:
+        if self.asked.partners:
             elsewhere = assets.filed_elsewhere(self.registry, self.label, others)
             own += [a for a in others if a.owner_id not in self.users and (a.owner_id, a.asset_id) not in elsewhere]
             others = [a for a in others if a.owner_id in self.users or (a.owner_id, a.asset_id) in elsewhere]

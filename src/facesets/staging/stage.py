@@ -26,7 +26,7 @@ from .listing import Listing
 _BATCH = 4000  # rows a transaction
 # decided by settings that may change
 _RULED = (
-    *(Reason.EXCLUDED_PATH, Reason.ARCHIVED, Reason.OTHER_OWNER, Reason.NO_BIG_FACE),
+    *(Reason.EXCLUDED_PATH, Reason.ARCHIVED, Reason.STACKED, Reason.OTHER_OWNER, Reason.NO_BIG_FACE),
     *(Reason.STAGED, Reason.FACES_ERROR, Reason.DOWNLOAD_ERROR, Reason.MEASURED),
 )
 _UNKNOWN = (Reason.NOT_IMAGE, Reason.HIDDEN)  # with a detail: for a value that only newer servers know
@@ -55,7 +55,7 @@ def stage(
     counters = StageCounters()
     work = _Deciding(workspace, registry, source, counters)
     try:
-        Listing(registry, source, counters, run_id, partners=workspace.settings.immich.partners).record(progress, full=full)
+        Listing(registry, source, counters, run_id, workspace.settings.immich).record(progress, full=full)
         if full:
             assets.relist(registry, source.user.label, (Reason.NOT_AVAILABLE,))
         if not bring:
@@ -112,7 +112,7 @@ class _Deciding:
     def decide_standing(self) -> None:
         """Everything that needs no network: changed settings, vanished files, and reasons that the listing itself gives."""
         immich = self.workspace.settings.immich
-        rules = json.dumps([self.settings.min_face_short, self.settings.exclude, immich.archived, immich.partners])
+        rules = json.dumps([self.settings.min_face_short, self.settings.exclude, immich.archived, immich.stacked, immich.partners])
         fact, digest = f"stage_rules:{self.label}", hashlib.sha256(rules.encode()).hexdigest()
         with self.registry.transaction():
             if self.registry.fact(fact) not in (None, digest):
@@ -129,7 +129,8 @@ class _Deciding:
             for row in rows:
                 taken = row.asset.owner_id == self.source.user.user_id or (immich.partners and row.asset.owner_id not in users)
                 owner_id = row.asset.owner_id if taken else self.source.user.user_id
-                against = filters.standing(row.asset, owner_id, archived=immich.archived, excluded=excluded)
+                beneath = row.is_stacked and not immich.stacked
+                against = filters.standing(row.asset, owner_id, archived=immich.archived, stacked=beneath, excluded=excluded)
                 if against is None and self.source.tells_faces:
                     against = filters.by_size(row.asset, self.settings.min_face_short)
                 if against is None and row.asset.boxes is not None:

@@ -47,7 +47,7 @@ def _shown(call: Call) -> list[Asset]:
 
 
 def _lazy(call: Call) -> bool:
-    known = {"timeBucket", "order", "visibility", "isTrashed", "withPartners"}
+    known = {"timeBucket", "order", "visibility", "isTrashed", "withPartners", "withStacked"}
     return not set(call.query) - known and call.library.rows(frozenset({call.user.id})) is not None
 
 
