@@ -21,7 +21,7 @@ from facesets.cli.progress import ConsoleProgress
 from facesets.embedding import load_pack
 from facesets.identity import ARCFACE, average_linkage, cluster, consolidate
 from facesets.identity.match import distances
-from facesets.identity.scoring import b_cubed, per_face, per_identity
+from facesets.identity.scoring import Score, b_cubed, per_face, per_identity
 from facesets.pipeline.labelled import embed_labelled
 from facesets.testing.families import Families, families
 
@@ -31,6 +31,7 @@ Method = Callable[[Vectors], Labels]
 
 IMMICH_DISTANCE, IMMICH_FACES = 0.5, 3  # its defaults
 AGES = ((0, 3), (3, 6), (6, 12), (12, 18), (18, 40), (40, 120))
+SMALL_LIBRARIES, DRAWS = ((5, 20), (5, 200), (10, 60), (20, 100), (40, 300), (80, 490)), 30
 REACHES = (0.0, 1.0, 1.05, 1.1, 1.12, 1.15, 1.2)  # 0: centroids alone
 QUALITIES = ((0, 0.35), (0.35, 0.6), (0.6, 0.8), (0.8, 1.01))
 
@@ -137,6 +138,27 @@ def ranges(parts: dict[str, tuple[Vectors, NDArray[np.str_]]]) -> None:
         print(f"| {cut:.2f} | " + " | ".join(f"{s.precision:.4f} / {s.f:.4f}" for s in scores) + " |", flush=True)
 
 
+def small(x: Vectors, who: NDArray[np.str_]) -> None:
+    """Print what the reach does in small libraries: so many people of five photos or more, and strangers who are seen once."""
+    print(f"\nSmall libraries of these photos, {DRAWS} of each kind: precision / F, and how many hold a false join")
+    print("| people, strangers | " + " | ".join(f"reach {r:.2f}" for r in REACHES) + " |\n| --- |" + " ---: |" * len(REACHES))
+    names, photos_of = np.unique(who, return_counts=True)
+    rng = np.random.default_rng(0)
+    for people, strangers in SMALL_LIBRARIES:
+        scores: dict[float, list[Score]] = {reach: [] for reach in REACHES}
+        for _ in range(DRAWS):
+            known = rng.choice(names[photos_of >= 5], people, replace=False)
+            rows = np.isin(who, np.concatenate([known, rng.choice(names[photos_of == 1], strangers, replace=False)]))
+            start = average_linkage(x[rows], ARCFACE.cluster)
+            for reach in REACHES:
+                scores[reach].append(b_cubed(consolidate(x[rows], start, ARCFACE.consolidate, reach=reach)[0], who[rows]))
+        cells = [
+            f"{np.mean([s.precision for s in of]):.4f} / {np.mean([s.f for s in of]):.4f}, {sum(s.precision < 1 for s in of)}"
+            for of in scores.values()
+        ]
+        print(f"| {people}, {strangers} | " + " | ".join(cells) + " |", flush=True)
+
+
 def best_possible(x: Vectors, who: NDArray[np.str_]) -> None:
     """Print the score of one who knows everybody's centroid, and errs only on faces nearer to somebody else than to their own."""
     names, person = np.unique(who, return_inverse=True)
@@ -191,6 +213,7 @@ def main() -> None:
         parts = photos(asked.labels, asked.pack, asked.work)
         table(parts)
         ranges(parts)
+        small(*parts["mixed"])
         best_possible(*parts["mixed"])
     made = [families(asked.faces, seed=seed) for seed in asked.seeds]
     print(f"\nGenerated families of {asked.faces:,} faces (seeds {', '.join(map(str, asked.seeds))})")

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facesets.identity import ARCFACE, average_linkage, cluster, consolidate, groups
-from facesets.identity.consolidate import LEAST, MOST, reach_for
+from facesets.identity.consolidate import LEAST, REACH, reach_for
 from facesets.identity.match import centroid, distances
 from facesets.identity.scoring import b_cubed
 from facesets.testing.families import families
@@ -103,7 +103,7 @@ def test_weak_evidence_reaches_less_far_the_more_there_is_to_compare() -> None:
     sizes = [(30, 5), (300, 20), (3000, 300), (30_000, 3000), (1_000_000, 100_000)]
     reaches = [reach_for(*size) for size in sizes]
     assert reaches == sorted(reaches, reverse=True)
-    assert (reaches[0], reaches[-1]) == (MOST, LEAST)
+    assert (reaches[0], reaches[-1]) == (REACH, LEAST)
     assert 1.08 < reach_for(2627, 281) < 1.11
 
 

@@ -9,7 +9,8 @@ centroids answer better: each is a mean of many photos, free of most of what a s
                     face) / 7 is within ``reach`` cuts. Two big groups never join so: siblings have faces that are near by chance
     or nobody else  two single faces within ``reach`` cuts, each the other's nearest by ``MARGIN``, and of two photos
 
-Strangers come near by chance, the more often the more there are to compare; so ``reach`` falls as the library grows.
+Strangers come near by chance, the more often the more there are to compare; so ``reach`` falls in large libraries. In small ones it
+does not grow: many people are seen once, and a set with a stranger in it is worse than one that lacks a face.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ SMALL = 2
 FAR = 1.25  # beyond so many cuts no witness is heard
 MARGIN = 0.05
 # 1.1 is the farthest of benchmarks/quality.py's range without a false join on the labelled photos (2,627 faces, 281 groups of two or
-# more). How it falls with the library's size is judgement, made on the same photos: strangers' distances have about a normal tail.
-REACH, COMPARISONS, FALL, LEAST, MOST = 1.1, 700_000, 0.012, 1.0, 1.15
+# more) and in small libraries made of them. How it falls beyond is judgement: strangers' distances have about a normal tail.
+REACH, COMPARISONS, FALL, LEAST = 1.1, 700_000, 0.012, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Merge:
 
 def reach_for(rows: int, groups: int) -> float:
     """How many cuts weaker evidence may reach where ``rows`` faces can be compared with ``groups`` groups of two or more."""
-    return float(np.clip(REACH - FALL * np.log(max(rows * groups, 1) / COMPARISONS), LEAST, MOST))
+    return float(np.clip(REACH - FALL * np.log(max(rows * groups, 1) / COMPARISONS), LEAST, REACH))
 
 
 def consolidate(
