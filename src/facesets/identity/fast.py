@@ -1,9 +1,9 @@
 """Room identity: average linkage of many faces, without the n x n matrix. Pure: arrays in, arrays out.
 
-In rounds: of every cluster the nearest few are listed (:mod:`join`), and what those lists prove is merged (:mod:`chain`). Who is near
-to more than a list holds waits for the next round, where those left over are compared once more, with lists as long as there is room.
-Where the biggest person has 14 % of the faces, a fifth of the clusters are left to the second round, so it costs a twenty-fifth of
-the first; and with a list of hundreds a big cluster can take in hundreds before anything must be compared again.
+In rounds: of every face the nearest few are listed (:mod:`join`), and what those lists prove is merged (:mod:`chain`). Who has absorbed
+what its list held waits, and so does whoever's nearest that one is; but lists outlive the round (:mod:`near`), so then only those that
+wait are compared with what is left. Where the biggest person has 14 % of the faces, a fifth of the clusters are left after the first
+round, and one in ten of these waits: all rounds that follow cost a tenth of the first.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from facesets.identity import chain, kernels
 from facesets.identity.arrays import Floats, Ints, roots
 from facesets.identity.cells import likely_nearest
 from facesets.identity.join import nearest
+from facesets.identity.near import Near
 from facesets.progress import Progress
 
-FIRST = 32  # neighbours listed in the first round: more cost memory and looks, fewer leave more to the second
-FEW, FEWER = 20_000, 16  # up to so many faces the second round is cheap
+FIRST = 32  # neighbours listed: more cost memory and looks, fewer leave more to the rounds that follow
+FEW, FEWER = 20_000, 16  # up to so many faces those are cheap
 MANY_GROUPS = 50_000  # more are compared with likely neighbours once, too, before they are compared exactly, if that is wanted
-ROOM = 256 << 20  # bytes for the lists of a later round; a quarter of the vectors' own where that is more
 
 
 def link(
     x: NDArray[np.float32], threshold: float, weights: Floats, cannot_link: Ints, progress: Progress,
-    *, first: int = 0, room: int = 0, approximate: bool = False, **how: Any,
+    *, first: int = 0, approximate: bool = False, **how: Any,
 ) -> Ints:  # fmt: skip
     """Lowest row of the cluster of each row of ``x`` [n, d], by average linkage below ``threshold``.
 
-    ``weights`` float64 [n], ``cannot_link`` int [m, 2]. How long lists are (``first``, then as many as fit into ``room`` bytes; 0:
-    as suits) and ``how`` the join is done (see :func:`facesets.identity.join.nearest`) changes the time it takes, not the result.
-    ``approximate`` does: in the first round only likely neighbours are compared; groups are compared exactly in the end, so what is
-    missed is single faces.
+    ``weights`` float64 [n], ``cannot_link`` int [m, 2]. How long lists are (``first``; 0: as suits) and ``how`` the join
+    is done (see :func:`facesets.identity.join.nearest`) changes the time it takes, not the result.
+    ``approximate`` does: at first only likely neighbours are compared; groups are compared exactly in the end, so what is missed is
+    single faces.
     """
     top = _first_copies(x, cannot_link)
     alone = top == np.arange(len(x))
     if not alone.all():
         weights = np.bincount(top, weights, len(x))[alone]
         place = np.cumsum(alone) - 1
-        same: dict[str, Any] = {"first": first, "room": room, "approximate": approximate, **how}
+        same: dict[str, Any] = {"first": first, "approximate": approximate, **how}
         linked = link(x[alone], threshold, weights, place[cannot_link], progress, **same)
         roots_of_copies: Ints = np.flatnonzero(alone)[linked][place[top]]
         return roots_of_copies
@@ -52,34 +52,39 @@ def link(
     sums = np.empty((n // 2 + 1, d))  # the system gives memory only for the rows that are written
     free = np.concatenate([[len(sums)], np.arange(len(sums))[::-1]])
     first = first or (FEWER if n <= FEW else FIRST)
-    means, k, rounds = x, first, 0
-    what = ("comparing faces", "faces")
+    near: Near | None = None
+    waits, rounds = np.arange(0), 0
     while len(row):
         m = len(row)
-        with progress.task(what[0], m, what[1]) as task:
-            likely = approximate and (rounds == 0 or (rounds == 1 and m > MANY_GROUPS))
-            rounds += 1
+        likely = approximate and (rounds == 0 or (rounds == 1 and m > MANY_GROUPS))
+        every = likely or rounds == 0
+        order = np.arange(m) if every else np.concatenate([waits, np.setdiff1d(np.arange(m), waits, assume_unique=True)])
+        means = _means(x, sums, row[order], slot[order], w[order]) if rounds else x
+        with progress.task("comparing groups" if rounds else "comparing faces", m, "groups" if rounds else "faces") as task:
+            part: dict[str, Any] = {} if every else {"of": len(waits), "names": order}
             lists = (likely_nearest if likely else nearest)(
-                means, half, threshold, min(first if likely else k, max(m - 1, 1)), task, apart=(enemies, foe), **how
+                means, half[order], threshold, min(first, max(m - 1, 1)), task, apart=(enemies, foe), **part, **how
             )
-        parent = np.arange(m)
-        state = np.where(lists.count > 0, chain.OPEN, chain.FINAL).astype(np.int8)
-        seen = np.zeros(lists.ids.shape, np.int32)
-        chain.chains(
-            x, row, sums, slot, free, w, half, parent, np.zeros(m, np.int32), enemies, foe,
-            lists.ids, lists.dist, seen, lists.count, lists.bound, state, threshold,
-        )  # fmt: skip
+        if near is None or every:
+            near = Near.of(lists, likely=likely)
+        else:
+            near.renew(waits, lists)
+        del means, lists
+        rounds += 1
+        parent, version = np.arange(m), np.zeros(m, np.int32)
+        state = np.where((near.count > 0) | (near.bound < threshold), chain.OPEN, chain.FINAL).astype(np.int8)
+        chain.chains(x, row, sums, slot, free, w, half, parent, version, enemies, foe, *near.arrays, state, threshold)
         parent = roots(parent)
         top[row] = row[parent]
-        again = likely & (state == chain.FINAL) & (slot >= 0)
+        near.likely[parent[near.likely]] = True
+        again = near.likely & (state == chain.FINAL) & (slot >= 0)
         left = np.flatnonzero((state == chain.OPEN) | (state == chain.WAITING) | again)
         new = np.full(m, -1)
         new[left] = np.arange(len(left))
+        waits = new[np.flatnonzero((state == chain.WAITING) | again)]
+        near = near.kept(left, parent, new, version)
         foe[:, 1] = np.where(foe[:, 1] < 0, -1, new[parent[foe[:, 1]]])
         row, slot, w, half, enemies = row[left], slot[left], w[left], half[left], enemies[left]
-        means = _means(x, sums, row, slot, w)
-        k = max(first, (room or max(ROOM, x.nbytes // 4)) // (16 * max(len(left), 1)))
-        what = ("comparing groups", "groups")
     return roots(top)
 
 

@@ -41,22 +41,24 @@ def threads() -> int:
 
 def nearest(
     x: NDArray[Any], half: Floats, limit: float, k: int, task: Task | None = None,
-    *, of: int | None = None, apart: tuple[Ints, Ints] | None = None, rows: int = ROWS, columns: int = COLUMNS, workers: int = 0,
-    integers: bool | None = None,
+    *, of: int | None = None, names: Ints | None = None, apart: tuple[Ints, Ints] | None = None, rows: int = ROWS,
+    columns: int = COLUMNS, workers: int = 0, integers: bool | None = None,
 ) -> Lists:  # fmt: skip
     """The nearest ``k`` of every row of ``x`` [n, d] below ``limit``; ``half`` [n] holds half the squared norms.
 
     Products of all pairs say which may be near enough, each with a proven bound on its error; those are looked at again in float64.
     So the lists are exact and the same whatever ``rows``, ``columns`` (of a block), ``workers`` and ``integers``. Forbidden pairs
     (``apart``: enemies, foe; see :func:`kernels.foes`) are left out, as if they were infinitely far, and so are pairs of two rows
-    beyond the first ``of``.
+    beyond the first ``of``. With ``names``, only the first ``of`` have lists, and rows go by them there and among foes.
     """
     n = len(x)
     of = n if of is None else of
-    own = np.arange(n)
+    own, listed = np.arange(n) if names is None else names, n if names is None else of
     enemies, foe = apart or (np.full(n, -1), np.empty((0, 2), np.int64))
     blocks = blocks_of(x, half, columns, integers=integers)
-    lists = Lists(np.zeros((n, k), np.int32), np.zeros((n, k)), np.zeros(n, np.int32), np.full(n, np.inf))
+    lists = Lists(np.zeros((listed, k), np.int32), np.zeros((listed, k)), np.zeros(listed, np.int32), np.full(n, np.inf))
+    lists.bound[listed:] = -np.inf
+    parent = np.arange(max(n, len(enemies)))
     cut = [(a, min(a + rows, b, of)) for b in range(columns, of + columns, columns) for a in range(b - columns, min(b, of), rows)]
     strips, pairs = iter(cut), sum((b - a) * (n - a) for a, b in cut)
     reach = np.full(n, limit, np.float32)  # beyond it nothing changes a row's list or bound
@@ -74,7 +76,9 @@ def nearest(
                 m = kernels.near(products, a, block * columns, blocks.scale, blocks.low, reach, diagonal, *out)
                 if m:
                     with lock:
-                        kernels.take(x, half, lists.ids, lists.dist, lists.count, lists.bound, own, enemies, foe, *out, m, limit)
+                        kernels.take(
+                            x, half, own, lists.ids, lists.dist, lists.count, lists.bound, parent, enemies, foe, *out, m, limit
+                        )
             with lock:
                 done[0] += (b - a) * (n - a)
                 rows_done = n * done[0] // pairs

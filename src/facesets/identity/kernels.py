@@ -140,8 +140,11 @@ def foes(parent, enemies, foe, a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def take(x, half, ids, dist, count, bound, parent, enemies, foe, out_i, out_j, out_low, m, limit):  # type: ignore[no-untyped-def]
-    """Look exactly at those of m pairs that can still change a list or a bound; the order in which they come changes nothing."""
+def take(x, half, name, ids, dist, count, bound, parent, enemies, foe, out_i, out_j, out_low, m, limit):  # type: ignore[no-untyped-def]
+    """Look exactly at those of m pairs that can still change a list or a bound; the order in which they come changes nothing.
+
+    Rows go by their ``name`` in lists and among foes. There may be lists of the first rows only.
+    """
     looked = 0
     for p in range(m):
         i = out_i[p]
@@ -149,9 +152,10 @@ def take(x, half, ids, dist, count, bound, parent, enemies, foe, out_i, out_j, o
         if out_low[p] <= max(bound[i], bound[j]):
             d = half[i] + half[j] - dot(x[i], x[j])
             looked += 1
-            if d < limit and not foes(parent, enemies, foe, i, j):
-                push(ids, dist, count, bound, i, j, d)
-                push(ids, dist, count, bound, j, i, d)
+            if d < limit and not foes(parent, enemies, foe, name[i], name[j]):
+                push(ids, dist, count, bound, i, name[j], d)
+                if j < len(ids):
+                    push(ids, dist, count, bound, j, name[i], d)
     return looked
 
 
