@@ -18,7 +18,7 @@ from facesets.identity.arrays import Floats, Ints, roots
 from facesets.identity.cells import likely_nearest
 from facesets.identity.join import nearest
 from facesets.identity.near import Near
-from facesets.progress import Progress
+from facesets.progress import Progress, Task
 
 FIRST = 32  # neighbours listed: more cost memory and looks, fewer leave more to the rounds that follow
 FEW, FEWER = 20_000, 16  # up to so many faces those are cheap
@@ -45,47 +45,88 @@ def link(
         linked = link(x[alone], threshold, weights, place[cannot_link], progress, **same)
         roots_of_copies: Ints = np.flatnonzero(alone)[linked][place[top]]
         return roots_of_copies
-    n, d = x.shape
-    row, slot, w = np.arange(n), np.full(n, -1, np.int64), weights.copy()
-    half = _half(x)
-    enemies, foe = _enemies(cannot_link, n)
-    sums = np.empty((n // 2 + 1, d))  # the system gives memory only for the rows that are written
-    free = np.concatenate([[len(sums)], np.arange(len(sums))[::-1]])
-    first = first or (FEWER if n <= FEW else FIRST)
-    near: Near | None = None
-    waits, rounds = np.arange(0), 0
-    while len(row):
-        m = len(row)
-        likely = approximate and (rounds == 0 or (rounds == 1 and m > MANY_GROUPS))
-        every = likely or rounds == 0
-        order = np.arange(m) if every else np.concatenate([waits, np.setdiff1d(np.arange(m), waits, assume_unique=True)])
-        means = _means(x, sums, row[order], slot[order], w[order]) if rounds else x
-        with progress.task("comparing groups" if rounds else "comparing faces", m, "groups" if rounds else "faces") as task:
-            part: dict[str, Any] = {} if every else {"of": len(waits), "names": order}
-            lists = (likely_nearest if likely else nearest)(
-                means, half[order], threshold, min(first, max(m - 1, 1)), task, apart=(enemies, foe), **part, **how
-            )
-        if near is None or every:
-            near = Near.of(lists, likely=likely)
+    left = _Left(x, threshold, weights, cannot_link, first or (FEWER if len(x) <= FEW else FIRST), approximate=approximate, how=how)
+    if len(left):
+        with progress.task("comparing faces", len(x), "faces") as task:
+            left.compare(task)
+        left.follow()
+    if len(left):
+        with progress.task("comparing groups", len(left), "groups") as task:
+            while before := len(left):
+                left.compare()
+                left.follow()
+                task.advance(before - len(left))
+    return roots(left.top)
+
+
+class _Left:
+    """The clusters that are not final yet, with all that :mod:`facesets.identity.chain` says of them; ``top``: the lowest row of each
+    row's cluster so far, ``waits``: which clusters are to be compared again.
+    """
+
+    def __init__(
+        self, x: NDArray[np.float32], threshold: float, weights: Floats, cannot_link: Ints, first: int, *, approximate: bool, how: Any
+    ) -> None:
+        n, d = x.shape
+        self.x, self.threshold, self.first, self.approximate, self.how = x, threshold, first, approximate, how
+        self.top, self.rounds, self.waits = np.arange(n), 0, np.arange(n)
+        self.row, self.slot, self.w, self.half = np.arange(n), np.full(n, -1, np.int64), weights.copy(), _half(x)
+        self.enemies, self.foe = _enemies(cannot_link, n)
+        self.sums = np.empty((n // 2 + 1, d))  # the system gives memory only for the rows that are written
+        self.free = np.concatenate([[len(self.sums)], np.arange(len(self.sums))[::-1]])
+        self.near: Near | None = None
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def compare(self, task: Task | None = None) -> None:
+        """List the nearest of all at first, then of those that wait."""
+        m = len(self)
+        likely = self.approximate and (self.rounds == 0 or (self.rounds == 1 and m > MANY_GROUPS))
+        every = self.near is None or likely
+        order = np.arange(m) if every else np.concatenate([self.waits, np.setdiff1d(np.arange(m), self.waits, assume_unique=True)])
+        part: dict[str, Any] = {} if every else {"of": len(self.waits), "names": order}
+        lists = (likely_nearest if likely else nearest)(
+            self._means(order), self.half[order], self.threshold, min(self.first, max(m - 1, 1)), task,
+            apart=(self.enemies, self.foe), **part, **self.how,
+        )  # fmt: skip
+        if self.near is None or likely:
+            self.near = Near.of(lists, likely=likely)
         else:
-            near.renew(waits, lists)
-        del means, lists
-        rounds += 1
+            self.near.renew(self.waits, lists)
+        self.rounds += 1
+
+    def follow(self) -> None:
+        """Merge what the lists prove, and keep what is left."""
+        near, m = self.near, len(self)
+        assert near is not None
         parent, version = np.arange(m), np.zeros(m, np.int32)
-        state = np.where((near.count > 0) | (near.bound < threshold), chain.OPEN, chain.FINAL).astype(np.int8)
-        chain.chains(x, row, sums, slot, free, w, half, parent, version, enemies, foe, *near.arrays, state, threshold)
+        state = np.where((near.count > 0) | (near.bound < self.threshold), chain.OPEN, chain.FINAL).astype(np.int8)
+        chain.chains(
+            self.x, self.row, self.sums, self.slot, self.free, self.w, self.half, parent, version, self.enemies, self.foe,
+            *near.arrays, state, self.threshold,
+        )  # fmt: skip
         parent = roots(parent)
-        top[row] = row[parent]
+        self.top[self.row] = self.row[parent]
         near.likely[parent[near.likely]] = True
-        again = near.likely & (state == chain.FINAL) & (slot >= 0)
-        left = np.flatnonzero((state == chain.OPEN) | (state == chain.WAITING) | again)
+        waits = (state == chain.WAITING) | (near.likely & (state == chain.FINAL) & (self.slot >= 0))
+        left = np.flatnonzero((state == chain.OPEN) | waits)
         new = np.full(m, -1)
         new[left] = np.arange(len(left))
-        waits = new[np.flatnonzero((state == chain.WAITING) | again)]
-        near = near.kept(left, parent, new, version)
-        foe[:, 1] = np.where(foe[:, 1] < 0, -1, new[parent[foe[:, 1]]])
-        row, slot, w, half, enemies = row[left], slot[left], w[left], half[left], enemies[left]
-    return roots(top)
+        self.waits, self.near = new[np.flatnonzero(waits)], near.kept(left, parent, new, version)
+        self.foe[:, 1] = np.where(self.foe[:, 1] < 0, -1, new[parent[self.foe[:, 1]]])
+        self.row, self.slot, self.w, self.half, self.enemies = (
+            column[left] for column in (self.row, self.slot, self.w, self.half, self.enemies)
+        )
+
+    def _means(self, order: Ints) -> Floats:
+        if self.rounds == 0:
+            return self.x
+        row, slot = self.row[order], self.slot[order]
+        out, single = np.empty((len(row), self.x.shape[1])), slot < 0
+        out[single] = self.x[row[single]]
+        out[~single] = self.sums[slot[~single]] / self.w[order[~single], None]
+        return out
 
 
 def _first_copies(x: NDArray[np.float32], apart: Ints) -> Ints:
@@ -109,14 +150,6 @@ def _half(x: NDArray[np.float32]) -> Floats:
     """Half the squared norms, summed as :func:`kernels.dot` does, so that the distance of equal rows is 0."""
     out = np.empty(len(x))
     kernels.halves(x, out)
-    return out
-
-
-def _means(x: NDArray[np.float32], sums: Floats, row: Ints, slot: Ints, w: Floats) -> Floats:
-    out = np.empty((len(row), x.shape[1]))
-    single = slot < 0
-    out[single] = x[row[single]]
-    out[~single] = sums[slot[~single]] / w[~single, None]
     return out
 
 
