@@ -2,11 +2,10 @@
 
 Clusters are numbered in the order of their lowest rows. Of each: that ``row`` of ``x``, weight ``w``, the sum of its weighted vectors
 (in ``sums`` at ``slot``; a single row has none: slot -1), mean half squared norm ``half``; so the mean distance of two is
-``half_a + half_b - sum_a . sum_b / (w_a w_b)``. Its list (of ``ids``, ``dist`` and ``seen`` the ``count`` entries from ``start`` on,
-with room for ``cap``) holds near clusters; whatever is not in it is no nearer than ``bound`` (inf: it holds all below the limit). That
-bound survives every merge of others, because the distance to a union is a mean of the distances to its parts; and a merge's own bound
-is the mean of both. So the nearest in a list is the nearest of all if it is not beyond the bound, and final is who has none below the
-limit.
+``half_a + half_b - sum_a . sum_b / (w_a w_b)``. Its list holds near clusters; whatever is not in it is no nearer than ``bound``
+(inf: it holds all below the limit). That bound survives every merge of others, because the distance to a union is a mean of the
+distances to its parts; and a merge's own bound is the mean of both. So the nearest in a list is the nearest of all if it is not
+beyond the bound, and final is who has none below the limit.
 """
 
 from __future__ import annotations
@@ -59,15 +58,16 @@ def add(x, row, sums, slot, free, w, a, b):  # type: ignore[no-untyped-def]
 
 @compiled
 def merge(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915 - one step; what it reads is passed by hand
-    x, row, sums, slot, free, w, half, parent, version, enemies, foe, ids, dist, seen, start, cap, count, bound, stamp,
-    clock, limit, u, v, at, both, both_u, both_v
+    x, row, sums, slot, free, w, half, parent, version, enemies, foe, ids, dist, seen, count, bound, stamp, clock,
+    limit, u, v, at, both, both_u, both_v
 ):
-    """Make v part of u, and of their lists one, where the longer of them is."""
+    """Make v part of u, and of their lists one."""
+    k = ids.shape[1]
     o = 0
     stamp[u] = stamp[v] = clock
     for which in (u, v):
-        for c in range(start[which], start[which] + count[which]):
-            r = root(parent, ids[c])
+        for c in range(count[which]):
+            r = root(parent, ids[which, c])
             if r in (u, v):
                 continue
             if stamp[r] != clock:
@@ -76,7 +76,7 @@ def merge(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915 - one step;
                 both[o] = r
                 both_u[o] = both_v[o] = np.inf  # inf: outside that list, so beyond its bound; nan: inside, but to be computed
                 o += 1
-            d = dist[c] if r == ids[c] and seen[c] == version[r] else np.nan
+            d = dist[which, c] if r == ids[which, c] and seen[which, c] == version[r] else np.nan
             if which == u:
                 both_u[at[r]] = d
             else:
@@ -95,9 +95,6 @@ def merge(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915 - one step;
             e = foe[e, 0]
         foe[e, 0] = enemies[u]
         enemies[u] = enemies[v]
-    if cap[v] > cap[u]:
-        start[u], cap[u] = start[v], cap[v]
-    k = cap[u]
     m = 0
     for c in range(o):
         r = both[c]
@@ -121,22 +118,21 @@ def merge(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915 - one step;
     count[v] = 0
     bound[u] = outside
     for c in range(count[u]):
-        ids[start[u] + c] = both[best[c]]
-        dist[start[u] + c] = both_u[best[c]]
-        seen[start[u] + c] = version[both[best[c]]]
+        ids[u, c] = both[best[c]]
+        dist[u, c] = both_u[best[c]]
+        seen[u, c] = version[both[best[c]]]
 
 
 @compiled
 def chains(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915 - one loop; its state would be passed by hand
-    x, row, sums, slot, free, w, half, parent, version, enemies, foe, ids, dist, seen, start, cap, count, bound, state,
-    limit
+    x, row, sums, slot, free, w, half, parent, version, enemies, foe, ids, dist, seen, count, bound, state, limit
 ):
     """Follow a chain from every open cluster, merge what can be proven to merge; how many merges.
 
     A cluster whose nearest may be outside its list is left WAITING, and so is left OPEN whoever's nearest waits. Of equally near
     clusters the one before in the chain is taken, else the lowest.
     """
-    n, k = len(row), cap.max()
+    n, k = ids.shape
     chain = np.empty(n + 1, np.int64)
     step = np.empty(n + 1)
     stamp = np.zeros(n, np.int64)
@@ -147,9 +143,9 @@ def chains(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915 - one loop
     before = -1
     while merges > before:
         before = merges
-        for first in range(n):
+        for start in range(n):
             length = 1
-            chain[0] = first
+            chain[0] = start
             step[0] = np.inf
             while length > 0:
                 a = chain[length - 1]
@@ -157,24 +153,24 @@ def chains(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915 - one loop
                     break
                 clock += 1
                 stamp[a] = clock
-                b, d, o = -1, np.inf, start[a]
-                for c in range(start[a], start[a] + count[a]):  # the list brought up to date, and the nearest in it
-                    j = ids[c]
+                b, d, o = -1, np.inf, 0
+                for c in range(count[a]):  # the list brought up to date, and the nearest in it
+                    j = ids[a, c]
                     r = root(parent, j)
                     if stamp[r] == clock:
                         continue
                     stamp[r] = clock
                     if foes(parent, enemies, foe, a, r):
                         continue
-                    fresh = r == j and seen[c] == version[r]
-                    e = dist[c] if fresh else distance(x, row, sums, slot, w, half, a, r)
-                    ids[o] = r
-                    dist[o] = e
-                    seen[o] = version[r]
+                    fresh = r == j and seen[a, c] == version[r]
+                    e = dist[a, c] if fresh else distance(x, row, sums, slot, w, half, a, r)
+                    ids[a, o] = r
+                    dist[a, o] = e
+                    seen[a, o] = version[r]
                     o += 1
                     if e < d or (e == d and r < b):
                         b, d = r, e
-                count[a] = o - start[a]
+                count[a] = o
                 if bound[a] < limit and min(d, step[length - 1]) > bound[a] + EQUAL:
                     state[a] = WAITING
                     break
@@ -195,8 +191,8 @@ def chains(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915 - one loop
                 u, v = min(a, b), max(a, b)
                 clock += 1
                 merge(
-                    x, row, sums, slot, free, w, half, parent, version, enemies, foe, ids, dist, seen, start, cap, count, bound, stamp,
-                    clock, limit, u, v, at, both, both_u, both_v
+                    x, row, sums, slot, free, w, half, parent, version, enemies, foe, ids, dist, seen, count, bound, stamp, clock,
+                    limit, u, v, at, both, both_u, both_v
                 )
                 state[u] = OPEN
                 state[v] = GONE

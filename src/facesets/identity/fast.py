@@ -87,9 +87,8 @@ class _Left:
         order = np.arange(m) if every else np.concatenate([self.waits, np.setdiff1d(np.arange(m), self.waits, assume_unique=True)])
         part: dict[str, Any] = {} if every else {"of": len(self.waits), "names": order}
         lists = (likely_nearest if likely else nearest)(
-            self._means(order), self.half[order], self.threshold, min(self.first, max(m - 1, 1)), task,
-            apart=(self.enemies, self.foe), **part, **self.how,
-        )  # fmt: skip
+            self._means(order), self.half[order], self.threshold, self.first, task, apart=(self.enemies, self.foe), **part, **self.how
+        )
         if self.near is None or likely:
             self.near = Near.of(lists, likely=likely)
         else:

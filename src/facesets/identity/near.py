@@ -14,15 +14,13 @@ from facesets.identity.join import Lists
 
 @dataclass(slots=True)
 class Near:
-    """Lists of near clusters, one after the other: what :mod:`facesets.identity.chain` says of them. ``likely`` [n]: which hold likely
+    """Of each cluster its list of near ones: what :mod:`facesets.identity.chain` says of them. ``likely`` [n]: which hold likely
     neighbours only, so that their bound proves nothing.
     """
 
     ids: NDArray[np.int32]
     dist: Floats
     seen: NDArray[np.int32]
-    start: Ints
-    cap: Ints
     count: NDArray[np.int32]
     bound: Floats
     likely: NDArray[np.bool_]
@@ -30,44 +28,28 @@ class Near:
     @classmethod
     def of(cls, lists: Lists, *, likely: bool) -> Near:
         """As they were found."""
-        n, k = lists.ids.shape
-        return cls(
-            lists.ids.reshape(-1), lists.dist.reshape(-1), np.zeros(n * k, np.int32), np.arange(n) * k, np.full(n, k), lists.count,
-            lists.bound, np.full(n, likely),
-        )  # fmt: skip
+        seen = np.zeros(lists.ids.shape, np.int32)
+        return cls(lists.ids, lists.dist, seen, lists.count, lists.bound, np.full(len(seen), likely))
 
     def kept(self, left: Ints, parent: Ints, new: Ints, version: NDArray[np.int32]) -> Near:
         """The lists of the clusters ``left``, in ``new`` numbers (-1: final, so near to nobody); entries that merged are outdated."""
-        count = self.count[left]
-        of = np.repeat(np.arange(len(left)), count)
-        at = _one_after_the_other(self.start[left], count)
-        now = parent[self.ids[at]]
-        fresh = (now == self.ids[at]) & (self.seen[at] == version[now])
-        there = new[now] >= 0
-        count = np.bincount(of[there], minlength=len(left)).astype(np.int32)
-        cap = self.cap[left]
-        start = np.cumsum(cap) - cap
-        to = _one_after_the_other(start, count)
-        ids, dist, seen = (np.empty(int(cap.sum()), column.dtype) for column in (self.ids, self.dist, self.seen))
-        ids[to], dist[to], seen[to] = new[now[there]], self.dist[at[there]], np.where(fresh[there], 0, -1)
-        return Near(ids, dist, seen, start, cap, count, self.bound[left], self.likely[left])
+        ids = self.ids[left]
+        now = parent[ids]
+        there = (np.arange(ids.shape[1]) < self.count[left, None]) & (new[now] >= 0)
+        fresh = (now == ids) & (self.seen[left] == version[now])
+        first = np.argsort(~there, axis=1, kind="stable")  # those that are there
+        ids, dist, seen = (
+            np.take_along_axis(column, first, 1) for column in (new[now].astype(np.int32), self.dist[left], np.where(fresh, 0, -1))
+        )
+        count = there.sum(axis=1, dtype=np.int32)
+        return Near(ids, dist, seen.astype(np.int32), count, self.bound[left], self.likely[left])
 
     def renew(self, rows: Ints, lists: Lists) -> None:
         """Of ``rows`` other lists take the place of theirs."""
-        n, k = lists.ids.shape
-        self.start[rows], self.cap[rows] = len(self.ids) + np.arange(n) * k, k
-        self.count[rows], self.bound[rows], self.likely[rows] = lists.count, lists.bound[:n], False
-        self.ids, self.dist = np.concatenate([self.ids, lists.ids.reshape(-1)]), np.concatenate([self.dist, lists.dist.reshape(-1)])
-        self.seen = np.concatenate([self.seen, np.zeros(n * k, np.int32)])
+        self.ids[rows], self.dist[rows], self.seen[rows] = lists.ids, lists.dist, 0
+        self.count[rows], self.bound[rows], self.likely[rows] = lists.count, lists.bound[: len(rows)], False
 
     @property
     def arrays(self) -> tuple[Any, ...]:
         """In the order in which the chains take them."""
-        return self.ids, self.dist, self.seen, self.start, self.cap, self.count, self.bound
-
-
-def _one_after_the_other(start: Ints, count: NDArray[np.int32]) -> Ints:
-    """``start[0]``, ``start[0] + 1``, ... ``count[0]`` of them, then those of the next."""
-    end = np.cumsum(count, dtype=np.int64)
-    places: Ints = np.arange(end[-1] if len(end) else 0) + np.repeat(start - (end - count), count)
-    return places
+        return self.ids, self.dist, self.seen, self.count, self.bound
