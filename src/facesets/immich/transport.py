@@ -19,7 +19,6 @@ from datetime import datetime
 from typing import Any, TypedDict, TypeVar
 from urllib.parse import urlencode
 
-import httpcore
 import httpx
 
 from .. import __version__
@@ -31,7 +30,6 @@ from .sockets import Sockets, trust
 T = TypeVar("T")
 _ALIKE = re.compile(r"/(faces|original)$")  # requests that come in thousands and are all of a kind: their latency tells how it goes
 AGENT = f"facesets/{__version__}"
-httpcore.HTTP11Connection.READ_NUM_BYTES = 1 << 18  # 64 KB otherwise: threads would wait for Python's lock four times as often
 _KEEP_ALIVE = 4.0  # Immich ends an idle connection after 5 s; ending it first avoids resets
 _SHORT_PATIENCE = 2  # answers of 500, or of other bytes than promised: an original missing on disk gives 500 on 2.x, every time
 _FIRST_PAUSE = 0.5  # before the second attempt; doubled before each further one
