@@ -9,9 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from facesets import connections
 from facesets.doctor.server import NEEDS, clock, tls
 from facesets.immich import Client
 from facesets.settings import Settings
@@ -160,13 +160,13 @@ def test_a_clock_that_is_off_is_said(anna: User, server: ImmichServer, seconds: 
     ],
 )
 def test_how_safely_the_key_travels_is_said(address: str, level: str, what: str) -> None:
-    told = tls(httpx.URL(address), Settings())
+    told = tls(connections.address(address), Settings())
     assert [(one.level, what in one.what) for one in told] == ([(level, True)] if level else [])
 
 
 def test_an_own_authority_is_named(cli: CommandLine, server: ImmichServer) -> None:
     own = replace(Settings().immich, ca_file="/etc/ours.pem")
-    (told,) = tls(httpx.URL("https://nas.local"), replace(Settings(), immich=own))
+    (told,) = tls(connections.address("https://nas.local"), replace(Settings(), immich=own))
     assert (told.level, "/etc/ours.pem" in told.what) == ("ok", True)
 
 

@@ -45,9 +45,9 @@ def listening(handle: Handler) -> Iterator[int]:
         thread.join()
 
 
-def relay(client: socket.socket, first: bytes, server: ImmichServer) -> None:
-    """Carry bytes both ways until one side ends."""
-    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)) as behind:
+def relay(client: socket.socket, first: bytes, url: str) -> None:
+    """Carry bytes both ways between a connection and the server at ``url`` until one side ends."""
+    with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as behind:
         behind.sendall(first)
 
         def back() -> None:
@@ -64,6 +64,14 @@ def relay(client: socket.socket, first: bytes, server: ImmichServer) -> None:
         thread.join(5)
 
 
+def head_of(connection: socket.socket) -> bytes:
+    """All up to the empty line, and what came with it."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += connection.recv(65536)
+    return head
+
+
 @pytest.fixture
 def authority() -> trustme.CA:
     return trustme.CA()
@@ -77,7 +85,7 @@ def secure(server: ImmichServer, authority: trustme.CA) -> Iterator[str]:
 
     def handle(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as wrapped:
-            relay(wrapped, b"", server)
+            relay(wrapped, b"", server.url)
 
     with listening(handle) as port:
         yield f"https://127.0.0.1:{port}"
@@ -116,7 +124,7 @@ def test_a_name_that_is_not_the_certificates_is_refused(
 
     def handle(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as wrapped:
-            relay(wrapped, b"", server)
+            relay(wrapped, b"", server.url)
 
     with listening(handle) as port, pytest.raises(Unreachable, match="not trusted"):
         connect(f"https://127.0.0.1:{port}", server.key_for(anna), ca_file=str(tmp_path / "ca.pem"))
@@ -134,14 +142,11 @@ def test_requests_go_through_the_proxy_of_the_environment(
     asked: list[str] = []
 
     def handle(connection: socket.socket) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += connection.recv(65536)
-        line, _, rest = head.partition(b"\r\n")
+        line, _, rest = head_of(connection).partition(b"\r\n")
         method, target, version = line.split()
         asked.append(target.decode())
         path = target.split(b"/", 3)[3]
-        relay(connection, b"%b /%b %b\r\nConnection: close\r\n%b" % (method, path, version, rest), server)
+        relay(connection, b"%b /%b %b\r\nConnection: close\r\n%b" % (method, path, version, rest), server.url)
 
     with immich_server(library) as server, listening(handle) as port:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
@@ -154,3 +159,49 @@ def test_requests_go_through_the_proxy_of_the_environment(
         with client:
             assert api.whoami(client).name == "anna"
         assert len(asked) == 2
+
+
+def test_tls_goes_through_the_proxy_unread_and_the_proxy_gets_its_password(
+    secure: str, server: ImmichServer, anna: User, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[str] = []
+
+    def handle(connection: socket.socket) -> None:
+        heads.append(head_of(connection).decode())
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        relay(connection, b"", secure)
+
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with listening(handle) as port:
+        monkeypatch.setenv("https_proxy", f"http://me:geheim@127.0.0.1:{port}")
+        client, _ = connect(secure, server.key_for(anna), ca_file=str(tmp_path / "ca.pem"))
+        with client:
+            assert api.whoami(client).name == "anna"
+    assert all(head.startswith("CONNECT 127.0.0.1:") and "Basic bWU6Z2VoZWlt" in head for head in heads)
+    assert server.key_for(anna) not in "".join(heads)
+    assert heads
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:geheim@127.0.0.1:1080", "http://me:geheim@127.0.0.1:port"])
+def test_a_proxy_that_cannot_be_used_is_a_matter_of_settings(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    with pytest.raises(SettingsError, match=r"no_proxy=127\.0\.0\.1") as caught:
+        connect("http://127.0.0.1:1", "key")
+    assert "geheim" not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
+def test_a_password_in_the_address_opens_the_door_before_the_server(server: ImmichServer, anna: User) -> None:
+    heads: list[str] = []
+
+    def handle(connection: socket.socket) -> None:
+        head = head_of(connection)
+        heads.append(head.decode())
+        relay(connection, head, server.url)
+
+    with listening(handle) as port:
+        client, _ = connect(f"http://me:ge%40heim@127.0.0.1:{port}", server.key_for(anna))
+        with client:
+            assert api.whoami(client).name == "anna"
+        assert "ge" not in client.shown
+    assert heads
+    assert all("authorization: Basic bWU6Z2VAaGVpbQ==" in head and "ge%40heim" not in head for head in heads)

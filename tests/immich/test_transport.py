@@ -143,3 +143,19 @@ def test_a_connection_that_idled_too_long_is_no_error(library: Library, anna: Us
         for _ in range(3):
             api.whoami(client)
             time.sleep(0.1)
+
+
+def test_answers_that_nobody_reads_to_their_end_take_no_connection_with_them(server: ImmichServer, anna: User) -> None:
+    with Client(server.url + "/api", server.key_for(anna), connections=2) as client:
+        for _ in range(5):
+            assert client.exchange("GET", "/users/me", lambda answer: answer.status) == 200
+        server.faults.add(faults.truncated(), ME, times=5)
+        assert client.exchange("GET", "/users/me", lambda answer: answer.status) == 200
+        assert api.whoami(client).name == "anna"
+
+
+def test_a_key_that_no_header_can_carry_is_no_key(server: ImmichServer) -> None:
+    for key in ("schlüssel\u2026", "two\nlines"):
+        with Client(server.url + "/api", key) as client, pytest.raises(WrongKey) as caught:
+            api.whoami(client)
+        assert key not in str(caught.value)

@@ -57,7 +57,7 @@ def test_the_worker_needs_no_workspace_no_network_and_nothing_of_posix(
     (tmp_path / "windows" / "sitecustomize.py").write_text(
         """
 import os, signal, socket, sys
-import cv2, filelock, httpx, numpy, onnx, onnxruntime, pillow_heif, platformdirs, rich.progress, PIL.Image  # theirs may ask
+import cv2, filelock, numpy, onnx, onnxruntime, pillow_heif, platformdirs, rich.progress, urllib3, PIL.Image  # theirs may ask
 for name in ("fork", "fchmod", "fchown", "chown", "getuid", "geteuid", "uname", "statvfs", "sysconf", "nice", "killpg", "setsid",
              "sched_getaffinity", "mkfifo", "posix_fadvise", "sendfile", "pread", "memfd_create", "getloadavg"):
     if hasattr(os, name):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from urllib3 import HTTPResponse
 
+from facesets.connections import address
 from facesets.errors import MissingPermission, NotFound, ServerError, WrongKey
 from facesets.immich import edits, wire
+from facesets.immich.answer import Answer
 from facesets.immich.refusals import errors_of
 from facesets.records import Asset
 
@@ -119,10 +122,11 @@ def _binary(told: dict[str, Any]) -> dict[str, Any]:
 )
 def test_recorded_refusals_become_the_right_errors(recorded: Path, name: str, error: type[ServerError]) -> None:
     told = exchange(recorded, name)
-    request = httpx.Request(told["request"]["method"], "http://immich.test" + told["request"]["path"])
     headers = {k: v for k, v in told["response"]["headers"].items() if k.lower() == "content-type"}
-    response = httpx.Response(told["response"]["status"], headers=headers, request=request)
-    raised = errors_of(response, json.dumps(told["response"]["body"]).encode(), "http://immich.test/api", "")
+    body = io.BytesIO(json.dumps(told["response"]["body"]).encode())
+    response = HTTPResponse(body, headers, told["response"]["status"], preload_content=False)
+    answer = Answer(told["request"]["method"], address("http://immich.test" + told["request"]["path"]), response)
+    raised = errors_of(answer, "http://immich.test/api", "")
     assert type(raised) is error
     if isinstance(raised, MissingPermission):
         assert raised.permission in ("face.read", "asset.download", "user.read")

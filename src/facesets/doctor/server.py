@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-import httpx
-
+from ..connections import Url
 from ..errors import FacesetsError, MissingPermission, ServerError, WrongKey
 from ..immich import Client, Server
 from ..immich import server as api
@@ -67,12 +66,12 @@ def reached(client: Client, version: Server, settings: Settings) -> list[Finding
     return found
 
 
-def tls(api: httpx.URL, settings: Settings) -> list[Finding]:
+def tls(api: Url, settings: Settings) -> list[Finding]:
     """How safely key and photos travel; nothing to say of plain HTTP within a house."""
     if api.scheme == "https":
         trust = settings.immich.ca_file or "the system's authorities"
         return [Finding("server", OK, f"TLS: the certificate is verified against {trust}")]
-    if _near(api.host):
+    if _near((api.host or "").strip("[]")):
         return []
     fix = "put it behind https before you use it over the internet"
     return [Finding("server", NOTE, "no TLS: the key and the photos travel readable for everybody in between", fix)]

@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 from io import FileIO
 from pathlib import Path
 from typing import Any
-
-import httpx
+from urllib.parse import parse_qsl
 
 from ..errors import NotFound, NotImmich, ServerFailed
 from . import part as parts
+from .answer import Answer
 from .part import PLAIN, SPAN, Downloaded, Part
 from .refusals import Garbled
 from .transport import Client
@@ -46,8 +46,8 @@ def download(
 
     what = f"original of {asset_id}"
 
-    def receive(response: httpx.Response) -> int:
-        if response.status_code == 416:  # a proxy's word; Immich itself fails at a range that is not there
+    def receive(response: Answer) -> int:
+        if response.status == 416:  # a proxy's word; Immich itself fails at a range that is not there
             part.forget()
         _refuse_odd(response, what, (200, 206))
         resumed = part.accept(response, what)
@@ -100,7 +100,7 @@ def sample(client: Client, asset_id: str, start: int, length: int) -> tuple[byte
     Ask within the file only: beyond its end Immich fails (500 on 2.x, 404 on 3.x).
     """
 
-    def receive(response: httpx.Response) -> tuple[bytes, int]:
+    def receive(response: Answer) -> tuple[bytes, int]:
         _refuse_odd(response, f"a part of {asset_id}", (206,))
         span = SPAN.fullmatch(response.headers.get("content-range", ""))
         if span is None or int(span[1]) != start:
@@ -120,8 +120,8 @@ def rendition(client: Client, asset_id: str, target: Path, size: str) -> tuple[D
     part, what = Part.beside(target), f"{size} of {asset_id}"
     part.forget()
 
-    def receive(response: httpx.Response) -> tuple[Downloaded, str] | None:
-        if response.url.path.endswith("/original"):
+    def receive(response: Answer) -> tuple[Downloaded, str] | None:
+        if (response.url.path or "").endswith("/original"):
             return None
         _refuse_odd(response, what, (200,))
         part.accept(response, what)
@@ -129,7 +129,7 @@ def rendition(client: Client, asset_id: str, target: Path, size: str) -> tuple[D
         came = part.digests(0)
         if not came.size:
             raise Garbled(f"{what}: no byte came")
-        return came, response.url.params.get("size", size)
+        return came, dict(parse_qsl(response.url.query or "")).get("size", size)
 
     part.take_up(trusting_all=False)
     try:
@@ -146,7 +146,7 @@ def rendition(client: Client, asset_id: str, target: Path, size: str) -> tuple[D
 def preview(client: Client, asset_id: str) -> bytes:
     """The server's preview of an asset, unedited. Raises NotFound, MissingPermission (``asset.view``), Unreachable, NotImmich."""
 
-    def receive(response: httpx.Response) -> bytes:
+    def receive(response: Answer) -> bytes:
         _refuse_odd(response, f"preview of {asset_id}", (200,))
         return response.read()
 
@@ -170,18 +170,17 @@ def part_of(path: Path) -> str | None:
     return found[1] if found else None
 
 
-def _refuse_odd(response: httpx.Response, what: str, statuses: tuple[int, ...]) -> None:
-    kind = response.headers.get("content-type", "").split(";")[0]
-    if kind == "text/html":
+def _refuse_odd(response: Answer, what: str, statuses: tuple[int, ...]) -> None:
+    if response.kind == "text/html":
         raise NotImmich(f"{what}: a web page came instead")
-    if response.status_code not in statuses or kind == "application/json":
-        raise Garbled(f"{what}: status {response.status_code}, {kind or 'untyped'}")
+    if response.status not in statuses or response.kind == "application/json":
+        raise Garbled(f"{what}: status {response.status}, {response.kind or 'untyped'}")
 
 
-def _fill(response: httpx.Response, part: Part, what: str) -> None:
+def _fill(response: Answer, part: Part, what: str) -> None:
     # as they come: what is held back would be lost with the connection
-    for chunk in response.iter_bytes() if "content-encoding" in response.headers else response.iter_raw():
-        part.write(chunk)
+    for piece in response.pieces():
+        part.write(piece)
     announced = response.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) != response.num_bytes_downloaded:
-        raise Garbled(f"{what}: {response.num_bytes_downloaded} of {announced} bytes came")
+    if announced.isdigit() and int(announced) != response.received:
+        raise Garbled(f"{what}: {response.received} of {announced} bytes came")

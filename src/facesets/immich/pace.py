@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import httpx
-
 from ..errors import Unreachable
 
 _CLIMBED = 2.5  # times a kind of request's best latency, and so much more in seconds: the server is busier than it can stand
@@ -134,19 +132,3 @@ class Meter:
             wait = self._free_at - now
         if wait > 0:
             self._sleep(wait)
-
-
-class Metered(httpx.SyncByteStream):
-    """A body that comes no faster than the meter lets it."""
-
-    def __init__(self, stream: httpx.SyncByteStream, meter: Meter) -> None:
-        self._stream, self._meter = stream, meter
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._stream:
-            self._meter.take(len(chunk))
-            yield chunk
-
-    def close(self) -> None:
-        """Close the body."""
-        self._stream.close()

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-import httpx
-
+from .answer import Answer
 from .refusals import Garbled
 
 PLAIN = {"Accept": "*/*", "Accept-Encoding": "identity"}  # photos gain nothing, and lengths are then the file's
@@ -88,9 +87,9 @@ class Part:
             return PLAIN
         return {**PLAIN, "Range": f"bytes={self.size}-", "If-Range": self.etag}
 
-    def accept(self, response: httpx.Response, what: str) -> int:
+    def accept(self, response: Answer, what: str) -> int:
         """Make ready for this answer's bytes; returns how many it goes on from. Raises Garbled where it is not what was asked for."""
-        if response.status_code == 206:
+        if response.status == 206:
             span = SPAN.fullmatch(response.headers.get("content-range", ""))
             own = (str(self.size), str(self.total))
             if span is None or (span[1], span[3]) != own or response.headers.get("etag", self.etag) != self.etag:

@@ -1,4 +1,4 @@
-"""Immich room: what it means when no good answer comes: a status, a broken transport, other bytes than promised. Pure."""
+"""Immich room: what it means when no good answer comes: a status, or other bytes than promised. Pure but for an error's body."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import httpx
-
+from ..connections import Url
 from ..errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, ServerFailed, Unreachable, WrongKey, redact
+from .answer import Answer
 
 _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -17,7 +17,7 @@ _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
 class Redirected(NotImmich):
     """The server sends us to another origin (or a POST elsewhere), where the key does not go. ``target`` says where."""
 
-    def __init__(self, message: str, target: httpx.URL) -> None:
+    def __init__(self, message: str, target: Url) -> None:
         super().__init__(message)
         self.target = target
 
@@ -34,20 +34,20 @@ class Failed(ServerFailed):
         self.asked = asked
 
 
-def errors_of(response: httpx.Response, data: bytes, shown: str, key: str) -> ServerError:
+def errors_of(response: Answer, shown: str, key: str) -> ServerError:
     """The error for an answer that is no success: WrongKey, MissingPermission, NotFound, NotImmich, BadAnswer, Unreachable."""
-    status, where = response.status_code, shown + path_of(response)
-    said = redact(_message(data), key)
+    status, where = response.status, shown + path_of(response)
+    said = redact(_message(response.read()), key)
     if status >= 500 or status in _WORTH_RETRYING:
         return Failed(f"{where}: the server failed ({status}{': ' + said if said else ''})", status, _retry_after(response))
-    if not said and "json" not in response.headers.get("content-type", ""):
+    if not said and "json" not in response.kind:
         return NotImmich(f"{where} is not an Immich API: it answered {status} without JSON")
     if status == 401:
         return WrongKey(f"{shown} does not accept the API key ({said}). Make one in Immich: Account settings > API keys.")
     if status == 403:
         missing = re.search(r"Missing required permission: ([\w.]+)", said)
         return MissingPermission(missing[1]) if missing else ServerError(f"{where}: forbidden ({said})")
-    if status == 404 or (status == 400 and response.request.method == "GET"):
+    if status == 404 or (status == 400 and response.method == "GET"):
         return NotFound(f"{where}: {said}")
     return BadAnswer(f"{where}: refused ({status}: {said})")
 
@@ -67,7 +67,7 @@ def _message(data: bytes) -> str:
     return text.encode("utf-8", "replace").decode()[:300]
 
 
-def _retry_after(response: httpx.Response) -> float:
+def _retry_after(response: Answer) -> float:
     value = response.headers.get("retry-after", "").strip()
     if not value:
         return 0.0
@@ -85,21 +85,6 @@ def read_date(value: str) -> datetime | None:
         return None
 
 
-def hopeless(err: httpx.RequestError) -> bool:
-    """Whether trying again cannot help: a certificate that is not trusted, an address nobody can reach."""
-    return "CERTIFICATE_VERIFY_FAILED" in str(err) or isinstance(err, httpx.UnsupportedProtocol | httpx.LocalProtocolError)
-
-
-def why(err: httpx.RequestError) -> str:
-    """In words."""
-    if "CERTIFICATE_VERIFY_FAILED" in str(err):
-        return f"its TLS certificate is not trusted ({err}); with an authority of your own, set [immich] ca_file"
-    if isinstance(err, httpx.TimeoutException):
-        return "timed out"
-    return str(err) or type(err).__name__
-
-
-def path_of(response: httpx.Response) -> str:
+def path_of(response: Answer) -> str:
     """The path below the API, without its query."""
-    path = response.request.url.path
-    return path.rpartition("/api")[2]
+    return (response.url.path or "").rpartition("/api")[2]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Unpack
+from urllib.parse import urljoin
 
-import httpx
-
+from ..connections import Url, address
 from ..errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, SettingsError, TooOld, Unreachable, WrongKey
 from . import wire
 from .refusals import Redirected
@@ -50,9 +50,9 @@ def connect(url: str, key: str, **options: Unpack[Options]) -> tuple[Client, Ser
     Unreachable, SettingsError. A newer server than those known is let through (``is_newer``).
     """
     try:
-        given = httpx.URL(url.strip())
-    except httpx.InvalidURL:
-        given = httpx.URL("")
+        given = address(url.strip())
+    except ValueError:
+        given = Url()
     if given.scheme not in ("http", "https") or not given.host:
         raise SettingsError(
             f"{url!r} is not an address: write it as in your browser, e.g. https://photos.example.org or http://192.168.1.5:2283",
@@ -87,30 +87,31 @@ def connect(url: str, key: str, **options: Unpack[Options]) -> tuple[Client, Ser
     return client, found
 
 
-def _candidates(scout: Client, given: httpx.URL) -> Iterator[httpx.URL]:
+def _candidates(scout: Client, given: Url) -> Iterator[Url]:
     """Where the API may be: below the given address, where its well-known file says, or at its root."""
-    base = given.copy_with(query=None, fragment=None, path=given.path.rstrip("/"))
-    own = base.path if base.path.endswith("/api") else base.path.rstrip("/") + "/api"
-    yield base.copy_with(path=own)
-    scout.api = base.copy_with(path="/")
+    base = given._replace(query=None, fragment=None, path=None)
+    path = (given.path or "").rstrip("/")
+    own = path if path.endswith("/api") else path + "/api"
+    yield base._replace(path=own)
+    scout.api = base
     try:
         known = wire.field(scout.get("/.well-known/immich"), "api", dict, "well-known")
-        yield scout.api.join(wire.field(known, "endpoint", str, "well-known"))
-    except (ServerError, httpx.InvalidURL):
+        yield address(urljoin(base.url, wire.field(known, "endpoint", str, "well-known")))
+    except (ServerError, ValueError):
         pass  # most servers need it not; the first candidate's answer is the one to report
     if own != "/api":
-        yield base.copy_with(path="/api")
+        yield base._replace(path="/api")
 
 
-def _probe(scout: Client, api: httpx.URL) -> Server:
+def _probe(scout: Client, api: Url) -> Server:
     scout.api = api
     try:
         return version(scout)
     except Redirected as err:
         # http://host that sends everybody to https://host: the usual proxy, and the same server
-        if err.target.host != api.host or err.target.scheme != "https" or not err.target.path.endswith("/server/version"):
+        if err.target.host != api.host or err.target.scheme != "https" or not (err.target.path or "").endswith("/server/version"):
             raise
-        scout.api = err.target.copy_with(path=err.target.path.removesuffix("/server/version"), query=None)
+        scout.api = err.target._replace(path=(err.target.path or "").removesuffix("/server/version"), query=None)
         return version(scout)
 
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import httpx
-
 from ..errors import BadAnswer, UsageError, WrongKey
 from ..records import FaceBox
 from . import wire
+from .answer import Answer
 from .refusals import Garbled
 from .server import Person
 from .transport import Client
@@ -73,7 +72,7 @@ def stream(client: Client, take: Callable[[list[Row]], None], clear: Callable[[]
     """
     fresh = reset
 
-    def receive(response: httpx.Response) -> list[str] | None:
+    def receive(response: Answer) -> list[str] | None:
         if fresh:
             clear()
         acks: dict[str, str] = {}
@@ -100,12 +99,10 @@ def acknowledge(client: Client, acks: list[str]) -> None:
     client.exchange("POST", "/sync/ack", lambda response: response.read(), body={"acks": acks})
 
 
-def _lines(response: httpx.Response) -> Iterator[Any]:
-    if "json" not in response.headers.get("content-type", ""):
+def _lines(response: Answer) -> Iterator[Any]:
+    if "json" not in response.kind:
         raise BadAnswer("sync stream: not JSON lines")
-    for line in response.iter_lines():
-        if not line.strip():
-            continue
+    for line in response.lines():
         try:
             yield json.loads(line)
         except ValueError as err:

@@ -17,20 +17,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
-import httpx
+from urllib3.util import make_headers
 
 from .. import __version__
-from ..errors import BadAnswer, NotImmich, Unreachable
-from .pace import Breaker, Meter, Metered, Pace
-from .refusals import Failed, Garbled, Redirected, errors_of, hopeless, path_of, read_date, why
-from .sockets import Sockets, trust
+from ..connections import Connections, HTTPError, Url, address, hopeless, timed_out, why
+from ..errors import BadAnswer, NotImmich, Unreachable, WrongKey
+from .answer import Answer
+from .pace import Breaker, Meter, Pace
+from .refusals import Failed, Garbled, Redirected, errors_of, path_of, read_date
 
 T = TypeVar("T")
 _ALIKE = re.compile(r"/(faces|original)$")  # requests that come in thousands and are all of a kind: their latency tells how it goes
 AGENT = f"facesets/{__version__}"
-_KEEP_ALIVE = 4.0  # Immich ends an idle connection after 5 s; ending it first avoids resets
+_ASKING = {"User-Agent": AGENT, "Accept": "application/json", **make_headers(accept_encoding=True)}
+_SENDING = {**_ASKING, "Content-Type": "application/json"}
 _SHORT_PATIENCE = 2  # answers of 500, or of other bytes than promised: an original missing on disk gives 500 on 2.x, every time
 _FIRST_PAUSE = 0.5  # before the second attempt; doubled before each further one
 _LONGEST_PAUSE = 30.0
@@ -79,25 +81,18 @@ class Client:
         bandwidth: float = 0.0,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
-        self.api = httpx.URL(api.rstrip("/"))
+        self.api = address(api.rstrip("/"))
         self.attempts = max(1, attempts)
         self.version: tuple[int, int, int] | None = None  # the server's, once somebody has asked
         self.server_time: datetime | None = None  # of the last answer, by the server's clock, in whole seconds
         self._date = ""  # as that answer wrote it
-        self._sockets = Sockets()
-        self._key, self._sleep = key, sleep or self._sockets.stopped.wait
+        self._connections = Connections(connections, timeout, ca_file)
+        self._key, self._sleep = key, sleep or self._connections.stopped.wait
         self._own = {} if not key else {"Authorization": f"Bearer {key}"} if session else {"x-api-key": key}
         self._lock, self._traffic = threading.Lock(), Traffic()
         self._pace, self._breaker = Pace(connections, start=8), Breaker(self._is_there, self._sleep)
         self._meter = Meter(bandwidth * 1e6, self._sleep) if bandwidth > 0 else None
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
-        self._http = httpx.Client(
-            verify=trust(ca_file),
-            timeout=httpx.Timeout(timeout, pool=None),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEP_ALIVE),
-            headers={"User-Agent": AGENT, "Accept": "application/json"},
-            follow_redirects=False,
-        )
 
     @property
     def shown(self) -> str:
@@ -127,7 +122,7 @@ class Client:
         self,
         method: str,
         path: str,
-        consume: Callable[[httpx.Response], T],
+        consume: Callable[[Answer], T],
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
@@ -143,7 +138,7 @@ class Client:
         url = self._url(path, params)
         attempt = tried_in_vain = 0
         while True:
-            if self._sockets.stopped.is_set():
+            if self._connections.stopped.is_set():
                 raise Unreachable(f"{self.shown}: stopped")
             self._breaker.pass_through()
             attempt += 1
@@ -151,12 +146,10 @@ class Client:
             try:
                 with self._answer(method, url, body, headers()) as response:
                     return consume(response)
-            except httpx.RequestError as err:  # the transport broke, or the body could not be decompressed
+            except HTTPError as err:  # the transport broke, or the body could not be decompressed
                 self._breaker.failed()
-                if attempt >= self.attempts or hopeless(err) or self._sockets.stopped.is_set():
+                if attempt >= self.attempts or hopeless(err) or self._connections.stopped.is_set():
                     raise Unreachable(f"{self.shown} does not answer: {why(err)}") from err
-            except httpx.InvalidURL as err:
-                raise BadAnswer(f"{self.shown}: redirects to an address that is none") from err
             except Failed as err:
                 tried_in_vain += err.status == 500
                 if attempt >= self.attempts or tried_in_vain >= _SHORT_PATIENCE:
@@ -172,10 +165,9 @@ class Client:
             self._count(retries=1)
             self._sleep(pause)
 
-    def _json(self, response: httpx.Response) -> Any:
-        kind = response.headers.get("content-type", "")
-        if "json" not in kind:
-            raise NotImmich(f"{self.shown} is not an Immich API: it sent {kind.split(';')[0] or 'something untyped'} instead of JSON")
+    def _json(self, response: Answer) -> Any:
+        if "json" not in response.kind:
+            raise NotImmich(f"{self.shown} is not an Immich API: it sent {response.kind or 'something untyped'} instead of JSON")
         try:
             return json.loads(response.read())
         except ValueError as err:
@@ -185,37 +177,36 @@ class Client:
     def _answer(
         self,
         method: str,
-        url: httpx.URL,
+        url: Url,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
-    ) -> Iterator[httpx.Response]:
-        """A good answer (2xx, 304, 416) with its body still to be read. Redirects are followed within the API's own origin."""
+    ) -> Iterator[Answer]:
+        """A good answer with its body still to be read. Redirects are followed within the API's own origin."""
         with self._pace.turn():
             yield from self._answers(method, url, body, headers)
 
     def _answers(
         self,
         method: str,
-        url: httpx.URL,
+        url: Url,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
-    ) -> Iterator[httpx.Response]:
-        seen = {"trace": self._sockets.trace}
+    ) -> Iterator[Answer]:
         for _ in range(4):
-            request = self._http.build_request(method, url, json=body, headers={**headers, **self._own}, extensions=seen)
-            self._count(requests=1)
-            response = self._send(request)
+            response = self._send(method, url, body, headers)
             self._read_clock(response.headers.get("date", ""))
             try:
-                if not response.has_redirect_location:
-                    if not (response.is_success or response.status_code in (304, 416)):
-                        raise errors_of(response, response.read(), self.shown, self._key)
+                if not response.elsewhere:
+                    if not response.good:
+                        raise errors_of(response, self.shown, self._key)
                     yield response
                     return
-                url = response.url.join(response.headers["location"])
+                url = address(urljoin(url.url, response.elsewhere))
+            except ValueError as err:
+                raise BadAnswer(f"{self.shown}: redirects to an address that is none") from err
             finally:
                 response.close()
-                self._count(bytes_=response.num_bytes_downloaded)
+                self._count(bytes_=response.received)
             if _origin(url) != _origin(self.api) or method != "GET":
                 raise Redirected(
                     f"{self.shown} redirects to {_origin(url)}, and your key is not sent there. "
@@ -224,26 +215,28 @@ class Client:
                 )
         raise BadAnswer(f"{self.shown}: redirects without end")
 
-    def _send(self, request: httpx.Request) -> httpx.Response:
+    def _send(self, method: str, url: Url, body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Answer:
         """Send it, and learn how the server is doing from how long that takes."""
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise WrongKey(f"the key for {self.shown} holds characters that no key of Immich has: copy it anew")
+        self._count(requests=1)
+        sent = None if body is None else json.dumps(body).encode()
         begun = time.monotonic()
         try:
-            response = self._http.send(request, stream=True)
-        except httpx.TimeoutException:
-            self._pace.too_much()
+            response = self._connections.send(method, url, {**(_ASKING if body is None else _SENDING), **headers, **self._own}, sent)
+        except HTTPError as err:
+            if timed_out(err):
+                self._pace.too_much()
             raise
-        if response.status_code in (429, 503):
+        if response.status in (429, 503):
             self._pace.too_much()
-        elif alike := _ALIKE.search(request.url.path):
+        elif alike := _ALIKE.search(url.path or ""):
             self._pace.answered(alike[1], time.monotonic() - begun)
-        if response.status_code in (502, 503, 504):
+        if response.status in (502, 503, 504):
             self._breaker.failed()
         else:
             self._breaker.worked()
-        if self._meter is not None:
-            assert isinstance(response.stream, httpx.SyncByteStream)
-            response.stream = Metered(response.stream, self._meter)
-        return response
+        return Answer(method, url, response, self._meter)
 
     def _read_clock(self, date: str) -> None:
         if date != self._date:  # a thousand requests a second share one
@@ -253,13 +246,14 @@ class Client:
         """Whether the server gives a sign of life; asked without the key."""
         self._count(requests=1)
         try:
-            return self._http.get(self._url("/server/ping")).status_code < 500
-        except httpx.RequestError:
+            answer = Answer("GET", url := self._url("/server/ping"), self._connections.send("GET", url, _ASKING))
+        except HTTPError:
             return False
+        answer.close()
+        return answer.status < 500
 
-    def _url(self, path: str, params: Mapping[str, str] | None = None) -> httpx.URL:
-        """Put together as a text: httpx would take it apart and together again for each of its parts."""
-        return httpx.URL(f"{self.api}".rstrip("/") + path + (f"?{urlencode(params)}" if params else ""))
+    def _url(self, path: str, params: Mapping[str, str] | None = None) -> Url:
+        return self.api._replace(path=(self.api.path or "").rstrip("/") + path, query=urlencode(params) if params else None)
 
     def _count(self, *, requests: int = 0, retries: int = 0, bytes_: int = 0) -> None:
         with self._lock:
@@ -280,11 +274,11 @@ class Client:
 
     def stop(self) -> None:
         """End every request at once, and every one to come, with Unreachable; for who must leave and not wait."""
-        self._sockets.stop()
+        self._connections.stop()
 
     def close(self) -> None:
         """Close all connections."""
-        self._http.close()
+        self._connections.close()
 
     def __enter__(self) -> Client:
         return self
@@ -293,10 +287,10 @@ class Client:
         self.close()
 
 
-def _origin(url: httpx.URL) -> str:
-    port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+def _origin(url: Url) -> str:
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme or "")
     return f"{url.scheme}://{url.host}:{port}"
 
 
-def _shown(url: httpx.URL) -> str:
-    return str(url.copy_with(userinfo=b""))
+def _shown(url: Url) -> str:
+    return url._replace(auth=None).url

@@ -14,13 +14,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
-import httpx
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from urllib3.filepost import encode_multipart_formdata
 
+from facesets.connections import Connections, HTTPError, address, why
 from facesets.embedding.align import Pixels
 from facesets.embedding.packs import insight
 from facesets.embedding.packs.detection import Detection
@@ -31,6 +33,7 @@ from facesets.records import Cuts
 ENVIRONMENT: Final = "IMMICH_MACHINE_LEARNING_URL"  # Immich's own; several, separated by commas
 _TASK: Final = "facial-recognition"
 _MIN_SCORE: Final = 0.5  # InsightFace's; Immich's own 0.7 would lose faces that another pack's gates would take
+_CONNECTIONS: Final = 32  # to one service at most; more photos than this are never under way
 _FIRST_TIMEOUT, _TIMEOUT = 300.0, 60.0  # seconds: the first request may make the service download and load its models
 _REST: Final = (2.0, 10.0, 30.0, 60.0, 120.0)  # seconds a service is left alone after so many failures in a row
 _SAME: Final = 0.999  # cosine between the vectors that two services give one face
@@ -222,37 +225,40 @@ class _Service:
         self.rests_until = self.failed_at = 0.0
         self.gone = False
         self.problem = ""
-        self._http = httpx.Client(timeout=httpx.Timeout(timeout, connect=10.0, pool=None), follow_redirects=False)
-        weakref.finalize(self, self._http.close)
+        self._connections = Connections(_CONNECTIONS, timeout)
+        weakref.finalize(self, self._connections.close)
 
     def ping(self) -> None:
         """Raises Unreachable, or BadAnswer where something else answers."""
-        try:
-            answer = self._http.get(f"{self.url}/ping")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(f"{self.url} does not answer: {error or type(error).__name__}") from error
-        if answer.status_code != httpx.codes.OK or answer.text != "pong":
-            raise BadAnswer(f"{self.url} is no Immich machine-learning service: /ping answers {answer.status_code}")
+        status, data = self._ask("GET", "/ping")
+        if status != HTTPStatus.OK or data != b"pong":
+            raise BadAnswer(f"{self.url} is no Immich machine-learning service: /ping answers {status}")
 
     def predict(self, png: bytes, entries: dict[str, Any], *, timeout: float | None = None) -> Any:
         """The answer for the one task. Raises Unreachable where asking again may help, BadAnswer where it will not."""
+        body, kind = encode_multipart_formdata([("entries", json.dumps(entries)), ("image", ("photo.png", png, "image/png"))])
+        status, data = self._ask("POST", "/predict", body, kind, timeout=timeout)
+        said = f"(status {status}): {data[:200].decode(errors='replace')}"
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (408, 425, 429):
+            raise Unreachable(f"{self.url} fails {said}")
+        if status != HTTPStatus.OK:
+            raise BadAnswer(f"{self.url} does not take what it is asked {said}")
         try:
-            answer = self._http.post(
-                f"{self.url}/predict",
-                data={"entries": json.dumps(entries)},
-                files={"image": ("photo.png", png, "image/png")},
-                timeout=timeout or self._http.timeout,
-            )
-        except httpx.HTTPError as error:
-            raise Unreachable(f"{self.url} does not answer: {error or type(error).__name__}") from error
-        if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or answer.status_code in (408, 425, 429):
-            raise Unreachable(f"{self.url} fails with status {answer.status_code}: {answer.text[:200]}")
-        if answer.status_code != httpx.codes.OK:
-            raise BadAnswer(f"{self.url} does not take what it is asked (status {answer.status_code}): {answer.text[:200]}")
-        try:
-            return answer.json()[_TASK]
+            return json.loads(data)[_TASK]
         except (ValueError, KeyError, TypeError) as error:
             raise BadAnswer(f"{self.url} answers as no Immich machine-learning service does") from error
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, kind: str = "", *, timeout: float | None = None
+    ) -> tuple[int, bytes]:
+        try:
+            url = address(self.url + path)
+            answer = self._connections.send(method, url, {"Content-Type": kind} if kind else {}, body, timeout=timeout)
+            return answer.status, answer.read()
+        except HTTPError as error:
+            raise Unreachable(f"{self.url} does not answer: {why(error)}") from error
+        except ValueError as error:
+            raise Unreachable(f"{self.url} is no address: {error}") from error
 
 
 def immich_ml_pack(name: str, urls: Sequence[str] = (), *, note: Callable[[str], None] = lambda _: None) -> ImmichMl:
