@@ -98,6 +98,7 @@ def photos(labels: Path, pack: str, work: Path) -> dict[str, tuple[Vectors, NDAr
     """Vectors and people of each part of the labelled photos."""
     chosen = load_pack(pack)
     kept = work / f"quality-{chosen.id.replace('@', '-')}.npz"
+    work.mkdir(parents=True, exist_ok=True)
     if not kept.exists():
         found = embed_labelled(labels, chosen, ConsoleProgress())
         known = np.flatnonzero(found.people != "")
