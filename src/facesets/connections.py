@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from http.client import BadStatusLine, RemoteDisconnected
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -32,6 +33,7 @@ __all__ = ["Connections", "HTTPError", "HTTPResponse", "Url", "address", "hopele
 
 _KEEP_ALIVE = 4.0  # Immich ends an idle connection after 5 s; ending it first avoids resets
 _CONNECTING = 10.0  # seconds at most until a connection is there
+_UNTRUSTED, _NO_TLS = "CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER"  # OpenSSL's words
 
 
 class Connections:
@@ -150,8 +152,8 @@ def address(text: str) -> Url:
 
 
 def hopeless(err: HTTPError) -> bool:
-    """Whether trying again cannot help: a certificate that is not trusted, an address that is none."""
-    return "CERTIFICATE_VERIFY_FAILED" in str(err) or isinstance(err, LocationValueError)
+    """Whether trying again cannot help: a certificate that is not trusted, a server without TLS, an address that is none."""
+    return any(what in str(err) for what in (_UNTRUSTED, _NO_TLS)) or isinstance(err, LocationValueError)
 
 
 def timed_out(err: HTTPError) -> bool:
@@ -161,11 +163,15 @@ def timed_out(err: HTTPError) -> bool:
 
 def why(err: HTTPError) -> str:
     """In words."""
-    if "CERTIFICATE_VERIFY_FAILED" in str(err):
+    if _UNTRUSTED in str(err):
         return f"its TLS certificate is not trusted ({err}); with an authority of your own, set [immich] ca_file"
+    if _NO_TLS in str(err):
+        return "it speaks no TLS: is its address http:// and not https://?"
     if timed_out(err):
         return "timed out"
     cause = next((arg for arg in err.args if isinstance(arg, Exception)), err.__cause__)  # what urllib3 wraps up
+    if isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected):
+        return f"it does not speak HTTP, it says {str(cause)[:80]!r}"
     return str(cause or err) or type(err).__name__
 
 

@@ -130,6 +130,20 @@ def test_a_name_that_is_not_the_certificates_is_refused(
         connect(f"https://127.0.0.1:{port}", server.key_for(anna), ca_file=str(tmp_path / "ca.pem"))
 
 
+def test_what_speaks_no_http_and_what_speaks_no_tls_is_said_in_words(pauses: list[float]) -> None:
+    def handle(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"SSH-2.0-OpenSSH_9.6\x1b\r\n")
+
+    with listening(handle) as port:
+        with pytest.raises(Unreachable, match=r"does not speak HTTP.*SSH-2\.0-OpenSSH_9\.6\\x1b"):
+            connect(f"http://127.0.0.1:{port}", "key", sleep=pauses.append)
+        pauses.clear()
+        with pytest.raises(Unreachable, match="http:// and not https://"):
+            connect(f"https://127.0.0.1:{port}", "key", sleep=pauses.append)
+        assert not pauses
+
+
 def test_a_file_without_certificates_is_a_matter_of_settings(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
     with pytest.raises(SettingsError, match="ca_file"):

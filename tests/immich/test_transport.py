@@ -107,6 +107,12 @@ def test_a_redirect_within_the_server_is_followed(server: ImmichServer, client: 
     assert client.get("/server/about")["name"] == "anna"
 
 
+def test_a_redirect_to_no_address_is_a_bad_answer(server: ImmichServer, client: Client) -> None:
+    server.faults.add(faults.redirect("http://[nowhere"), ME)
+    with pytest.raises(BadAnswer, match="an address that is none"):
+        api.whoami(client)
+
+
 def test_endless_redirects_end(server: ImmichServer, client: Client) -> None:
     server.faults.add(faults.redirect("/api/users/me"), ME)
     with pytest.raises(BadAnswer, match="without end"):

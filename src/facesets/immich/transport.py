@@ -174,46 +174,37 @@ class Client:
             raise BadAnswer(f"{self.shown}{path_of(response)}: not JSON, though it says so") from err
 
     @contextmanager
-    def _answer(
-        self,
-        method: str,
-        url: Url,
-        body: Mapping[str, Any] | None,
-        headers: Mapping[str, str],
-    ) -> Iterator[Answer]:
+    def _answer(self, method: str, url: Url, body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Iterator[Answer]:
         """A good answer with its body still to be read. Redirects are followed within the API's own origin."""
         with self._pace.turn():
-            yield from self._answers(method, url, body, headers)
+            for _ in range(4):
+                response = self._send(method, url, body, headers)
+                self._read_clock(response.headers.get("date", ""))
+                try:
+                    if not response.elsewhere:
+                        if not response.good:
+                            raise errors_of(response, self.shown, self._key)
+                        yield response
+                        return
+                    url = self._followed(method, url, response.elsewhere)
+                finally:
+                    response.close()
+                    self._count(bytes_=response.received)
+            raise BadAnswer(f"{self.shown}: redirects without end")
 
-    def _answers(
-        self,
-        method: str,
-        url: Url,
-        body: Mapping[str, Any] | None,
-        headers: Mapping[str, str],
-    ) -> Iterator[Answer]:
-        for _ in range(4):
-            response = self._send(method, url, body, headers)
-            self._read_clock(response.headers.get("date", ""))
-            try:
-                if not response.elsewhere:
-                    if not response.good:
-                        raise errors_of(response, self.shown, self._key)
-                    yield response
-                    return
-                url = address(urljoin(url.url, response.elsewhere))
-            except ValueError as err:
-                raise BadAnswer(f"{self.shown}: redirects to an address that is none") from err
-            finally:
-                response.close()
-                self._count(bytes_=response.received)
-            if _origin(url) != _origin(self.api) or method != "GET":
-                raise Redirected(
-                    f"{self.shown} redirects to {_origin(url)}, and your key is not sent there. "
-                    "If that is your server, give its address as url.",
-                    url,
-                )
-        raise BadAnswer(f"{self.shown}: redirects without end")
+    def _followed(self, method: str, url: Url, location: str) -> Url:
+        """Where a redirect leads, if it stays within the API's own origin. Raises Redirected, BadAnswer."""
+        try:
+            target = address(urljoin(url.url, location))
+        except ValueError as err:
+            raise BadAnswer(f"{self.shown}: redirects to an address that is none") from err
+        if _origin(target) != _origin(self.api) or method != "GET":
+            raise Redirected(
+                f"{self.shown} redirects to {_origin(target)}, and your key is not sent there. "
+                "If that is your server, give its address as url.",
+                target,
+            )
+        return target
 
     def _send(self, method: str, url: Url, body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Answer:
         """Send it, and learn how the server is doing from how long that takes."""
