@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import facesets.identity as room
 from facesets.identity import ARCFACE, Decision, FaceTable, Gates, centroid, decide
-from facesets.identity.match import distances
+from facesets.identity.match import distances, nearest_few
 from facesets.records import Centroid, Reason, State
 from tests.identity.people import people, table_of
 
@@ -240,3 +242,17 @@ def test_people_who_stand_side_by_side_are_not_healed_into_one() -> None:
     apart = decide(table_of(both, photos=[*range(20), *range(20)]), [], cuts=split)
     joined = decide(table_of(both), [], cuts=split)
     assert (len(joined.sets), len(apart.sets)) == (1, 2)
+
+
+@given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_the_nearest_few_are_those_of_all_distances_with_ties_in_their_order(m: int, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # whole eighths: every sum is exact, copies and ties are many
+    vectors = (rng.integers(-2, 3, (m, 6)) / 8).astype(np.float32)
+    centres = np.concatenate([rng.integers(-2, 3, (k, 6)) / 8, vectors[: k // 3].astype(np.float64)])
+    few = int(rng.integers(1, min(5, len(centres)) + 1))
+    ids, dist = nearest_few(vectors, centres, few)
+    every = distances(vectors, centres)
+    order = np.argsort(every, axis=1, kind="stable")[:, :few]
+    np.testing.assert_array_equal(ids, order)
+    np.testing.assert_array_equal(dist, np.take_along_axis(every, order, axis=1))

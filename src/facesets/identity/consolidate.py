@@ -106,7 +106,7 @@ class _Joining:
         self.limit = cut * FAR if reach > 0 else np.nextafter(cut, np.inf)
         self.merges: list[Merge] = []
         self.near: dict[int, Ints] = {}  # of each group, those that it may join
-        self.heard: dict[tuple[int, int], float] = {}  # witnesses so far, the lower group first
+        self.heard: dict[int, float] = {}  # witnesses so far, by :meth:`_keys`
         self.version = np.zeros(len(groups.size), np.int64)
         self.heap: list[tuple[float, int, int, int, int]] = []
 
@@ -176,29 +176,33 @@ class _Joining:
 
     def _witnesses(self, one: Ints, two: Ints) -> Floats:
         """The distance of the two faces, one of each group of a pair, that are nearest to one another."""
+        keys = self._keys(one, two)
+        missing = np.array([key not in self.heard for key in keys])
         swap = self.groups.size[one] > self.groups.size[two]
-        few, many = np.where(swap, two, one), np.where(swap, one, two)
-        missing: dict[int, list[int]] = {}
-        for a, b in zip(few.tolist(), many.tolist(), strict=True):
-            if (min(a, b), max(a, b)) not in self.heard:
-                missing.setdefault(b, []).append(a)
-        for b, smalls in missing.items():
-            self._hear(smalls, b, self.groups.rows(b))
-        return np.array([self.heard[min(a, b), max(a, b)] for a, b in zip(few.tolist(), many.tolist(), strict=True)])
+        few, many = np.where(swap, two, one)[missing], np.where(swap, one, two)[missing]
+        order = np.argsort(many, kind="stable")
+        for smalls in np.split(order, np.flatnonzero(np.diff(many[order])) + 1) if len(order) else ():
+            big = int(many[smalls[0]])
+            self._hear(few[smalls], big, self.groups.rows(big))
+        return np.array([self.heard[key] for key in keys])
 
-    def _hear(self, smalls: list[int], big: int, rows: Ints) -> None:
+    def _hear(self, smalls: Ints, big: int, rows: Ints) -> None:
         """Remember how near each of some small groups comes to ``rows``, which are (or are now) of group ``big``."""
-        members = [self.groups.rows(a) for a in smalls]
+        members = [self.groups.rows(a) for a in smalls.tolist()]
         found = self.groups.nearest_faces(np.concatenate(members), rows)
-        begin = np.cumsum([0, *map(len, members[:-1])])
-        for a, least in zip(smalls, np.minimum.reduceat(found, begin).tolist(), strict=True):
-            pair = min(a, big), max(a, big)
-            self.heard[pair] = min(self.heard.get(pair, np.inf), least)
+        least = np.minimum.reduceat(found, np.cumsum([0, *map(len, members[:-1])]))
+        keys = self._keys(smalls, big)
+        self.heard.update(zip(keys, np.fmin(least, [self.heard.get(key, np.nan) for key in keys]).tolist(), strict=True))
+
+    def _keys(self, one: Ints, two: Ints | int) -> list[int]:
+        """A number for each pair of groups, whichever comes first."""
+        keys: list[int] = (np.minimum(one, two) * len(self.groups.size) + np.maximum(one, two)).tolist()
+        return keys
 
     def _merge(self, a: int, b: int) -> None:
         groups = self.groups
         (d,) = groups.distances(a, np.array([b])).tolist()
-        witness = self.heard.get((a, b)) if d > self.cut else None
+        witness = self.heard.get(a * len(groups.size) + b) if d > self.cut else None
         if d > self.cut and witness is None:  # two single faces, each the other's witness
             witness = d
         self.merges.append(
@@ -216,21 +220,18 @@ class _Joining:
         d, union = groups.distances(a, others), np.full(len(others), a)
         unsure = self._unsure(union, others, d)
         self._pass_on(a, b, others[unsure], rows)
-        for c in others[~unsure].tolist():
-            self.heard.pop((min(a, c), max(a, c)), None)
+        for key in self._keys(others[~unsure], a):
+            self.heard.pop(key, None)
         self._consider(union, others, d)
 
     def _pass_on(self, a: int, b: int, others: Ints, rows: dict[int, Ints]) -> None:
         """What ``others`` heard of both parts of a union holds for it; what they have not heard yet they hear now."""
-        missing: dict[int, list[int]] = {a: [], b: []}
-        for c in others.tolist():
-            told = {g: self.heard.pop((min(g, c), max(g, c)), None) for g in (a, b)}
-            self.heard[min(a, c), max(a, c)] = min((least for least in told.values() if least is not None), default=np.inf)
-            for g, least in told.items():
-                missing[g] += [c] if least is None else []
-        for g, smalls in missing.items():
-            if smalls:
-                self._hear(smalls, a, rows[g])
+        told = {g: np.array([self.heard.pop(key, np.nan) for key in self._keys(others, g)]) for g in (a, b)}
+        self.heard.update(zip(self._keys(others, a), np.fmin(told[a], told[b]).tolist(), strict=True))
+        for g, known in told.items():
+            missing = others[np.isnan(known)]
+            if len(missing):
+                self._hear(missing, a, rows[g])
 
 
 _NOBODY = np.empty(0, np.int64)

@@ -23,7 +23,7 @@ from facesets.identity.arrays import Ints, vectors_of
 from facesets.identity.consolidate import consolidate
 from facesets.identity.gates import Failed, Gated, Gates, gate
 from facesets.identity.linkage import average_linkage
-from facesets.identity.match import Nearest, centroid, distances, nearest_sets
+from facesets.identity.match import Nearest, centroid, distances, nearest_few, nearest_sets
 from facesets.identity.ranking import rank
 from facesets.identity.table import FaceTable
 from facesets.identity.verdict import Counts, Decision, Moved, NearGroup, NewSet, Verdict
@@ -31,7 +31,6 @@ from facesets.progress import Progress
 from facesets.records import Centroid, Cuts, Reason
 
 NEAR = 3  # groups that a verdict names
-_BLOCK = 1024
 
 
 def set_name(number: int) -> str:
@@ -154,18 +153,11 @@ class _Work:
             return
         few = min(NEAR, len(several))
         centres = np.stack([centroid(self.table.vectors[groups[g]]) for g in several])
-        for a in range(0, len(rows), _BLOCK):
-            part = rows[a : a + _BLOCK]
-            d = distances(self.table.vectors[part], centres)
-            last = np.partition(d, few - 1, axis=1)[:, few - 1]
-            i, g = np.nonzero(d <= last[:, None])
-            order = np.lexsort((g, d[i, g], i))
-            begin = np.searchsorted(i[order], np.arange(len(part)))
-            for row, at in zip(part.tolist(), begin.tolist(), strict=True):
-                self.near[row] = tuple(
-                    NearGroup(base + several[g[c]], len(groups[several[g[c]]]), float(d[i[c], g[c]]))
-                    for c in order[at : at + few].tolist()
-                )
+        found, apart = nearest_few(self.table.vectors[rows], centres, few)
+        for row, near, dist in zip(rows.tolist(), found.tolist(), apart.tolist(), strict=True):
+            self.near[row] = tuple(
+                NearGroup(base + several[g], len(groups[several[g]]), d) for g, d in zip(near, dist, strict=True)
+            )
 
     def _known(self, gated: Gated) -> str | None:
         """The existing set that a would-be set is more of."""

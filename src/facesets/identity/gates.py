@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesets.identity.arrays import Floats, Ints
-from facesets.identity.match import DECIMALS, centroid, distances
+from facesets.identity.match import DECIMALS, SLACK, centroid, distances, in_parts
 from facesets.identity.ranking import quality
 from facesets.identity.table import FaceTable
 from facesets.records import Cuts, Reason
 
 _BLOCK = 1024
-_SLACK = 1e-4  # in squared lengths: more than float32 products err
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +78,17 @@ def exposures(vectors: Floats, order: Ints, cut: float) -> Ints:
     Rows are gone through in ``order`` (best first); one within ``cut`` of a row already kept is that row's near-duplicate, so a
     long burst in which the face slowly turns keeps several, not one.
     """
-    m = len(vectors)
+    return _stand_for(order, _pairs_within(vectors, cut))
+
+
+def _stand_for(order: Ints, pairs: Ints) -> Ints:
+    """:func:`exposures` of rows of which ``pairs`` [p, 2] are near duplicates."""
+    m = len(order)
     leader = np.arange(m, dtype=np.int64)
     place = np.empty(m, np.int64)
     place[order] = np.arange(m)
     near: dict[int, list[int]] = {}
-    for i, j in _pairs_within(vectors, cut):
+    for i, j in pairs.tolist():
         worse, better = (i, j) if place[i] > place[j] else (j, i)
         near.setdefault(worse, []).append(better)
     for row in order.tolist():
@@ -94,23 +98,26 @@ def exposures(vectors: Floats, order: Ints, cut: float) -> Ints:
     return leader
 
 
-def _pairs_within(vectors: Floats, cut: float) -> list[tuple[int, int]]:
-    """Pairs of rows no farther apart than ``cut``; products in float32 say which are worth an exact look."""
+def _pairs_within(vectors: Floats, cut: float) -> Ints:
+    """Pairs of rows no farther apart than ``cut``: int64 [p, 2]; products in float32 say which are worth an exact look."""
+    out = [np.empty((0, 2), np.int64)]
     if cut <= 0:
-        return []
+        return out[0]
     x = np.asarray(vectors, dtype=np.float32)
     half = np.einsum("ij,ij->i", x, x, dtype=np.float64) / 2
-    rough, slack = half.astype(np.float32), np.float32(_SLACK * (1 + 2 * half.max(initial=0)))
-    out: list[tuple[int, int]] = []
-    for a in range(0, len(x), _BLOCK):
-        i, j = np.nonzero(x[a : a + _BLOCK] @ x[a:].T >= rough[a : a + _BLOCK, None] + (rough[a:] - np.float32(cut) - slack))
-        i, j = i[i < j] + a, j[i < j] + a
+    rough, slack = half.astype(np.float32), np.float32(SLACK * (1 + 2 * half.max(initial=0)))
+    for rows in in_parts(len(x), len(x)):
+        others = slice(rows.start, None)
+        products = x[rows] @ x[others].T
+        products -= rough[others]
+        i, j = np.divmod(np.flatnonzero(products >= rough[rows, None] - np.float32(cut) - slack), products.shape[1])
+        i, j = i[i < j] + rows.start, j[i < j] + rows.start
         for b in range(0, len(i), _BLOCK):
             p, q = i[b : b + _BLOCK], j[b : b + _BLOCK]
             d = half[p] + half[q] - np.einsum("ij,ij->i", x[p].astype(np.float64), x[q])
             near = np.round(d, DECIMALS) <= cut
-            out += zip(p[near].tolist(), q[near].tolist(), strict=True)
-    return out
+            out.append(np.stack([p[near], q[near]], axis=1))
+    return np.concatenate(out)
 
 
 def gate(table: FaceTable, cuts: Cuts, gates: Gates) -> Gated:
@@ -119,11 +126,13 @@ def gate(table: FaceTable, cuts: Cuts, gates: Gates) -> Gated:
     failed = [_face_failed(table, i, reason, gates) for i, reason in enumerate(reasons)]
     usable = np.array([i for i, r in enumerate(reasons) if r is None], dtype=np.int64)
     away = np.full(len(table), np.nan)
-    passed = False
+    passed, alike = False, None
     while True:
         if len(usable) < max(gates.min_faces, 1):
             return _no_set(reasons, failed, Reason.FEW_FACES, Failed(len(usable), gates.min_faces), passed)
-        leader = _leaders(table, usable, cuts)
+        if alike is None:
+            alike = usable[_pairs_within(table.vectors[usable], cuts.near_duplicate)]
+        leader = _leaders(table, usable, alike)
         kept = usable[leader == usable]
         photos = len({table.sha256s[i] for i in kept.tolist()})
         if photos < gates.min_photos:
@@ -164,9 +173,11 @@ def _no_set(reasons: list[Reason | None], failed: list[Failed | None], why: Reas
     )
 
 
-def _leaders(table: FaceTable, usable: Ints, cuts: Cuts) -> Ints:
-    """For each usable row the row that stands for its exposure (itself, or a better one)."""
-    faces = table.take(usable)
-    best_first = np.argsort(-quality(faces), kind="stable")
-    stands: Ints = usable[exposures(faces.vectors, best_first, cuts.near_duplicate)]
+def _leaders(table: FaceTable, usable: Ints, alike: Ints) -> Ints:
+    """For each usable row the row that stands for its exposure (itself, or a better one); ``alike``: pairs of near duplicates."""
+    best_first = np.argsort(-quality(table.take(usable)), kind="stable")
+    at = np.full(len(table), -1, np.int64)
+    at[usable] = np.arange(len(usable))
+    there = at[alike]
+    stands: Ints = usable[_stand_for(best_first, there[(there >= 0).all(axis=1)])]
     return stands

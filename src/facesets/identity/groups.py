@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from facesets.identity import dense
 from facesets.identity.arrays import Floats, Ints
+from facesets.identity.match import SLACK
 from facesets.progress import Progress
 
 NEIGHBOURS = 32  # of each group that are looked at
@@ -18,7 +19,6 @@ DIGITS = 9  # the last bits of a sum depend on the order of its parts; rounded, 
 
 _FEW = 1500  # groups; below, a matrix of all distances is quicker than the compiler's start
 _BLOCK = 4096
-_SLACK = 1e-4  # in squared lengths: more than float32 products err
 
 
 def together(labels: Ints, photos: Ints) -> list[tuple[int, int]]:
@@ -181,7 +181,7 @@ class Groups:
                 other = many[b : b + _BLOCK]
                 rough = self.half[one, None] + self.half[other] - self.x[one] @ self.x[other].T
                 least = np.minimum(rough.min(axis=1), best[a : a + _BLOCK])
-                i, j = np.nonzero(rough <= least[:, None] + _SLACK * (1 + 2 * self.half[one, None]))
+                i, j = np.nonzero(rough <= least[:, None] + SLACK * (1 + 2 * self.half[one, None]))
                 for c in range(0, len(i), _BLOCK):  # one each, but where many are copies
                     apart = self.x[one[i[c : c + _BLOCK]]].astype(np.float64) - self.x[other[j[c : c + _BLOCK]]]
                     np.minimum.at(best, a + i[c : c + _BLOCK], np.einsum("ij,ij->i", apart, apart) / 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,9 @@ from facesets.identity.arrays import Floats, Ints
 from facesets.records import Centroid
 
 DECIMALS = 6  # what is written is rounded to this, and what is decided is decided on what is written
+SLACK = 1e-4  # in squared lengths: more than float32 products err
 _BLOCK = 4096
+_PRODUCTS = 1 << 24  # at a time: 64 MB of float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,40 @@ def distances(vectors: Floats, centroids: Floats) -> NDArray[np.float64]:
     half = np.add.reduce(x * x, axis=1)[:, None] / 2 + np.add.reduce(c * c, axis=1)[None, :] / 2
     out: NDArray[np.float64] = np.round(np.maximum(half - x @ c.T, 0.0), DECIMALS) + 0.0
     return out
+
+
+def nearest_few(vectors: NDArray[np.float32], centroids: Floats, few: int) -> tuple[Ints, NDArray[np.float64]]:
+    """Of each of ``vectors`` [m, d] the ``few`` nearest of ``centroids`` [k, d] (few <= k), nearest first, of equally near ones the
+    first: int64 and float64 [m, few]. The same as by :func:`distances`, in a fraction of the time where there are many.
+    """
+    stack = np.asarray(centroids, dtype=np.float64)
+    columns = np.ascontiguousarray(stack.T, dtype=np.float32)
+    half = np.einsum("ij,ij->i", stack, stack) / 2
+    slack = 2 * SLACK * (1 + 2 * half.max(initial=0))
+    ids, dist = np.empty((len(vectors), few), np.int64), np.empty((len(vectors), few))
+    for rows in in_parts(len(vectors), len(stack)):
+        x = vectors[rows]
+        rough = x @ columns
+        np.subtract(half.astype(np.float32), rough, out=rough)
+        likely = rough <= np.partition(rough, few - 1, axis=1)[:, few - 1 : few] + np.float32(slack)
+        i, j = np.divmod(np.flatnonzero(likely), len(stack))
+        wide = x.astype(np.float64)
+        own = np.einsum("ij,ij->i", wide, wide) / 2
+        d = np.empty(len(i))
+        for b in range(0, len(i), _BLOCK):  # a few each, but where many are copies
+            part = slice(b, b + _BLOCK)
+            d[part] = own[i[part]] + half[j[part]] - np.einsum("ij,ij->i", wide[i[part]], stack[j[part]])
+        d[:] = np.round(np.maximum(d, 0.0), DECIMALS) + 0.0
+        order = np.lexsort((j, d, i))
+        at = order[np.searchsorted(i, np.arange(len(x)))[:, None] + np.arange(few)]
+        ids[rows], dist[rows] = j[at], d[at]
+    return ids, dist
+
+
+def in_parts(rows: int, columns: int) -> Iterator[slice]:
+    """``rows`` in parts whose products with ``columns`` others are no burden to memory."""
+    step = max(1, min(1024, _PRODUCTS // max(columns, 1)))
+    return (slice(a, min(a + step, rows)) for a in range(0, rows, step))
 
 
 def nearest_sets(vectors: Floats, centroids: Sequence[Centroid]) -> Nearest:
