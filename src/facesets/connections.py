@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from http.client import BadStatusLine, RemoteDisconnected
+from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -170,6 +170,8 @@ def why(err: HTTPError) -> str:
     if timed_out(err):
         return "timed out"
     cause = next((arg for arg in err.args if isinstance(arg, Exception)), err.__cause__)  # what urllib3 wraps up
+    if isinstance(cause, IncompleteRead):
+        return "it broke off in the middle of an answer"
     if isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected):
         return f"it does not speak HTTP, it says {str(cause)[:80]!r}"
     return str(cause or err) or type(err).__name__

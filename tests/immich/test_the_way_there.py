@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import socket
 import ssl
 import threading
@@ -67,9 +69,19 @@ def relay(client: socket.socket, first: bytes, url: str) -> None:
 def head_of(connection: socket.socket) -> bytes:
     """All up to the empty line, and what came with it."""
     head = b""
-    while b"\r\n\r\n" not in head:
-        head += connection.recv(65536)
+    while b"\r\n\r\n" not in head and (data := connection.recv(65536)):
+        head += data
     return head
+
+
+def saying(answer: bytes) -> Handler:
+    """Answers the first request of a connection so, and ends it."""
+
+    def handle(connection: socket.socket) -> None:
+        head_of(connection)
+        connection.sendall(answer)
+
+    return handle
 
 
 @pytest.fixture
@@ -142,6 +154,48 @@ def test_what_speaks_no_http_and_what_speaks_no_tls_is_said_in_words(pauses: lis
         with pytest.raises(Unreachable, match="http:// and not https://"):
             connect(f"https://127.0.0.1:{port}", "key", sleep=pauses.append)
         assert not pauses
+
+
+PACKED = gzip.compress(BODY := json.dumps({"major": 3, "minor": 1, "patch": 0}).encode())
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+CHUNK = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY),
+        HEAD + b"Connection: close\r\n\r\n" + BODY,
+        HEAD + CHUNK % (len(BODY), BODY) + b"0\r\n\r\n",
+        HEAD + b"Content-Encoding: gzip\r\n" + CHUNK % (len(PACKED), PACKED) + b"0\r\n\r\n",
+        HEAD.replace(b"1.1", b"1.0") + b"\r\n" + BODY,
+        b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY),
+    ],
+    ids=["length", "until closed", "chunked", "chunked and packed", "HTTP/1.0", "continued"],
+)
+def test_a_whole_answer_is_read_in_every_form_that_http_has(answer: bytes) -> None:
+    with listening(saying(answer)) as port:
+        client, version = connect(f"http://127.0.0.1:{port}", "key")
+        client.close()
+    assert str(version) == "3.1.0"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(BODY) + 9, BODY),
+        HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(PACKED), PACKED[:-4]),
+        HEAD + CHUNK % (len(BODY), BODY),
+        HEAD + CHUNK % (len(BODY) + 9, BODY),
+        HEAD + b"Content-Encoding: gzip\r\n" + CHUNK % (len(PACKED), PACKED),
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n" + BODY,
+    ],
+    ids=["length", "packed", "last chunk", "within a chunk", "packed chunks", "no chunk"],
+)
+def test_half_an_answer_is_none_even_where_it_could_be_read(answer: bytes, pauses: list[float]) -> None:
+    with listening(saying(answer)) as port, pytest.raises(Unreachable, match="broke off in the middle"):
+        connect(f"http://127.0.0.1:{port}", "key", sleep=pauses.append)
+    assert len(pauses) == 1
 
 
 def test_a_file_without_certificates_is_a_matter_of_settings(tmp_path: Path) -> None:
