@@ -27,7 +27,7 @@ from facesets.identity.match import Nearest, centroid, distances, nearest_few, n
 from facesets.identity.ranking import rank
 from facesets.identity.table import FaceTable
 from facesets.identity.verdict import Counts, Decision, Moved, NearGroup, NewSet, Verdict
-from facesets.progress import Progress
+from facesets.progress import Progress, Silent
 from facesets.records import Centroid, Cuts, Reason
 
 NEAR = 3  # groups that a verdict names
@@ -54,7 +54,7 @@ def decide(
     The result depends on the faces and sets alone, not on their order.
     """
     vectors_of(table.vectors)
-    work = _Work(table.canonical(), existing, cuts, gates or Gates(), classic, progress)
+    work = _Work(table.canonical(), existing, cuts, gates or Gates(), classic, progress or Silent())
     left = work.match(np.arange(len(work.table)), existing)
     work.covered = {name: work.sets.count(name) for name in sorted({c.name for c in existing})}
     work.unmatched = len(left)
@@ -71,7 +71,7 @@ class _Work:
     """What is known so far of each row of the canonical table."""
 
     def __init__(
-        self, table: FaceTable, existing: Sequence[Centroid], cuts: Cuts, gates: Gates, classic: bool, progress: Progress | None
+        self, table: FaceTable, existing: Sequence[Centroid], cuts: Cuts, gates: Gates, classic: bool, progress: Progress
     ) -> None:
         n = len(table)
         self.table, self.existing, self.cuts, self.gates, self.classic, self.progress = table, existing, cuts, gates, classic, progress
@@ -106,17 +106,10 @@ class _Work:
         if not base:
             self.top_sizes = tuple(sorted((len(g) for g in groups), reverse=True)[:10])
         ready: list[tuple[Ints, Gated, NDArray[np.float64]]] = []
-        for at, members in enumerate(groups):
-            self.group[members], self.group_size[members] = base + at, len(members)
-            gated = gate(self.table.take(members), self.cuts, self.gates)
-            self.past_gates += gated.passed
-            known = self._known(gated)
-            for row, reason, failed in zip(members.tolist(), gated.reasons, gated.failed, strict=True):
-                self.reasons[row] = Reason.OUTLIER if known and reason in _IN_GROUP else reason
-                self.failed[row] = None if known and reason in _IN_GROUP else failed
-                self.sets[row] = known
-            if gated.centroid is not None and not known:
-                ready.append((members, gated, gated.centroid))
+        with self.progress.task("judging groups", len(groups), "groups") as task:
+            for at, members in enumerate(groups):
+                ready += self._judge(base + at, members)
+                task.advance()
         ready.sort(key=lambda r: (-len(r[1].members if r[1].members is not None else ()), int(r[0][0])))
         for offset, (members, gated, centre) in enumerate(ready):
             self._emit(number + offset, members, gated, centre)
@@ -124,6 +117,18 @@ class _Work:
         left = self.match(loose, self.centroids())
         taken = np.setdiff1d(loose, left)
         return len(ready), left, not np.isin(self.group[left], self.group[taken]).any()
+
+    def _judge(self, number: int, members: Ints) -> list[tuple[Ints, Gated, NDArray[np.float64]]]:
+        """Send a group through the gates: itself, what became of it and its centroid if it is to be a new set, else nothing."""
+        self.group[members], self.group_size[members] = number, len(members)
+        gated = gate(self.table.take(members), self.cuts, self.gates)
+        self.past_gates += gated.passed
+        known = self._known(gated)
+        for row, reason, failed in zip(members.tolist(), gated.reasons, gated.failed, strict=True):
+            self.reasons[row] = Reason.OUTLIER if known and reason in _IN_GROUP else reason
+            self.failed[row] = None if known and reason in _IN_GROUP else failed
+            self.sets[row] = known
+        return [(members, gated, gated.centroid)] if gated.centroid is not None and not known else []
 
     def _cluster(self, rows: Ints) -> Ints:
         """Labels of ``rows``; what consolidation did is remembered."""
@@ -153,7 +158,8 @@ class _Work:
             return
         few = min(NEAR, len(several))
         centres = np.stack([centroid(self.table.vectors[groups[g]]) for g in several])
-        found, apart = nearest_few(self.table.vectors[rows], centres, few)
+        with self.progress.task("finding near groups", len(rows), "faces") as task:
+            found, apart = nearest_few(self.table.vectors[rows], centres, few, task)
         for row, near, dist in zip(rows.tolist(), found.tolist(), apart.tolist(), strict=True):
             self.near[row] = tuple(
                 NearGroup(base + several[g], len(groups[several[g]]), d) for g, d in zip(near, dist, strict=True)
