@@ -16,7 +16,9 @@ does not grow: many people are seen once, and a set with a stranger in it is wor
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +27,8 @@ from facesets.identity.arrays import Floats, Ints, in_order_of_first, pairs_of, 
 from facesets.identity.groups import DIGITS, Groups, together
 from facesets.identity.match import DECIMALS
 from facesets.progress import Progress, Silent
+
+Candidate = tuple[float, int, int, int, int]  # evidence, two groups, and their versions for which it holds
 
 SMALL = 2
 FAR = 1.25  # beyond so many cuts no witness is heard
@@ -98,6 +102,15 @@ def consolidate(
     return in_order_of_first(roots(groups.parent)[start]), tuple(work.merges)
 
 
+@dataclass(slots=True)
+class _Batch:
+    """Candidates in the order of their evidence; where all are of one ``union``, at which version of it."""
+
+    rest: Iterator[Candidate]
+    union: int | None
+    version: int
+
+
 class _Joining:
     """Joins groups nearest first, in passes over all of them. ``photos``: of each row."""
 
@@ -108,7 +121,8 @@ class _Joining:
         self.near: dict[int, Ints] = {}  # of each group, those that it may join
         self.heard: dict[int, float] = {}  # witnesses so far, by :meth:`_keys`
         self.version = np.zeros(len(groups.size), np.int64)
-        self.heap: list[tuple[float, int, int, int, int]] = []
+        self.heap: list[tuple[Candidate, int, _Batch]] = []  # the best of each batch, a number that no two share, the batch
+        self.batches = count()
 
     def join(self, progress: Progress, changed: Ints | None = None) -> Ints:
         """Look at all groups (or whom those ``changed`` may join), join what is to be joined; returns the unions."""
@@ -125,12 +139,16 @@ class _Joining:
         if changed is None:
             self._consider_alone(alive, near, dist)
         unions = set[int]()
-        while self.heap:
-            _, a, b, version_a, version_b = heapq.heappop(self.heap)
-            if (self.version[a], self.version[b]) == (version_a, version_b) and groups.may_join(a, b):
-                self._merge(a, b)
-                unions -= {b}
-                unions.add(a)
+        with progress.task("healing fragments", unit="joins") as task:
+            while self.heap:
+                best, _, batch = heapq.heappop(self.heap)
+                _, a, b, *_ = best
+                if self._holds(best) and groups.may_join(a, b):
+                    self._merge(a, b)
+                    unions -= {b}
+                    unions.add(a)
+                    task.advance()
+                self._offer(batch)
         return np.array(sorted(unions), dtype=np.int64)
 
     def _remember(self, one: Ints, two: Ints) -> None:
@@ -139,14 +157,15 @@ class _Joining:
         found, begin = np.unique(both[order], return_index=True)
         self.near = dict(zip(found.tolist(), np.split(other[order], begin[1:]), strict=True)) if len(found) else {}
 
-    def _consider(self, one: Ints, two: Ints, d: Floats) -> None:
-        """Put pairs of groups at distance ``d`` on the heap where there is evidence enough."""
+    def _consider(self, one: Ints, two: Ints, d: Floats, union: int | None = None) -> None:
+        """Put pairs of groups at distance ``d`` on the heap where there is evidence enough; ``union``: one of each pair, if it is."""
         several = np.maximum(self.groups.size[one], self.groups.size[two]) > 1
-        self._push(one, two, np.where((d <= self.cut) & several, d, np.inf))
+        evidence = np.where((d <= self.cut) & several, d, np.inf)
         unsure = self._unsure(one, two, d)
         if unsure.any():
-            one, two, d = one[unsure], two[unsure], d[unsure]
-            self._push(one, two, np.round((4 * d + 3 * self._witnesses(one, two)) / 7 / self.reach, DIGITS))
+            heard = 4 * d[unsure] + 3 * self._witnesses(one[unsure], two[unsure])
+            evidence[unsure] = np.round(heard / 7 / self.reach, DIGITS)
+        self._push(one, two, evidence, union)
 
     def _unsure(self, one: Ints, two: Ints, d: Floats) -> NDArray[np.bool_]:
         """Of which pairs a witness is to be heard."""
@@ -168,11 +187,28 @@ class _Joining:
         pairs = (one < two) & (partner[two] == one) & (photo[one] != photo[two])
         self._push(one[pairs], two[pairs], np.round(d[pairs] / self.reach, DIGITS))
 
-    def _push(self, one: Ints, two: Ints, evidence: Floats) -> None:
-        enough = np.flatnonzero(evidence <= self.cut)
-        for e, p, q in zip(evidence[enough].tolist(), one[enough].tolist(), two[enough].tolist(), strict=True):
-            a, b = min(p, q), max(p, q)
-            heapq.heappush(self.heap, (e, a, b, int(self.version[a]), int(self.version[b])))
+    def _push(self, one: Ints, two: Ints, evidence: Floats, union: int | None = None) -> None:
+        """A batch of candidates: those with evidence enough, best first. Only its best is on the heap: most batches are out of date
+        before their second comes to its turn.
+        """
+        enough = evidence <= self.cut
+        a, b, e = np.minimum(one, two)[enough], np.maximum(one, two)[enough], evidence[enough]
+        order = np.lexsort((b, a, e))
+        columns = (e[order], a[order], b[order], self.version[a[order]], self.version[b[order]])
+        parts = (zip(*(c[at : at + _PART].tolist() for c in columns), strict=True) for at in range(0, len(order), _PART))
+        self._offer(_Batch(chain.from_iterable(parts), union, 0 if union is None else int(self.version[union])))
+
+    def _offer(self, batch: _Batch) -> None:
+        """Put the next candidate of a batch on the heap, unless all of it is out of date."""
+        if batch.union is None or self.version[batch.union] == batch.version:
+            best = next(filter(self._holds, batch.rest), None)
+            if best is not None:
+                heapq.heappush(self.heap, (best, next(self.batches), batch))
+
+    def _holds(self, candidate: Candidate) -> bool:
+        """Whether its two groups are still those that it is of."""
+        _, a, b, version_a, version_b = candidate
+        return bool(self.version[a] == version_a and self.version[b] == version_b)
 
     def _witnesses(self, one: Ints, two: Ints) -> Floats:
         """The distance of the two faces, one of each group of a pair, that are nearest to one another."""
@@ -222,7 +258,7 @@ class _Joining:
         self._pass_on(a, b, others[unsure], rows)
         for key in self._keys(others[~unsure], a):
             self.heard.pop(key, None)
-        self._consider(union, others, d)
+        self._consider(union, others, d, a)
 
     def _pass_on(self, a: int, b: int, others: Ints, rows: dict[int, Ints]) -> None:
         """What ``others`` heard of both parts of a union holds for it; what they have not heard yet they hear now."""
@@ -235,6 +271,7 @@ class _Joining:
 
 
 _NOBODY = np.empty(0, np.int64)
+_PART = 256
 
 
 def _pairs(groups: Ints, near: Ints, dist: Floats) -> tuple[Ints, Ints, Floats]:

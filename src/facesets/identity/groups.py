@@ -19,6 +19,7 @@ DIGITS = 9  # the last bits of a sum depend on the order of its parts; rounded, 
 
 _FEW = 1500  # groups; below, a matrix of all distances is quicker than the compiler's start
 _BLOCK = 4096
+_PART = 256  # centroids that stay in a core's cache
 
 
 def together(labels: Ints, photos: Ints) -> list[tuple[int, int]]:
@@ -54,6 +55,7 @@ class Groups:
         self._slot[several] = np.arange(len(several))
         room = len(several) + (k - len(several)) // 2  # the system gives memory only for the rows that are written
         self._sums, self._centre = np.empty((room, x.shape[1])), np.empty((room, x.shape[1]), np.float32)
+        self._halves = self.half[self.first]  # of each group's centroid, as it is kept
         self._used = len(several)
         self._weight = np.bincount(labels, w, k)
         self._square = np.bincount(labels, 2 * self.half * w, k)
@@ -131,7 +133,9 @@ class Groups:
         total = self._sums[self._slot[g]]
         length = float(np.sqrt(total @ total))
         rms = float(np.sqrt(self._square[g] / self._weight[g]))
-        self._centre[self._slot[g]] = total * (rms / length if length > 0 else 0.0)
+        centre = self._centre[self._slot[g]]
+        centre[:] = total * (rms / length if length > 0 else 0.0)
+        self._halves[g] = np.einsum("i,i", centre, centre, dtype=np.float64) / 2
 
     # -- who is near to whom
 
@@ -144,9 +148,12 @@ class Groups:
 
     def distances(self, g: int, others: Ints) -> Floats:
         """From the centroid of ``g`` to those of ``others``: float64, rounded."""
-        apart = self.centres(others).astype(np.float64) - self.centres(np.array([g]))[0]
-        out: Floats = np.round(np.einsum("ij,ij->i", apart, apart) / 2, DIGITS)
-        return out
+        centre = self.centres(np.array([g]))[0].astype(np.float64)
+        out: Floats = self._halves[others] + self._halves[g]
+        for a in range(0, len(others), _PART):
+            # not by BLAS, which adds in an order that hangs on the threads
+            out[a : a + _PART] -= np.einsum("ij,j->i", self.centres(others[a : a + _PART]), centre)
+        return np.round(np.maximum(out, 0.0), DIGITS)
 
     def neighbours(self, groups: Ints, limit: float, progress: Progress, *, of: int) -> tuple[Ints, Floats]:
         """Of each of ``groups`` the nearest others, nearest first, and their distances: int64 and float64 [m, NEIGHBOURS].
