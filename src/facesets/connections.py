@@ -1,7 +1,7 @@
 """Connections to servers: kept alive, through the proxy that this computer's settings name, trusting its authorities; and how to end
 all that is under way at once. Touches the network only.
 
-By urllib3: against httpx, a request takes half the processor's time here, and a photo's bytes take a third.
+By urllib3, which takes less of the processor than httpx for a request and for each byte of a photo (benchmarks/download.py).
 """
 
 from __future__ import annotations
