@@ -152,7 +152,7 @@ def test_a_connection_that_idled_too_long_is_no_error(library: Library, anna: Us
 
 
 def test_answers_that_nobody_reads_to_their_end_take_no_connection_with_them(server: ImmichServer, anna: User) -> None:
-    with Client(server.url + "/api", server.key_for(anna), connections=2) as client:
+    with Client(server.url + "/api", server.key_for(anna), connections=2, sleep=lambda _: None) as client:
         for _ in range(5):
             assert client.exchange("GET", "/users/me", lambda answer: answer.status) == 200
         server.faults.add(faults.truncated(), ME, times=5)

@@ -238,7 +238,8 @@ class _Joining:
     def _merge(self, a: int, b: int) -> None:
         groups = self.groups
         (d,) = groups.distances(a, np.array([b])).tolist()
-        witness = self.heard.get(a * len(groups.size) + b) if d > self.cut else None
+        (key,) = self._keys(np.array([a]), b)
+        witness = self.heard.get(key) if d > self.cut else None
         if d > self.cut and witness is None:  # two single faces, each the other's witness
             witness = d
         self.merges.append(

@@ -65,12 +65,12 @@ def nearest_few(
     stack = np.asarray(centroids, dtype=np.float64)
     columns = np.ascontiguousarray(stack.T, dtype=np.float32)
     half = np.einsum("ij,ij->i", stack, stack) / 2
-    slack = 2 * SLACK * (1 + 2 * half.max(initial=0))
+    rough_half, slack = half.astype(np.float32), 2 * SLACK * (1 + 2 * half.max(initial=0))
     ids, dist = np.empty((len(vectors), few), np.int64), np.empty((len(vectors), few))
     for rows in in_parts(len(vectors), len(stack)):
         x = vectors[rows]
         rough = x @ columns
-        np.subtract(half.astype(np.float32), rough, out=rough)
+        np.subtract(rough_half, rough, out=rough)
         likely = rough <= np.partition(rough, few - 1, axis=1)[:, few - 1 : few] + np.float32(slack)
         i, j = np.divmod(np.flatnonzero(likely), len(stack))
         wide = x.astype(np.float64)

@@ -33,7 +33,7 @@ from facesets.records import Cuts
 ENVIRONMENT: Final = "IMMICH_MACHINE_LEARNING_URL"  # Immich's own; several, separated by commas
 _TASK: Final = "facial-recognition"
 _MIN_SCORE: Final = 0.5  # InsightFace's; Immich's own 0.7 would lose faces that another pack's gates would take
-_CONNECTIONS: Final = 32  # to one service at most; more photos than this are never under way
+_CONNECTIONS: Final = 32  # to one service at most; further photos wait
 _FIRST_TIMEOUT, _TIMEOUT = 300.0, 60.0  # seconds: the first request may make the service download and load its models
 _REST: Final = (2.0, 10.0, 30.0, 60.0, 120.0)  # seconds a service is left alone after so many failures in a row
 _SAME: Final = 0.999  # cosine between the vectors that two services give one face
