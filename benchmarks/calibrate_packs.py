@@ -1,6 +1,6 @@
-"""Where a pack's cuts come from: distances between labelled faces, false matches at each cut, B-cubed after clustering.
+"""Where a pack's thresholds come from: distances between labelled faces, false matches at each cut, B-cubed after clustering.
 
-    python benchmarks/calibrate_packs.py --photos FOLDER --pack open --pack FOLDER_OF_A_PACK --work FOLDER
+    python -m benchmarks.calibrate_packs --photos FOLDER --pack open --pack FOLDER_OF_A_PACK --work FOLDER
 
 ``--photos`` has ``labels.csv`` (path, identity, scope). The size gate is off: many of these faces are small. Vectors are kept in
 ``--work``, so a second run measures without embedding again.
@@ -9,11 +9,10 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,62 +20,27 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facesets.embedding import Pack, QueueEntry, append_queue, decode, embed_queue, find_faces, load_cache, load_pack
-from facesets.identity import average_linkage, centroid, cluster
-from facesets.identity.scoring import b_cubed, main_face, persons_in_photos
-from facesets.records import Cuts
+from benchmarks.libraries import Library, outcome
+from benchmarks.quality import ours
+from benchmarks.scenes import labelled_photos
+from facesets.cli.progress import ConsoleProgress
+from facesets.clustering.centroids import centroid
+from facesets.clustering.cluster import cluster
+from facesets.clustering.linkage import average_linkage
+from facesets.clustering.scoring import b_cubed
+from facesets.faces.embed import find_faces
+from facesets.identity import Gates
+from facesets.models.load import load_pack
+from facesets.models.pack import Pack
+from facesets.photos.decode import decode
+from facesets.records import Thresholds
 
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """All faces of the photos; ``who`` is "" for faces without a label."""
-
-    vectors: Floats
-    who: npt.NDArray[np.str_]
-    scope: npt.NDArray[np.str_]
-
-    def part(self, chosen: npt.NDArray[np.bool_]) -> Labelled:
-        """The faces that are ``chosen``."""
-        return Labelled(self.vectors[chosen], self.who[chosen], self.scope[chosen])
+FOLDS, SLACK, SURE = 3, 0.005, 0.995
 
 
-def labelled(photos: Path, work: Path, pack: Pack) -> Labelled:
-    """Embed the labelled photos and find out which face each label means, by the rules of the labels."""
-    with (photos / "labels.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["scope"] in ("main_face", "person_in_photo")]
-    queue, out = work / f"{pack.id.replace('@', '-')}.jsonl", work / f"{pack.id.replace('@', '-')}.npz"
-    if not queue.exists():
-        append_queue(queue, "labels", [QueueEntry(row["path"], row["path"], str(photos / row["path"])) for row in rows])
-    print("embedding:", embed_queue(queue, out, pack))
-    cache = load_cache(out, model=pack.id)
-    of_photo: dict[str, list[int]] = defaultdict(list)
-    for i, meta in enumerate(cache.meta):
-        of_photo[meta["path"]].append(i)
-    who = np.full(len(cache.meta), "", dtype=object)
-    scope = np.full(len(cache.meta), "", dtype=object)
-    for row in rows:
-        mine = of_photo[row["path"]]
-        scope[mine] = row["scope"]
-        if row["scope"] == "main_face":
-            with Image.open(photos / row["path"]) as image:
-                chosen = main_face([tuple(cache.meta[i]["bbox"]) for i in mine], *image.size)
-            if chosen is not None:
-                who[mine[chosen]] = row["identity"]
-    scenes = [row for row in rows if row["scope"] == "person_in_photo" and of_photo[row["path"]]]
-    faces = [cache.embeddings[of_photo[row["path"]]].astype(np.float64) for row in scenes]
-    picks, ambiguous = persons_in_photos(faces, [row["identity"] for row in scenes], margin=pack.cuts.match / 4.5)
-    for row, pick in zip(scenes, picks, strict=True):
-        if pick is not None:
-            who[of_photo[row["path"]][pick]] = row["identity"]
-    print(f"{len(rows)} photos, {len(who)} faces, {np.count_nonzero(who != '')} labelled; {ambiguous} photos left out as ambiguous")
-    return Labelled(cache.embeddings.astype(np.float64), who.astype(str), scope.astype(str))
-
-
-def pairs(data: Labelled, cuts: Cuts) -> None:
+def pairs(data: Library, thresholds: Thresholds) -> None:
     """Distances between faces of one person and of two."""
-    known = data.part(data.who != "")
+    known = data.take(data.who != "")
     distance = 1 - known.vectors @ known.vectors.T
     upper = np.triu(np.ones_like(distance, bool), 1)
     same = known.who[:, None] == known.who[None]
@@ -84,30 +48,32 @@ def pairs(data: Labelled, cuts: Cuts) -> None:
     print(f"pairs: {len(mates)} of one person, {len(strangers)} of two")
     print("  one person, percentiles 1 5 50 95 99:", np.percentile(mates, [1, 5, 50, 95, 99]).round(3))
     print("  two people, percentiles .01 .1 1 50:", np.percentile(strangers, [0.01, 0.1, 1, 50]).round(3))
-    for cut in (cuts.match, cuts.cluster):
+    for cut in (thresholds.match, thresholds.cluster):
         print(f"  at {cut}: false match rate {np.mean(strangers <= cut):.2e}, found {np.mean(mates <= cut):.3f}")
 
 
-def gallery(data: Labelled, cuts: Cuts) -> None:
-    """Faces against centroids of half of each person's faces: the match and the outlier distance."""
+def gallery(data: Library, thresholds: Thresholds) -> None:
+    """Faces against centroids of half of each person's faces: the match and the likely distance."""
     people = [who for who, n in Counter(data.who.tolist()).items() if who and n >= 5]
     halves = {who: np.flatnonzero(data.who == who) for who in people}
     centres = np.stack([centroid(data.vectors[rows[::2]].astype(np.float32)) for rows in halves.values()])
     own = np.concatenate([1 - data.vectors[rows[1::2]] @ centres[i] for i, rows in enumerate(halves.values())])
-    known = data.part(data.who != "")
+    known = data.take(data.who != "")
     foreign = 1 - known.vectors @ centres.T
     foreign[known.who[:, None] == np.array(people)[None]] = np.inf
     mine = np.concatenate([1 - data.vectors[rows[::2]] @ centres[i] for i, rows in enumerate(halves.values())])
     print(f"gallery of {len(people)} people: own faces at 50 90 95 99 %: {np.percentile(own, [50, 90, 95, 99]).round(3)}")
-    for cut in sorted({cuts.match, *np.round(np.linspace(0.6, 1.3, 8) * cuts.match, 3)}):
+    for cut in sorted({thresholds.match, *np.round(np.linspace(0.6, 1.3, 8) * thresholds.match, 3)}):
         hit, false, any_false = np.mean(own <= cut), np.mean(foreign <= cut), np.mean((foreign <= cut).any(axis=1))
         print(f"  match {cut:.3f}: recall {hit:.3f}, false per face and person {false:.2e}, faces with any false match {any_false:.4f}")
-    print(f"  outlier {cuts.outlier}: own faces of a set beyond it {np.mean(mine > cuts.outlier):.4f}")
+    print(f"  likely {thresholds.likely}: own faces of a set beyond it {np.mean(mine > thresholds.likely):.4f}")
+    hit = np.mean((foreign > thresholds.match) & (foreign <= thresholds.likely))
+    print(f"  strangers between match and likely, per face and person {hit:.2e}")
 
 
-def clusters(data: Labelled, cuts: Cuts) -> None:
-    """B-cubed of average linkage at several cuts, and of the default clustering, on each scope and on all."""
-    parts = {"lfw": data.part(data.scope == "main_face"), "scenes": data.part(data.scope == "person_in_photo"), "all": data}
+def clusters(data: Library, thresholds: Thresholds) -> None:
+    """B-cubed of average linkage at several thresholds, and of the default clustering, on each scope and on all."""
+    parts = {"lfw": data.take(data.part == "main_face"), "scenes": data.take(data.part == "person_in_photo"), "all": data}
     print("clusters: B-cubed of people with five photos or more (P R F), and of all labelled faces")
     for name, part in parts.items():
         known = part.who != ""
@@ -115,13 +81,12 @@ def clusters(data: Labelled, cuts: Cuts) -> None:
         often = np.array([counts[who] >= 5 for who in part.who[known]])
         ways: list[tuple[str, npt.NDArray[Any]]] = [
             (f"average linkage {cut:.3f}", average_linkage(part.vectors, cut))
-            for cut in np.round(np.linspace(0.8, 1.3, 6) * cuts.cluster, 3)
+            for cut in np.round(np.linspace(0.8, 1.3, 6) * thresholds.cluster, 3)
         ]
-        if cuts.consolidate:
-            ways.append((f"{cuts.cluster} + consolidation {cuts.consolidate}", cluster(part.vectors, cuts=cuts)))
-        for share in (0.3, 0.4, 0.5, 0.6) if not cuts.consolidate else ():
-            tight = replace(cuts, consolidate=round(share * cuts.cluster, 3))
-            ways.append((f"{cuts.cluster} + consolidation {tight.consolidate}", cluster(part.vectors, cuts=tight)))
+        if thresholds.consolidate:
+            ways.append(
+                (f"{thresholds.cluster} + consolidation {thresholds.consolidate}", cluster(part.vectors, thresholds=thresholds))
+            )
         for what, labels in ways:
             p, r = _of_people(labels[known], part.who[known], often)
             every = b_cubed(labels[known], part.who[known])
@@ -180,22 +145,77 @@ def copies(photos: Path, pack: Pack, names: Sequence[str]) -> None:
         print(f"  {what:28} percentiles 50 90 99: {np.percentile(distances, [50, 90, 99]).round(4)}")
 
 
+def choose(data: Library, pack: Pack) -> None:
+    """The likely distance and the margin, chosen on two thirds of the people and scored on the last third, for each third.
+
+    Sets are those that ``decide`` would write of the people with five photos or more among all the strangers, the size gate off. Of the
+    pairs whose F is within ``SLACK`` of the best, that with the fewest wrong faces is chosen, of these that with the largest margin:
+    there are no relatives here whom it would keep out, so all that can be seen is what it costs.
+    """
+    own, sizes = pack.thresholds, Counter(data.who.tolist())
+    often = sorted(who for who, times in sizes.items() if who and times >= 5)
+    fold_of = dict(zip(often, (np.random.default_rng(0).permutation(len(often)) % FOLDS).tolist(), strict=True))
+    passing = np.array([fold_of.get(who, -1) for who in data.who.tolist()])
+    _choose_cluster(data, passing, own)
+    print("chosen by cross-validation over people\n| fold | likely, margin | F, wrong there | as it is, there | F, wrong on held-out |"
+          " as it is, on held-out |\n| ---: | ---: | ---: | ---: | ---: | ---: |")  # fmt: skip
+    grid = [
+        replace(own, likely=round(own.match * far, 3), margin=round(own.match * lead, 3))
+        for far in (1.15, 1.25, 1.35)
+        for lead in (0.0, 0.125, 0.2, 0.27)
+    ]
+    for fold in range(FOLDS):
+        there, held = data.take(passing != fold), data.take((passing == fold) | (passing == -1))
+        scores = [_sets(there, t) for t in grid]
+        best = max(f for f, _ in scores)
+        pick = min((wrong, -grid[i].margin, -f, i) for i, (f, wrong) in enumerate(scores) if f >= best - SLACK)[3]
+        found = [scores[pick], _sets(there, own), _sets(held, grid[pick]), _sets(held, own)]
+        cells = " | ".join(f"{f:.4f}, {wrong}" for f, wrong in found)
+        print(f"| {fold} | {grid[pick].likely}, {grid[pick].margin} | {cells} |", flush=True)
+
+
+def _choose_cluster(data: Library, passing: npt.NDArray[Any], own: Thresholds) -> None:
+    """The distance at which linkage stops: of those with precision ``SURE`` that with the best F, scored on the last third."""
+    print("| fold | cluster | P, F there | P, F on held-out |\n| ---: | ---: | ---: | ---: |")
+    for fold in range(FOLDS):
+        parts = data.take(passing != fold), data.take((passing == fold) | (passing == -1))
+        scores: dict[float, list[tuple[float, float]]] = {}
+        for cut in np.round(np.linspace(0.8, 1.25, 10) * own.cluster, 3).tolist():
+            for part in parts:
+                known = part.who != ""
+                score = b_cubed(average_linkage(part.vectors, cut)[known], part.who[known])
+                scores.setdefault(cut, []).append((score.precision, score.f))
+        pick = max(scores, key=lambda cut: (scores[cut][0][0] >= SURE, scores[cut][0][1]))
+        print(f"| {fold} | {pick} | " + " | ".join(f"{p:.4f}, {f:.4f}" for p, f in scores[pick]) + " |", flush=True)
+
+
+def _sets(library: Library, thresholds: Thresholds) -> tuple[float, int]:
+    """F and wrong faces of the sets of a library."""
+    found = outcome(library, *ours(library, Gates(min_face_short=0.0), thresholds)[:2], size=0.0)
+    return found.f, found.wrong
+
+
 def main() -> None:
     """Print everything for each pack."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--pack", action="append", required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--choose", action="store_true", help="cross-validate the likely distance and the margin, and nothing else")
     options = parser.parse_args()
     for name in options.pack:
         pack = load_pack(name)
-        print(f"== {pack.id}, {pack.cuts}")
-        data = labelled(options.photos, options.work, pack)
-        pairs(data, pack.cuts)
-        gallery(data, pack.cuts)
-        clusters(data, pack.cuts)
+        print(f"== {pack.id}, {pack.thresholds}")
+        data = labelled_photos(options.photos / "labels.csv", pack, options.work, ConsoleProgress())
+        print(f"{len(set(data.photo.tolist()))} photos with faces, {len(data)} faces, {np.count_nonzero(data.who != '')} labelled")
+        if options.choose:
+            choose(data, pack)
+            continue
+        pairs(data, pack.thresholds)
+        gallery(data, pack.thresholds)
+        clusters(data, pack.thresholds)
         print("copies of one photo, distances:")
-        copies(options.photos, pack, load_cache(options.work / f"{pack.id.replace('@', '-')}.npz").processed[::40])
+        copies(options.photos, pack, sorted(set(data.photo.tolist()))[::40])
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
     python -m benchmarks.cluster                                   12,000 faces, with scikit-learn, fastcluster and DBSCAN
     python -m benchmarks.cluster --faces 100000 --kind family flat --peers
-    python -m benchmarks.cluster --faces 1000000 --approximate --keep docs/explanation/clustering.json
+    python -m benchmarks.cluster --faces 1000000 --methods facesets default --keep docs/explanation/clustering.json
     python -m benchmarks.cluster --plot docs/explanation/clustering.json docs/explanation/clustering.svg
     python -m benchmarks.cluster --table docs/explanation/clustering.json
 
 Each measurement is a process of its own: a warm-up call, then CPU seconds (all threads) and the most memory above what it had before.
 "Half product" is the yardstick: n^2/2 pairs of float32 dot products as blocked A.B^T with B a copy of A; above 20,000 faces an even
-sample of its blocks is timed and scaled. Faces come from :mod:`facesets.testing.families`.
+sample of its blocks is timed and scaled. Faces come from :mod:`benchmarks.families`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.families import families
 from benchmarks.plots import growth
 from facesets.cli.progress import ConsoleProgress
-from facesets.identity import average_linkage, cluster
-from facesets.identity.scoring import b_cubed
-from facesets.testing.families import families
+from facesets.clustering.cluster import cluster
+from facesets.clustering.linkage import average_linkage
 
 THRESHOLD = 0.55
 WARM = 1600
 BLOCK = 2048
-PART = 100_000  # of a larger library, on which the approximate way is held against the exact one
 
 Vectors = NDArray[np.float32]
 
@@ -79,7 +78,6 @@ def dbscan(x: Vectors) -> Any:
 
 METHODS: dict[str, Callable[[Vectors], Any]] = {
     "facesets": lambda x: average_linkage(x, THRESHOLD, progress=ConsoleProgress()),
-    "approximate": lambda x: average_linkage(x, THRESHOLD, approximate=True, progress=ConsoleProgress()),
     "default": lambda x: cluster(x, progress=ConsoleProgress()),
     "half product": half_product,
     "scikit-learn": scikit_learn,
@@ -168,10 +166,6 @@ def compare(n: int, kind: str, methods: list[str], seed: int, work: Path, times:
         if ours is not None and row["method"] in ("scikit-learn", "fastcluster"):
             row["identical"] = same(ours, np.load(theirs))
             says = "identical partition" if row["identical"] else "ANOTHER PARTITION"
-        if ours is not None and row["method"] == "approximate":
-            score = b_cubed(np.load(theirs), ours)
-            row["b_cubed"] = round(score.f, 6)
-            says = f"approximate: B-cubed {score.f:.4f} against exact"
         ratio = f"{row['cpu'] / base:.2f}" if base else ""
         print(f"| {row['method']} | {row['cpu']:.2f} | {row['wall']:.2f} | {ratio} | {row['above'] / 1e6:,.0f} | {says} |", flush=True)
     return rows
@@ -193,7 +187,7 @@ def table(rows: list[dict[str, Any]]) -> None:
     for r in rows:
         bases = [cpu.get((r["kind"], r["faces"], name)) for name in ("facesets", "half product")]
         ratios = [f"{r['cpu'] / base:.2f}" if base else "" for base in bases]
-        says = "identical partition" if r.get("identical") else f"B-cubed {r['b_cubed']:.4f} against exact" if "b_cubed" in r else ""
+        says = "identical partition" if r.get("identical") else ""
         cells = [f"{r['faces']:,}", r["kind"], r["method"], f"{r['cpu']:,.2f}", *ratios, f"{r['above'] / 1e6:,.0f}", says]
         print("| " + " | ".join(cells) + " |")
 
@@ -207,7 +201,6 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=1, help="how often each is measured; the one in the middle counts")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--methods", nargs="+", choices=list(METHODS))
-    parser.add_argument("--approximate", action="store_true")
     parser.add_argument("--work", type=Path, help="folder for labels; a temporary one if not given")
     parser.add_argument("--keep", type=Path, metavar="JSON", help="keep the measurements there")
     parser.add_argument("--plot", type=Path, nargs=2, metavar=("JSON", "SVG"), help="draw kept measurements, measure nothing")
@@ -234,7 +227,6 @@ def main() -> None:
             for kind in asked.kind:
                 methods = asked.methods or ["facesets", "half product"]
                 if not asked.methods:
-                    methods += ["approximate"] if asked.approximate else []
                     methods += [peer for peer, most in PEERS.items() if asked.peers and n <= most]
                 rows += compare(n, kind, methods, asked.seed, work, asked.times)
                 if asked.keep:

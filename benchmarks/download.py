@@ -29,9 +29,10 @@ from typing import Any
 
 import httpx
 
+from benchmarks.synthetic import SyntheticLibrary
 from facesets.immich import Client, originals
-from facesets.staging.bring import CHECKING
-from facesets.testing import SyntheticLibrary, faults, immich_server
+from facesets.staging.download import SYNCING
+from facesets.testing import faults, immich_server
 
 _ROUTE = "GET /api/assets/{id}/original"
 
@@ -64,10 +65,10 @@ def bare(told: dict[str, Any], folder: Path, connections: int) -> Iterator[Calla
 
 
 def ours(told: dict[str, Any], folder: Path, connections: int) -> Iterator[Callable[[tuple[str, str]], int]]:
-    """What staging does, with its threads more than connections for hashing and syncing."""
-    turns = threading.BoundedSemaphore(connections)
+    """What staging does, with its threads more than connections for syncing."""
+    slots = threading.BoundedSemaphore(connections)
     with Client(told["url"], told["key"], connections=connections) as client:
-        yield lambda asset: originals.download(client, asset[0], folder / asset[0], sha1=asset[1], turn=turns).size
+        yield lambda asset: originals.download(client, asset[0], folder / asset[0], sha1=asset[1], slot=slots).size
 
 
 def measure(how: str, told: dict[str, Any], connections: int) -> None:
@@ -75,7 +76,7 @@ def measure(how: str, told: dict[str, Any], connections: int) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         contextmanager({"bare": bare, "ours": ours}[how])(told, Path(folder), connections) as fetch,
-        ThreadPoolExecutor(connections + CHECKING * (how == "ours")) as pool,
+        ThreadPoolExecutor(connections + SYNCING * (how == "ours")) as pool,
     ):
         begun, before = time.perf_counter(), time.process_time()
         total = sum(pool.map(fetch, [tuple(asset) for asset in told["assets"]]))

@@ -1,6 +1,6 @@
 """What embedding costs beside InsightFace's own loop, in CPU seconds on one thread, and how much memory it takes.
 
-    python benchmarks/embed.py [--photos 6] [--rounds 3] [--workers 1] [--only VARIANT] [--json]
+    python -m benchmarks.embed [--photos 6] [--rounds 3] [--workers 1] [--only VARIANT] [--json]
 
 Photos of 12 megapixels with three faces each, and a pack with the shapes and cost of buffalo_l and random weights. Random networks
 find nobody, so both sides run theirs and are then given the same boxes and landmarks. Each variant runs in a process of its own:
@@ -8,7 +8,6 @@ find nobody, so both sides run theirs and are then given the same boxes and land
     reference        cv2.imread, then InsightFace's FaceAnalysis.get: whole photo at 640 x 640, all five networks
     whole            facesets without known boxes: whole photo at 128 and 640, two networks
     cpu, ...         facesets with the faces' boxes known, on that engine (those that this machine has)
-    ENGINE low       the same, the faces so low in the photo that every row has to be decoded; in the others it is 61 % of them
     open             facesets with the open pack (other networks, real weights) and known boxes
     floor ENGINE     the networks alone: three recognitions, and what is looked at around three known boxes
 
@@ -38,16 +37,19 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from facesets.embedding import Decoders, Detection, EmbedResult, QueueEntry, embed_photos, load_pack
-from facesets.embedding.align import ARCFACE_112, Pixels
-from facesets.embedding.packs.engine import available
-from facesets.embedding.packs.model import Detector, ModelPack
+from benchmarks.heavy_twins import heavy_twin_pack
+from facesets.exchange.queue import QueueEntry
+from facesets.faces.embed import EmbedResult, embed_photos
+from facesets.models.detection import Detection
+from facesets.models.engine_choice import available
+from facesets.models.load import load_pack
+from facesets.models.pack import Detector, ModelPack
+from facesets.photos.align import ARCFACE_112, Pixels
+from facesets.photos.decoder_pool import DecoderPool
 from facesets.records import Box
-from facesets.testing.heavy_twins import heavy_twin_pack
 
 WIDTH, HEIGHT = 4000, 3000
 BOXES: tuple[Box, ...] = ((700, 900, 980, 1260), (1900, 700, 2240, 1120), (3000, 1100, 3260, 1430))
-LOW: tuple[Box, ...] = tuple((x1, y1 + 1500, x2, y2 + 1500) for x1, y1, x2, y2 in BOXES)
 
 
 def landmarks(box: Box) -> tuple[tuple[float, float], ...]:
@@ -62,18 +64,13 @@ class Given:
     """A detector that does its work and is then given what is there."""
 
     detector: Detector
-    boxes: tuple[Box, ...]
 
     def detect(self, rgb: Pixels, near: Sequence[Box] | None = None) -> list[Detection]:
         """The three faces, whatever the network says."""
         self.detector.detect(rgb, near)
         scale = rgb.shape[1] / WIDTH
-        scaled: list[Box] = [(x1 * scale, y1 * scale, x2 * scale, y2 * scale) for x1, y1, x2, y2 in self.boxes]
+        scaled: list[Box] = [(x1 * scale, y1 * scale, x2 * scale, y2 * scale) for x1, y1, x2, y2 in BOXES]
         return [Detection(box, 0.9, landmarks(box)) for box in scaled]
-
-    def part_near(self, width: int, height: int, near: Sequence[Box]) -> Box | None:
-        """The detector's own."""
-        return self.detector.part_near(width, height, near)
 
 
 def draw(folder: Path, count: int) -> None:
@@ -118,13 +115,11 @@ def reference(folder: Path, photos: list[Path], provider: str) -> Iterator[Calla
             yield lambda path=path: app.get(cv2.imread(str(path)))  # type: ignore[misc]
 
 
-def facesets(
-    pack: ModelPack, photos: list[Path], *, known: bool, workers: int, boxes: tuple[Box, ...] = BOXES
-) -> Iterator[Callable[[], object]]:
+def facesets(pack: ModelPack, photos: list[Path], *, known: bool, workers: int) -> Iterator[Callable[[], object]]:
     """Our workers on photos without end; a call gives what came of the next."""
-    given = replace(pack, detector=Given(pack.detector, boxes))
-    entries = (QueueEntry(path.name, str(path), boxes=boxes if known else ()) for path in itertools.cycle(photos))
-    with Decoders() as decoders:
+    given = replace(pack, detector=Given(pack.detector))
+    entries = (QueueEntry(path.name, str(path), boxes=BOXES if known else ()) for path in itertools.cycle(photos))
+    with DecoderPool() as decoders:
         results = embed_photos(entries, given, workers=workers, decoder=decoders)
         while True:
             yield lambda: _with_three_faces(next(results))
@@ -148,13 +143,12 @@ def calls(variant: str, folder: Path, workers: int) -> Iterator[Callable[[], obj
     photos, twin = sorted((folder / "photos").glob("*.jpg")), folder / "models" / "heavy"
     if variant.startswith("reference"):
         return reference(folder, photos, "CUDAExecutionProvider" if "cuda" in variant else "CPUExecutionProvider")
-    boxes = LOW if variant.endswith(" low") else BOXES
-    kind, _, engine = variant.removesuffix(" low").partition(" ")
+    kind, _, engine = variant.partition(" ")
     if variant == "open":
         kind, engine = "facesets", "cpu"
     pack = load_pack("open" if variant == "open" else twin, engine=engine or ("cpu" if kind == "whole" else kind))
     assert isinstance(pack, ModelPack)
-    return floor(pack) if kind == "floor" else facesets(pack, photos, known=kind != "whole", workers=workers, boxes=boxes)
+    return floor(pack) if kind == "floor" else facesets(pack, photos, known=kind != "whole", workers=workers)
 
 
 def measure(variant: str, folder: Path, photos: int, workers: int) -> dict[str, float]:
@@ -217,8 +211,7 @@ def main() -> None:
         print(json.dumps(measure(options.run, options.folder, options.photos, options.workers)))
         return
     engines = [name for name in available() if name != "tensorrt"]
-    floors = [f"{name} low" for name in engines if name in ("cpu", "openvino-bf16")]
-    floors += [f"floor {name}" for name in engines if name in ("cpu", "openvino-bf16")]
+    floors = [f"floor {name}" for name in engines if name in ("cpu", "openvino-bf16")]
     references = ["reference", *(["reference cuda"] if "cuda" in engines else [])]
     variants = options.only or [*references, "whole", *engines, "open", *floors]
     found: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
@@ -229,7 +222,7 @@ def main() -> None:
         heavy_twin_pack(folder / "models" / "heavy")
         for _ in range(options.rounds):
             for variant in variants:
-                command = [sys.executable, __file__, "--run", variant, "--folder", name]
+                command = [sys.executable, "-m", "benchmarks.embed", "--run", variant, "--folder", name]
                 command += ["--photos", str(options.photos), "--workers", str(options.workers)]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 found[variant].append(json.loads(done.stdout.splitlines()[-1]))

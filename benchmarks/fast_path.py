@@ -1,6 +1,6 @@
 """How alike faces are that were looked at around known boxes, in photos decoded as small as they may be, to those of the whole way.
 
-    python benchmarks/fast_path.py --photos FOLDER --pack open --pack FOLDER_OF_A_PACK --work FOLDER [--every 1]
+    python -m benchmarks.fast_path --photos FOLDER --pack open --pack FOLDER_OF_A_PACK --work FOLDER [--every 1]
 
 ``--photos`` has ``labels.csv`` (path, identity, scope). Known boxes are made as Immich makes them: the pack's detector on a preview of
 1440 pixels, sure to 0.7, rounded to whole pixels. ``--every N`` takes every Nth person of the photos with one main face. Known boxes
@@ -15,14 +15,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.calibrate_packs import Labelled, labelled
-from facesets.embedding import Cache, Pack, QueueEntry, append_queue, decode, embed_queue, load_cache, load_pack, read_queue
-from facesets.embedding.known import shrink_for
-from facesets.embedding.packs.detection import same_face
-from facesets.identity import average_linkage, cluster
-from facesets.identity.scoring import b_cubed
+from benchmarks.libraries import Library
+from benchmarks.scenes import labelled_photos
+from facesets.cli.progress import ConsoleProgress
+from facesets.clustering.cluster import cluster
+from facesets.clustering.linkage import average_linkage
+from facesets.clustering.scoring import b_cubed
+from facesets.exchange.cache import Cache, load_cache
+from facesets.exchange.queue import QueueEntry, append_queue, read_queue
+from facesets.faces.known_boxes import shrink_for
+from facesets.faces.queue_worker import embed_queue
+from facesets.models.detection import same_face
+from facesets.models.load import load_pack
+from facesets.models.pack import Pack
+from facesets.photos.decode import decode
 from facesets.records import Box
 
 _PREVIEW, _SURE = 1440, 0.7  # Immich's defaults
@@ -46,7 +55,7 @@ def chosen(photos: Path, every: int) -> Iterator[str]:
     yield from (row["path"] for row in rows if row["scope"] != "main_face" or row["identity"] in people)
 
 
-def both_ways(photos: Path, work: Path, pack: Pack, every: int) -> tuple[Labelled, Cache, Cache, dict[str, tuple[Box, ...]]]:
+def both_ways(photos: Path, work: Path, pack: Pack, every: int) -> tuple[Library, Cache, Cache, dict[str, tuple[Box, ...]]]:
     """The labelled faces of the whole way, both ways' faces, and the boxes that were known."""
     paths = list(chosen(photos, every))
     queues = {way: work / way / f"{pack.id.replace('@', '-')}.jsonl" for way in ("whole", "near")}
@@ -64,7 +73,7 @@ def both_ways(photos: Path, work: Path, pack: Pack, every: int) -> tuple[Labelle
     for queue in queues.values():
         embed_queue(queue, queue.with_suffix(".npz"), pack)
     caches = [load_cache(queue.with_suffix(".npz")) for queue in queues.values()]
-    return labelled(photos, work / "whole", pack), caches[0], caches[1], known
+    return labelled_photos(photos / "labels.csv", pack, work, ConsoleProgress()), caches[0], caches[1], known
 
 
 def compare(whole: Cache, near: Cache, known: dict[str, tuple[Box, ...]]) -> None:
@@ -94,22 +103,24 @@ def compare(whole: Cache, near: Cache, known: dict[str, tuple[Box, ...]]) -> Non
             print(f"  {what:26} {len(values):5}: cosine at 50 5 1 0 %: {np.percentile(values, [50, 5, 1, 0]).round(5)}")
 
 
-def relabelled(near: Cache, whole: Cache, data: Labelled) -> Labelled:
-    """The fast way's faces with the labels that the whole way's have: a label means the same face in both, or none."""
+def people_of(cache: Cache, data: Library) -> NDArray[np.str_]:
+    """Who each face of ``cache`` is by the labels of ``data``: the same face, however it was found; "" where nobody says."""
     places: dict[str, list[int]] = {}
-    for i, meta in enumerate(whole.meta):
-        places.setdefault(meta["path"], []).append(i)
-    same = [[i for i in places.get(m["path"], ()) if same_face(whole.meta[i]["bbox"], m["bbox"])] for m in near.meta]
-    who = np.array([data.who[mine[0]] if mine else "" for mine in same])
-    scope = np.array([data.scope[mine[0]] if mine else "" for mine in same])
-    return Labelled(near.embeddings.astype(np.float64), who, scope)
+    for i in np.flatnonzero(data.who != "").tolist():
+        places.setdefault(data.photo[i], []).append(i)
+    same = [[i for i in places.get(m["path"], ()) if same_face(data.boxes[i].tolist(), m["bbox"])] for m in cache.meta]
+    return np.array([data.who[mine[0]] if mine else "" for mine in same])
 
 
-def quality(data: Labelled, pack: Pack) -> float:
+def quality(cache: Cache, who: NDArray[np.str_], pack: Pack) -> float:
     """B-cubed F of the labelled faces after clustering all."""
-    labels = cluster(data.vectors, cuts=pack.cuts) if pack.cuts.consolidate else average_linkage(data.vectors, pack.cuts.cluster)
-    known = data.who != ""
-    return float(b_cubed(labels[known], data.who[known]).f)
+    labels = (
+        cluster(cache.embeddings, thresholds=pack.thresholds)
+        if pack.thresholds.consolidate
+        else average_linkage(cache.embeddings, pack.thresholds.cluster)
+    )
+    known = who != ""
+    return float(b_cubed(labels[known], who[known]).f)
 
 
 def main() -> None:
@@ -125,7 +136,7 @@ def main() -> None:
         print(f"== {pack.id}")
         data, whole, near, known = both_ways(options.photos, options.work, pack, options.every)
         compare(whole, near, known)
-        before, after = quality(data, pack), quality(relabelled(near, whole, data), pack)
+        before, after = (quality(way, people_of(way, data), pack) for way in (whole, near))
         print(f"  B-cubed F: whole {before:.4f}, fast {after:.4f}, difference {after - before:+.4f}", flush=True)
 
 

@@ -19,14 +19,15 @@ from typing import Any
 
 import httpx
 
+from benchmarks.synthetic import SyntheticLibrary
 from facesets.immich import Client, connect, session
 from facesets.progress import Silent
 from facesets.registry import runs
 from facesets.sources.binding import bind
 from facesets.sources.immich import ImmichSource
-from facesets.sources.stream import Stream
+from facesets.sources.sync_stream import Stream
 from facesets.staging import StageCounters, stage
-from facesets.testing import Faults, SyntheticLibrary, faults, immich_server
+from facesets.testing import Faults, faults, immich_server
 from facesets.testing.immich import Asset
 from facesets.workspace import Workspace
 
@@ -177,7 +178,7 @@ class Ours:
         took.seconds = time.perf_counter() - begun
         assert self.counters.total_assets_seen == self.counters.already_settled + sum(self.counters.by_reason.values())
         assert self.counters.reconciliation is not None
-        assert self.counters.reconciliation.agrees, self.counters.reconciliation.told()
+        assert self.counters.reconciliation.agrees, str(self.counters.reconciliation)
         return took
 
 

@@ -1,6 +1,6 @@
 """How much memory embedding takes: this process and its decoders, with many workers and with photos of many sizes.
 
-    python benchmarks/memory.py [--photos 200] [--workers 2 --workers 6] [--pack FOLDER]
+    python -m benchmarks.memory [--photos 200] [--workers 2 --workers 6] [--pack FOLDER]
 
 Photos of 12 megapixels with known boxes and without, and one of 100 in every twenty, upright and turned; a pack of buffalo_l's
 shapes where none is named. Printed are the peak and the most in each fifth of the run: memory that grew with the library would show
@@ -22,8 +22,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.embed import BOXES, children, draw
-from facesets.embedding import QueueEntry, embed_photos, load_pack
-from facesets.testing.heavy_twins import heavy_twin_pack
+from benchmarks.heavy_twins import heavy_twin_pack
+from facesets.exchange.queue import QueueEntry
+from facesets.faces.embed import embed_photos
+from facesets.models.load import load_pack
 
 
 def megabytes() -> float:
@@ -87,7 +89,7 @@ def main() -> None:
         draw(Path(name) / "photos", 2)
         pack = options.pack or str(heavy_twin_pack(Path(name) / "models" / "heavy"))
         for workers in options.workers or (2, 6):
-            command = [sys.executable, __file__, "--folder", name, "--workers", str(workers), "--pack", pack]
+            command = [sys.executable, "-m", "benchmarks.memory", "--folder", name, "--workers", str(workers), "--pack", pack]
             subprocess.run([*command, "--photos", str(options.photos)], check=True)
 
 

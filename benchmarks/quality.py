@@ -1,225 +1,312 @@
-"""Who makes the fewest mistakes about who is who: the default, average linkage alone, Immich's rule, DBSCAN and HDBSCAN.
+"""Who makes the fewest mistakes about who is who, as a user meets them: the default beside what one would use instead, in one run.
 
-    python -m benchmarks.quality --labels PHOTOS/labels.csv --pack FOLDER --work FOLDER
+    python -m benchmarks.quality --vectors FOLDER --photos PHOTOS/labels.csv --pack FOLDER --work FOLDER
+    python -m benchmarks.quality --vectors FOLDER --choose          settings by cross-validation over people and families
 
-On labelled photos (main_face: one face a photo; person_in_photo: whole scenes; both mixed), each part clustered by itself, faces of
-every size, and on generated family libraries, there also by age and by quality of the face. Then the cut and the reach of
-consolidation over their ranges, and what the best possible is. Vectors are kept in ``--work``, so a second run does not embed again.
-Without ``--labels`` only the generated libraries are scored.
+Libraries are drawn from labelled faces (:mod:`benchmarks.libraries`), decided on by the product's own ``decide`` with its gates, and
+scored by the sets it would write. The rivals' groups go through the same gates, without bands. Photos are embedded once; what was
+found stays in ``--work``.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.libraries import (
+    Library,
+    Outcome,
+    family_library,
+    grown_up_library,
+    large_families,
+    load_all,
+    one_name,
+    outcome,
+    together,
+)
+from benchmarks.rivals import RIVALS
+from benchmarks.scenes import labelled_photos, made_pictures
 from facesets.cli.progress import ConsoleProgress
-from facesets.embedding import load_pack
-from facesets.identity import ARCFACE, average_linkage, cluster, consolidate
-from facesets.identity.match import distances
-from facesets.identity.scoring import Score, b_cubed, per_face, per_identity
-from facesets.pipeline.labelled import embed_labelled
-from facesets.testing.families import Families, families
+from facesets.clustering import average_linkage, b_cubed, cluster
+from facesets.identity import Decision, Gates, decide
+from facesets.identity.gates import gate
+from facesets.models.load import load_pack
+from facesets.records import Centroid, Reason, Thresholds
+from facesets.thresholds import ARCFACE
 
-Vectors = NDArray[np.float32]
-Labels = NDArray[np.int64]
-Method = Callable[[Vectors], Labels]
-
-IMMICH_DISTANCE, IMMICH_FACES = 0.5, 3  # its defaults
-AGES = ((0, 3), (3, 6), (6, 12), (12, 18), (18, 40), (40, 120))
-SMALL_LIBRARIES, DRAWS = ((5, 20), (5, 200), (10, 60), (20, 100), (40, 300), (80, 490)), 30
-REACHES = (0.0, 1.0, 1.05, 1.1, 1.12, 1.15, 1.2)  # 0: centroids alone
-QUALITIES = ((0, 0.35), (0.35, 0.6), (0.6, 0.8), (0.8, 1.01))
-
-
-def immich(x: Vectors) -> Labels:
-    """Immich's rule, face by face: one with three near (itself among them) takes a near person or begins one; others try again last."""
-    n = len(x)
-    person = np.full(n, -1, np.int64)
-    later: list[int] = []
-    people = 0
-    for again, faces in ((False, range(n)), (True, later)):
-        for i in faces:
-            d = 1 - x @ x[i]
-            near = np.flatnonzero(d <= IMMICH_DISTANCE)
-            near = near[np.argsort(d[near], kind="stable")][:IMMICH_FACES]
-            core = len(near) >= IMMICH_FACES
-            if len(near) <= 1:
-                continue
-            if not core and not again:
-                later.append(i)
-                continue
-            known = [int(person[j]) for j in near.tolist() if person[j] >= 0]
-            if not known:
-                named = np.flatnonzero((person >= 0) & (d <= IMMICH_DISTANCE))
-                known = [int(person[named[np.argmin(d[named])]])] if len(named) else []
-            if known:
-                person[i] = known[0]
-            elif core:
-                person[i] = people
-                people += 1
-    return alone(person)
+DRAWS = 10
+FOLDS = 3
+IN_SET = (Reason.MEMBER, Reason.NEAR_DUPLICATE)
+SURE = 0.97
+GRID = [
+    (replace(ARCFACE, consolidate=margin, margin=lead), tiny)
+    for margin in (0.06, 0.08, 0.10)
+    for lead in (0.08, 0.12, 0.16)
+    for tiny in (0.03, 0.06)
+]
 
 
-def dbscan(x: Vectors) -> Labels:
-    """Density with Immich's figures; noise is single faces."""
-    from sklearn.cluster import DBSCAN  # noqa: PLC0415
-
-    return alone(DBSCAN(eps=IMMICH_DISTANCE, min_samples=IMMICH_FACES, metric="cosine").fit(x).labels_)
-
-
-def hdbscan(x: Vectors) -> Labels:
-    """HDBSCAN as scikit-learn has it; noise is single faces."""
-    from sklearn.cluster import HDBSCAN  # noqa: PLC0415
-
-    return alone(HDBSCAN(min_cluster_size=2, copy=True).fit(x.astype(np.float64)).labels_)
-
-
-def alone(labels: NDArray[np.int64]) -> Labels:
-    """Everybody with a negative label in a cluster of their own."""
-    return np.where(labels < 0, len(labels) + np.arange(len(labels)), labels)
+def ours(library: Library, gates: Gates, thresholds: Thresholds = ARCFACE) -> tuple[NDArray[np.int64], NDArray[np.int64], Decision]:
+    """Sets (of each face, -1: in none) and groups of the default, and its decision."""
+    decision = decide(library.table(), [], thresholds=thresholds, gates=gates)
+    sets, groups = np.full(len(library), -1), np.arange(len(library)) + 10**6
+    number = {s.name: i for i, s in enumerate(decision.sets)}
+    for v in decision.verdicts:
+        row = int(v.face_id)
+        groups[row] = v.group if v.group >= 0 else groups[row]
+        if v.reason in IN_SET and v.set is not None:
+            sets[row] = number[v.set]
+    return sets, groups, decision
 
 
-METHODS: dict[str, Method] = {
-    "**default**": cluster,
-    "`--classic` (average linkage 0.55)": lambda x: cluster(x, classic=True),
-    "average linkage 0.65": lambda x: average_linkage(x, 0.65),
-    "Immich's rule (0.5, 3 faces)": immich,
-    "DBSCAN (0.5, 3)": dbscan,
-    "HDBSCAN": hdbscan,
-}
+def gated(library: Library, labels: NDArray[np.int64], gates: Gates) -> NDArray[np.int64]:
+    """Sets of somebody else's groups, by our gates but for the bands."""
+    table, sets = library.table(), np.full(len(library), -1)
+    loose = replace(ARCFACE, likely=9.0)
+    for g in np.unique(labels).tolist():
+        rows = np.flatnonzero(labels == g)
+        if len(rows) >= gates.min_faces:
+            found = gate(table.take(rows), loose, gates, np.full(len(rows), np.inf), np.zeros(len(rows), dtype=bool))
+            for row, reason in zip(rows.tolist(), found.reasons, strict=True):
+                sets[row] = g if found.centroid is not None and reason in IN_SET else -1
+    return sets
 
 
-def photos(labels: Path, pack: str, work: Path) -> dict[str, tuple[Vectors, NDArray[np.str_]]]:
-    """Vectors and people of each part of the labelled photos."""
-    chosen = load_pack(pack)
-    kept = work / f"quality-{chosen.id.replace('@', '-')}.npz"
-    work.mkdir(parents=True, exist_ok=True)
-    if not kept.exists():
-        found = embed_labelled(labels, chosen, ConsoleProgress())
-        known = np.flatnonzero(found.people != "")
-        print("left out:", found.left_out)
-        np.savez(kept, x=found.vectors[known], who=found.people[known], scope=np.array(found.scopes)[known])
-    with np.load(kept, allow_pickle=False) as file:
-        x, who, scope = file["x"], file["who"], file["scope"]
-    rows = {"main_face": scope == "main_face", "person_in_photo": scope == "person_in_photo", "mixed": scope != ""}
-    return {part: (x[at], who[at]) for part, at in rows.items()}
+def compare(title: str, libraries: Sequence[Library], *, size: float = 90.0) -> None:
+    """Print every method on ``libraries``; ``size``: the size gate."""
+    gates = Gates(min_face_short=size)
+    print(f"\n{title} ({len(libraries)} drawn, {np.mean([len(lib) for lib in libraries]):,.0f} faces)")
+    print("| method | wrong faces in sets | of kin | sets | people in two | with none | most people in a set | P | F | F of groups |")
+    print("| --- |" + " ---: |" * 9)
+    for name, method in {"**default**": None, **RIVALS}.items():
+        found = []
+        for library in libraries:
+            if method is None:
+                sets, groups, _ = ours(library, gates)
+            else:
+                groups = method(library.vectors)
+                sets = gated(library, groups, gates)
+            found.append(outcome(library, sets, groups, size=size))
+        print(f"| {name} | {_row(found)} |", flush=True)
 
 
-def table(parts: dict[str, tuple[Vectors, NDArray[np.str_]]]) -> None:
-    """Print B-cubed of every method on every part."""
-    scenes = "person_in_photo" in parts
-    last = " sets of 5+ for the people of the scenes with 5+ |" if scenes else ""
-    print("\n| method | " + " | ".join(f"{part} P / R / F" for part in parts) + " |" + last)
-    print("| --- |" + " ---: |" * (len(parts) + scenes))
-    for name, method in METHODS.items():
-        cells, sets = [], ""
-        for part, (x, who) in parts.items():
-            labels = method(x)
-            score = b_cubed(labels, who)
-            cells.append(f"{score.precision:.4f} / {score.recall:.4f} / {score.f:.4f}")
-            if part == "person_in_photo":
-                big = [i for i in per_identity(labels, who.tolist()) if i.faces >= 5]
-                sets = f"{sum(i.sizeable for i in big)} for {len(big)}"
-        print(f"| {name} | " + " | ".join([*cells, sets] if scenes else cells) + " |", flush=True)
+def _row(found: Sequence[Outcome]) -> str:
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(o, name) for o in found]))
+
+    return (
+        f"{mean('wrong'):.1f} | {mean('kin'):.1f} | {mean('sets'):.1f} | {mean('twice'):.1f} | {mean('none'):.1f} of "
+        f"{mean('able'):.1f} | {max(o.most for o in found)} | {mean('precision'):.4f} | {mean('f'):.4f} | {mean('group_f'):.4f}"
+    )
 
 
-def ranges(parts: dict[str, tuple[Vectors, NDArray[np.str_]]]) -> None:
-    """Print how the score on all photos depends on the cut and the reach of consolidation."""
-    x, who = parts["mixed"]
-    start = average_linkage(x, ARCFACE.cluster)
-    print("\nAll photos mixed, precision / F by consolidation's cut and reach")
-    print("| cut | " + " | ".join(f"reach {r:.2f}" for r in REACHES) + " |\n| ---: |" + " ---: |" * len(REACHES))
-    for cut in (0.45, 0.50, 0.55, 0.60, 0.65):
-        scores = [b_cubed(consolidate(x, start, cut, reach=reach)[0], who) for reach in REACHES]
-        print(f"| {cut:.2f} | " + " | ".join(f"{s.precision:.4f} / {s.f:.4f}" for s in scores) + " |", flush=True)
+def groups_only(title: str, library: Library) -> None:
+    """Print every method's groups before gates: for faces too small for sets."""
+    known = library.who != ""
+    print(f"\n{title}: groups, before gates\n| method | P | R | F | most people in a group |\n| --- | ---: | ---: | ---: | ---: |")
+    for name, method in {"**default**": cluster, **RIVALS}.items():
+        labels = method(library.vectors)
+        score = b_cubed(labels[known], library.who[known])
+        most = max(len(set(library.who[(labels == g) & known].tolist())) for g in np.unique(labels[known]))
+        print(f"| {name} | {score.precision:.4f} | {score.recall:.4f} | {score.f:.4f} | {most} |", flush=True)
 
 
-def small(x: Vectors, who: NDArray[np.str_]) -> None:
-    """Print what the reach does in small libraries: so many people of five photos or more, and strangers who are seen once."""
-    print(f"\nSmall libraries of these photos, {DRAWS} of each kind: precision / F, and how many hold a false join")
-    print("| people, strangers | " + " | ".join(f"reach {r:.2f}" for r in REACHES) + " |\n| --- |" + " ---: |" * len(REACHES))
-    names, photos_of = np.unique(who, return_counts=True)
+def pairs(all_: dict[str, Library]) -> None:
+    """Print how often two people come within the distance at which faces are linked: grown-ups, children, relatives."""
+
+    def rate(x: NDArray[np.float32], two: NDArray[np.bool_]) -> str:
+        near = (1 - x @ x.T <= ARCFACE.cluster) & two
+        return f"{near.sum() / two.sum():.1e} of {two.sum() // 2:,} pairs"
+
+    print(f"\nTwo people within {ARCFACE.cluster}\n| | |\n| --- | --- |")
+    for name, part in (("grown-ups (poses)", all_["poses"]), ("children (ages, young)", all_["ages"]), ("relatives", all_["families"])):
+        known = part.take((part.who != "") & ((part.part != "ages") | (part.look == "young")))
+        two = known.who[:, None] != known.who
+        two &= (known.family[:, None] == known.family) if name == "relatives" else True
+        print(f"| {name} | {rate(known.vectors, two)} |")
+
+
+def masked(library: Library) -> None:
+    """Print how many sets each method makes of crowds with masks."""
+    gates = Gates()
+    counts = {"**default**": len(ours(library, gates)[2].sets)}
+    counts |= {name: len(np.unique(s[s >= 0])) for name, m in RIVALS.items() for s in [gated(library, m(library.vectors), gates)]}
+    print("\nMasked crowds: sets, of which each is wrong\n| method | sets |\n| --- | ---: |")
+    for name, sets in counts.items():
+        print(f"| {name} | {sets} |")
+
+
+def curve(libraries: Sequence[Library]) -> None:
+    """Print wrong against missing faces over the margin of consolidation, and over that of sure faces."""
+    print(
+        "\nThe trade-off on the family libraries: faces in sets that are right, faces of people who could have a set that are in none"
+    )
+    print("(missing), wrong ones\n| consolidate | margin | right | missing | wrong | likely | people in two | F |")
+    print("| ---: |" + " ---: |" * 7)
+    for t in (
+        *(replace(ARCFACE, consolidate=c) for c in (0.02, 0.04, 0.06, 0.08, 0.10, 0.15)),
+        *(replace(ARCFACE, margin=lead) for lead in (0.0, 0.04, 0.08, 0.16, 0.20)),
+    ):
+        rows, scores = [], []
+        for library in libraries:
+            sets, groups, decision = ours(library, Gates(), t)
+            o = outcome(library, sets, groups)
+            right = int(((sets >= 0) & (library.who != "")).sum()) - o.wrong
+            rows.append((right, o.usable - right, o.wrong, decision.counts.likely, o.twice))
+            scores.append(o.f)
+        cells = " | ".join(f"{value:.1f}" for value in np.mean(rows, axis=0))
+        print(f"| {t.consolidate:.2f} | {t.margin:.2f} | {cells} | {np.mean(scores):.4f} |", flush=True)
+
+
+def by_thirds(libraries: Sequence[Library]) -> None:
+    """Print three months: a third of each person's photos after the other, sets of the months before standing."""
+    second = later = right = wrong = likely = 0
+    for library in libraries:
+        month = np.random.default_rng(0).integers(0, 3, len(library))
+        existing: list[Centroid] = []
+        owner: dict[str, str] = {}
+        for m in range(3):
+            rows = np.flatnonzero(month == m)
+            number = len(existing) + 1
+            decision = decide(library.take(rows).table(), existing, thresholds=ARCFACE, first_number=number)
+            for s in decision.sets:
+                members = [library.who[rows[int(f)]] for f in s.members]
+                owner[s.name] = Counter(members).most_common(1)[0][0]
+                second += sum(owner[s.name] == owner[e.name] for e in existing) > 0
+            known = {owner[e.name] for e in existing} - {""}
+            for v in decision.verdicts if m else ():
+                who = library.who[rows[int(v.face_id)]]
+                if who in known:
+                    later += 1
+                    recognised = v.reason is Reason.MATCHES_SET and v.set is not None
+                    right += recognised and owner[v.set or ""] == who
+                    wrong += recognised and owner[v.set or ""] != who
+                    likely += v.reason is Reason.LIKELY
+            existing += [Centroid(s.name, s.centroid, len(s.members)) for s in decision.sets]
+    n = len(libraries)
+    print(f"\nThree months by thirds, {n} libraries: {second / n:.2f} second sets of a known person a library; of {later / n:.0f}")
+    print(
+        f"later faces of known people {right / later:.1%} recognised rightly, {wrong / later:.2%} wrongly, {likely / later:.1%} likely"
+    )
+
+
+def choose(all_: dict[str, Library]) -> None:
+    """Settings chosen on two thirds of the families and people, and scored on the last third, for each third.
+
+    Chosen is, of the settings whose F among families and among children and adults is no lower than that of average linkage at .65 (of
+    the rivals the one that finds most) at a precision of ``SURE`` among the latter, that with the fewest wrong faces.
+    """
+    families, adults, ages = large_families(all_["families"]), all_["poses"].people(), all_["ages"].people()
     rng = np.random.default_rng(0)
-    for people, strangers in SMALL_LIBRARIES:
-        scores: dict[float, list[Score]] = {reach: [] for reach in REACHES}
-        for _ in range(DRAWS):
-            known = rng.choice(names[photos_of >= 5], people, replace=False)
-            rows = np.isin(who, np.concatenate([known, rng.choice(names[photos_of == 1], strangers, replace=False)]))
-            start = average_linkage(x[rows], ARCFACE.cluster)
-            for reach in REACHES:
-                scores[reach].append(b_cubed(consolidate(x[rows], start, ARCFACE.consolidate, reach=reach)[0], who[rows]))
-        cells = [
-            f"{np.mean([s.precision for s in of]):.4f} / {np.mean([s.f for s in of]):.4f}, {sum(s.precision < 1 for s in of)}"
-            for of in scores.values()
-        ]
-        print(f"| {people}, {strangers} | " + " | ".join(cells) + " |", flush=True)
+    folds = [(names, rng.permutation(len(names)) % FOLDS) for names in (families, adults, ages)]
+    print("| fold | consolidate, margin, tiny | F, wrong there | linkage .65 there | F, wrong on held-out | linkage .65 on held-out |"
+          " ages P, F on held-out | linkage .65 |\n| ---: |" + " ---: |" * 7)  # fmt: skip
+    for fold in range(FOLDS):
+        parts, young = [], []
+        for inside in (True, False):
+            f, a, y = ([n for n, k in zip(names, of, strict=True) if (k != fold) == inside] for names, of in folds)
+            parts.append([family_library(all_, 100 * fold + seed, f, a) for seed in range(3)])
+            young.append(all_["ages"].take(np.isin(all_["ages"].who, y)))
+        least, childhood = _rival(parts[0]), _groups(young[0], average_linkage(young[0].vectors, 0.65))
+        scores = []
+        for t, tiny in GRID:
+            with _tiny(tiny):
+                grown = _groups(young[0], cluster(young[0].vectors, thresholds=t))
+                scores.append((*_mean(outcomes(parts[0], t)), *grown))
+        fits = [f >= least[0] and p >= SURE and g >= childhood[1] for f, _, p, g in scores]
+        pick = min((not fits[i], wrong, -f, i) for i, (f, wrong, _, _) in enumerate(scores))[3]
+        t, tiny = GRID[pick]
+        with _tiny(tiny):
+            held, aged = _mean(outcomes(parts[1], t)), _groups(young[1], cluster(young[1].vectors, thresholds=t))
+        old = _groups(young[1], average_linkage(young[1].vectors, 0.65))
+        cells = [f"{t.consolidate:.2f}, {t.margin:.2f}, {tiny:.2f}"]
+        cells += [f"{f:.4f}, {w:.1f}" for f, w in (scores[pick][:2], least, held, _rival(parts[1]))]
+        print(f"| {fold} | " + " | ".join([*cells, *(f"{p:.4f}, {f:.4f}" for p, f in (aged, old))]) + " |", flush=True)
 
 
-def best_possible(x: Vectors, who: NDArray[np.str_]) -> None:
-    """Print the score of one who knows everybody's centroid, and errs only on faces nearer to somebody else than to their own."""
-    names, person = np.unique(who, return_inverse=True)
-    sums = np.zeros((len(names), x.shape[1]))
-    np.add.at(sums, person, x.astype(np.float64))
-    centres = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-    to = distances(x, centres)
-    rest = sums[person] - x
-    length = np.linalg.norm(rest, axis=1)
-    own = 1 - (rest * x).sum(axis=1) / np.maximum(length, 1e-12)
-    to[np.arange(len(x)), person] = np.inf
-    lost = (length > 1e-6) & (to.min(axis=1) <= own)
-    labels = np.where(lost, len(names) + np.arange(len(x)), person)
-    score = b_cubed(labels, who)
-    split = b_cubed(cluster(x), who)
-    print(f"\nBest possible: {int(lost.sum())} of {len(x):,} faces are nearer to somebody else's centroid than to that of the rest of")
-    print(f"their own person. All else right and those left alone is F {score.f:.4f}; the default has {split.f:.4f}.")
-    for i in np.flatnonzero(lost).tolist():
-        print(f"  {who[i]}: {own[i]:.3f} from their own, {to[i].min():.3f} from {names[int(np.argmin(to[i]))]}")
+@contextmanager
+def _tiny(relief: float) -> Iterator[None]:
+    """While groups that are no set yet are joined by so much less."""
+    module: Any = import_module("facesets.clustering.consolidate")
+    own = module.TINY_RELIEF
+    module.TINY_RELIEF = relief
+    try:
+        yield
+    finally:
+        module.TINY_RELIEF = own
 
 
-def buckets(found: list[Families]) -> None:
-    """Print the default's and classic's B-cubed on generated libraries by age and by quality."""
-    print("\n| faces of | share | default P / R | classic P / R |\n| --- | ---: | ---: | ---: |")
-    faces = [[per_face(cluster(f.vectors, classic=classic), f.person) for classic in (False, True)] for f in found]
-    for what, edges in (("age", AGES), ("quality", QUALITIES)):
-        for low, high in edges:
-            sums = np.zeros((2, 3))
-            total = 0
-            for f, both in zip(found, faces, strict=True):
-                value = f.age if what == "age" else f.quality
-                at = (value >= low) & (value < high)
-                total += len(f)
-                for k, (pure, whole) in enumerate(both):
-                    sums[k] += pure[at].sum(), whole[at].sum(), at.sum()
-            (p, r, n), (cp, cr, cn) = sums
-            if n:
-                ours, classic_ = f"{p / n:.4f} / {r / n:.4f}", f"{cp / cn:.4f} / {cr / cn:.4f}"
-                print(f"| {what} {low:g} to {high:g} | {n / total:.1%} | {ours} | {classic_} |", flush=True)
+def _groups(library: Library, labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Precision and F of groups before gates."""
+    score = b_cubed(labels, library.who)
+    return score.precision, score.f
+
+
+def _rival(libraries: Sequence[Library]) -> tuple[float, float]:
+    labels = [average_linkage(library.vectors, 0.65) for library in libraries]
+    return _mean([outcome(lib, gated(lib, found, Gates()), found) for lib, found in zip(libraries, labels, strict=True)])
+
+
+def outcomes(libraries: Iterable[Library], thresholds: Thresholds) -> list[Outcome]:
+    """What the default makes of each library."""
+    return [outcome(lib, *ours(lib, Gates(), thresholds)[:2]) for lib in libraries]
+
+
+def _mean(found: Sequence[Outcome]) -> tuple[float, float]:
+    return float(np.mean([o.f for o in found])), float(np.mean([o.wrong for o in found]))
 
 
 def main() -> None:
     """Print every table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--labels", type=Path)
+    parser.add_argument("--vectors", type=Path, required=True, help="folder of the files of vectors")
+    parser.add_argument("--photos", type=Path, help="labels.csv of labelled photos")
     parser.add_argument("--pack", default="auto")
     parser.add_argument("--work", type=Path, default=Path())
-    parser.add_argument("--faces", type=int, default=6000, help="of each generated library")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
+    parser.add_argument("--choose", action="store_true", help="cross-validate the settings, and nothing else")
     asked = parser.parse_args()
-    if asked.labels:
-        parts = photos(asked.labels, asked.pack, asked.work)
-        table(parts)
-        ranges(parts)
-        small(*parts["mixed"])
-        best_possible(*parts["mixed"])
-    made = [families(asked.faces, seed=seed) for seed in asked.seeds]
-    print(f"\nGenerated families of {asked.faces:,} faces (seeds {', '.join(map(str, asked.seeds))})")
-    table({f"seed {seed}": (f.vectors, f.person.astype(np.str_)) for seed, f in zip(asked.seeds, made, strict=True)})
-    buckets(made)
+    all_ = load_all(asked.vectors)
+    if asked.choose:
+        choose(all_)
+        return
+    families, adults = large_families(all_["families"]), all_["poses"].people()
+    drawn = [family_library(all_, seed, families, adults) for seed in range(DRAWS)]
+    tables: list[Callable[[], None]] = [
+        lambda: compare("Family libraries", drawn),
+        lambda: curve(drawn),
+        lambda: by_thirds(drawn),
+        lambda: compare("All families and strangers at once", [together(all_["families"], all_["strangers"])]),
+        lambda: groups_only("Children and adults", all_["ages"]),
+        lambda: compare("Poses", [all_["poses"]]),
+        lambda: masked(all_["masked"]),
+        lambda: pairs(all_),
+    ]
+    if asked.photos:
+        pack = load_pack(asked.pack)
+        photos = labelled_photos(asked.photos, pack, asked.work, ConsoleProgress())
+        made = made_pictures(asked.photos, photos, pack, asked.work, ConsoleProgress())
+        one_name([*all_.values(), photos, made])
+        sizes = Counter(photos.who[photos.part == "main_face"].tolist())
+        often = sorted(who for who, times in sizes.items() if who not in {"", *adults} and times >= 10)
+        scenes = photos.take(photos.part == "person_in_photo")
+        tables += [
+            lambda: compare("Grown-ups and 700 strangers", [
+                grown_up_library(all_, photos.take(photos.part == "main_face"), seed, [*adults, *often]) for seed in range(DRAWS)
+            ]),
+            lambda: compare("Scenes", [scenes], size=0.0),
+            lambda: compare("Scenes with collages, mirrors and walls of photos", [together(scenes, made)], size=0.0),
+        ]  # fmt: skip
+    for table in tables:
+        table()
 
 
 if __name__ == "__main__":

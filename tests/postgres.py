@@ -23,7 +23,9 @@ DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION IF NOT EXISTS
 CREATE TYPE assets_status_enum AS ENUM ('active', 'trashed', 'deleted');
 CREATE TYPE asset_visibility_enum AS ENUM ('archive', 'timeline', 'hidden', 'locked');
 CREATE TABLE "user" (id uuid PRIMARY KEY, name varchar NOT NULL, "deletedAt" timestamptz);
-CREATE TABLE person (id uuid PRIMARY KEY, "ownerId" uuid NOT NULL, name varchar NOT NULL DEFAULT '');
+CREATE TABLE person (
+    id uuid PRIMARY KEY, "ownerId" uuid NOT NULL, name varchar NOT NULL DEFAULT '', "isHidden" boolean NOT NULL DEFAULT false,
+    "birthDate" date);
 CREATE TABLE asset (
     id uuid PRIMARY KEY, "ownerId" uuid NOT NULL, type varchar NOT NULL, "originalPath" varchar NOT NULL,
     "originalFileName" varchar NOT NULL, checksum bytea NOT NULL, "libraryId" uuid,
@@ -78,7 +80,8 @@ def fill(
         for user in library.users.values():
             db.execute('INSERT INTO "user" VALUES (%s, %s)', (user.id, user.name))
         for person in library.people.values():
-            db.execute("INSERT INTO person VALUES (%s, %s, %s)", (person.id, person.owner_id, person.name))
+            known = (person.id, person.owner_id, person.name, person.is_hidden, person.birth_date)
+            db.execute("INSERT INTO person VALUES (%s, %s, %s, %s, %s)", known)
         for stack in library.stacks.values():
             db.execute("INSERT INTO stack VALUES (%s, %s, %s)", (stack.id, stack.primary_id, stack.owner_id))
         for asset in library.assets.values():
@@ -106,6 +109,19 @@ def fill(
         if model is not None:
             config = {"machineLearning": {"facialRecognition": {"modelName": model}}}
             db.execute("INSERT INTO system_metadata VALUES ('system-config', %s)", (json.dumps(config),))
+
+
+def upgrade(url: str) -> None:
+    """What the first migration of 3.2 does to faces and people: a group for each person, which keeps its id; people have none."""
+    with connect(url) as db:
+        db.execute(
+            "CREATE TABLE person_group (id uuid PRIMARY KEY); INSERT INTO person_group SELECT id FROM person; "
+            'ALTER TABLE asset_face DROP CONSTRAINT "asset_face_personId_fkey"; '
+            'ALTER TABLE asset_face RENAME "personId" TO "personGroupId"; '
+            'ALTER TABLE asset_face ADD FOREIGN KEY ("personGroupId") REFERENCES person_group; '
+            'ALTER TABLE person ADD "personGroupId" uuid REFERENCES person_group; UPDATE person SET "personGroupId" = id; '
+            'ALTER TABLE person DROP COLUMN id; ALTER TABLE person ADD PRIMARY KEY ("ownerId", "personGroupId")'
+        )
 
 
 def put_vector(db: Any, face_id: str, vector: npt.NDArray[np.floating[Any]]) -> None:

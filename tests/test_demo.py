@@ -21,6 +21,7 @@ from facesets.progress import Silent
 from facesets.testing import samples
 from facesets.testing.sample_library import CURATED, SampleLibrary, sample_library
 from facesets.workspace import Workspace
+from tests.json_keys import check_keys
 
 # what a user with a library of their own has set; the demo must leave that server alone
 THEIRS = {"IMMICH_URL": "http://127.0.0.1:9", "IMMICH_API_KEY": "their-own-key", "IMMICH_API_KEY_SAM": "their-other-key"}
@@ -37,7 +38,7 @@ def run_demo(folder: Path, *options: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)
+    document: dict[str, Any] = check_keys(json.loads(done.stdout))
     return document
 
 
@@ -89,7 +90,7 @@ def test_every_asset_and_face_is_accounted_for(finished: Finished, sample: Sampl
         "no_faces": 3, "not_image": 1, "other_owner": 3, "truncated": 1,
     }.items()  # fmt: skip
     assert document["faces_by_reason"]["near_duplicate"] >= 2, "the bursts"
-    assert document["faces_by_reason"]["matches_set"] >= 6, "the curated person"
+    assert document["faces_by_reason"]["recognised"] >= 6, "the curated person"
     assert Path(document["workspace"]) == folder
 
 
@@ -162,7 +163,7 @@ def test_without_the_open_extra_the_demo_says_how_to_get_it(monkeypatch: pytest.
 
 def test_the_face_engine_makes_no_device_id_and_reports_nothing(tmp_path: Path) -> None:
     code = (
-        "import numpy; from facesets.embedding import load_pack; load_pack('open').detect(numpy.zeros((64, 64, 3), numpy.uint8)); "
+        "import numpy; from facesets.models import load_pack; load_pack('open').detect(numpy.zeros((64, 64, 3), numpy.uint8)); "
         "import onnxruntime; assert onnxruntime.__version__"
     )
     cache = os.environ.get("FACESETS_CACHE") or str(platformdirs.user_cache_path("facesets", appauthor=False))
@@ -170,3 +171,13 @@ def test_the_face_engine_makes_no_device_id_and_reports_nothing(tmp_path: Path) 
     env |= {"XDG_CACHE_HOME": str(tmp_path), "FACESETS_CACHE": cache}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_the_users_choice_of_an_engine_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = sample_library()
+    monkeypatch.setenv("FACESETS_ENGINE", "cpu")
+    assert prepared(tmp_path / "demo", sample).settings.embed.engine == "cpu"
+    monkeypatch.setenv("FACESETS_ENGINE", "openvino")
+    assert prepared(tmp_path / "demo", sample).settings.embed.engine == "openvino"
+    monkeypatch.delenv("FACESETS_ENGINE")
+    assert prepared(tmp_path / "demo", sample).settings.embed.engine == "auto"

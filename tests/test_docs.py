@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -19,11 +20,23 @@ _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _MARKED = re.compile(r"^<!-- ci: (\w+) -->\n```sh\n(.*?)\n```", re.MULTILINE | re.DOTALL)
 
 
-def _calls(page: Path) -> list[list[str]]:
-    """Every call of facesets in a page's shell blocks, as words, without ``-C FOLDER``."""
+def calls(page: Path) -> list[list[str]]:
+    """Every call of facesets in a page's shell blocks, as words, in order; settings of the environment before it are left out."""
     parts = [part for block in _BLOCK.findall(page.read_text(encoding="utf-8")) for part in re.split(r"&&|#.*|\n", block)]
-    calls = [words[1:] for words in map(shlex.split, parts) if words[:1] == ["facesets"]]
-    return [words[2:] if words[0] == "-C" else words for words in calls]
+    words = [[*itertools.dropwhile(lambda word: re.match(r"[A-Z_]+=", word), shlex.split(part))] for part in parts]
+    return [call[1:] for call in words if call[:1] == ["facesets"]]
+
+
+def _mentioned(page: Path) -> list[list[str]]:
+    """Every call of facesets in a page's running text."""
+    inline = re.findall(
+        r"(?<!`)`facesets ([a-z-][^`]*)`(?!`)", re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    )
+    return [shlex.split(text) for text in inline]
+
+
+def _without_folder(words: list[str]) -> list[str]:
+    return words[2:] if words[0] == "-C" else words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -34,11 +47,17 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_every_command_shown_is_one_that_exists(page: Path) -> None:
-    for verb, *words in _calls(page):
+    mentioned = [] if page.name == "CHANGELOG.md" else _mentioned(page)  # which names several verbs at once
+    for verb, *words in map(_without_folder, [*calls(page), *mentioned]):
+        if verb.startswith("-"):
+            assert verb in {name for option in facesets.get_params(click.Context(facesets)) for name in option.opts}
+            continue
         with click.Context(facesets) as ctx:
             command = facesets.get_command(ctx, verb)
         assert command is not None, verb
-        options = {name for option in command.params for name in option.opts}
+        if isinstance(command, click.Group) and words and (inner := command.commands.get(words[0])):
+            command = inner
+        options = {name for option in command.get_params(click.Context(command)) for name in option.opts}
         assert {word for word in words if word.startswith("--")} <= options, (verb, words)
 
 
@@ -53,5 +72,18 @@ def test_the_readme_marks_the_two_commands_that_ci_runs_as_they_stand() -> None:
 def test_constraints_are_names_and_versions_only() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     assert len(lines) > 20
-    assert [line for line in lines if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.]*", line)] == []
+    marker = '(; sys_platform [!=]= "darwin" (or|and) platform_machine [!=]= "x86_64")?'  # Intel Macs
+    assert [line for line in lines if not re.fullmatch(rf"[a-z0-9][a-z0-9.-]*==[0-9][0-9a-z.]*{marker}", line)] == []
     assert lines == sorted(lines)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "explanation").glob("*.md")), ids=lambda p: p.stem)
+def test_an_explanation_is_short_and_its_figures_lie_behind_a_link(page: Path) -> None:
+    if not page.stem.endswith("-figures"):
+        assert len(page.read_text(encoding="utf-8").split()) <= 1200
+
+
+def test_every_page_is_found_from_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")} - {"index.md"}
+    assert [page for page in sorted(pages) if f"({page})" not in index] == []

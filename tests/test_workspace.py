@@ -5,12 +5,14 @@ import stat
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from facesets.errors import NotAWorkspace, UsageError, WorkspaceInUse
-from facesets.workspace import Workspace, write_private
+from facesets.errors import NotAWorkspace, SettingsError, UsageError, WorkspaceInUse
+from facesets.settings import PathSettings, Settings
+from facesets.workspace import Workspace
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are a POSIX matter")
 
@@ -86,14 +88,70 @@ def test_two_processes_cannot_work_in_one_workspace(tmp_path: Path) -> None:
         pass
 
 
-def test_a_private_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "f"
-    write_private(path, b"first")
+def configured(tmp_path: Path, facesets: str) -> Workspace:
+    workspace = Workspace.init(tmp_path / "w")
+    (workspace.root / "facesets.toml").write_text(f'[paths]\nfacesets = "{facesets}"\n')
+    return Workspace.open(workspace.root, {})
 
-    def full(_fd: int) -> None:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)  # a full disk cannot be had in a test
-    with pytest.raises(OSError, match="No space"):
-        write_private(path, b"second")
-    assert path.read_bytes() == b"first"
+def test_a_new_folder_of_sets_is_made_and_said_once(tmp_path: Path) -> None:
+    workspace = configured(tmp_path, str(tmp_path / "sets"))
+    notes = list[str]()
+    workspace.prepare_facesets(notes.append)
+    workspace.prepare_facesets(notes.append)
+    (note,) = notes
+    assert f"{tmp_path / 'sets'} " in note
+    assert "is new" in note
+    assert mode(tmp_path / "sets") == 0o700
+
+
+def test_a_folder_of_sets_whose_own_folder_is_missing_is_refused_and_not_made(tmp_path: Path) -> None:
+    workspace = configured(tmp_path, str(tmp_path / "usb" / "sets"))
+    with pytest.raises(SettingsError, match=r"\[paths\] facesets = .*usb.*mount its disk") as caught:
+        workspace.prepare_facesets(pytest.fail)
+    assert caught.value.path == workspace.root / "facesets.toml"
+    assert not (tmp_path / "usb").exists()
+    (tmp_path / "usb").write_text("a file")
+    with pytest.raises(SettingsError):
+        workspace.prepare_facesets(pytest.fail)
+    with pytest.raises(SettingsError, match="is not a folder"):
+        Workspace(workspace.root, replace(workspace.settings, paths=PathSettings(str(tmp_path / "usb")))).prepare_facesets(pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("facesets", "said"),
+    [
+        ("photos", "keeps its photos"), ("Logs", "keeps its Logs"), ("crops/mine", "keeps its crops"), ("link", "keeps its backups"),
+        (".", "is the workspace itself"), ("..", "or holds it"), ("/", "or holds it"), ("sub/..", "is the workspace itself"),
+    ],
+)  # fmt: skip
+def test_sets_have_a_folder_of_their_own(tmp_path: Path, facesets: str, said: str) -> None:
+    workspace = configured(tmp_path, facesets)
+    (workspace.root / "link").symlink_to("backups")
+    (workspace.root / "sub").mkdir()
+    before = sorted(workspace.root.rglob("*"))
+    with pytest.raises(SettingsError, match=rf"{said}.*a folder for sets alone") as err:
+        workspace.prepare_facesets(lambda _: None)
+    assert f"[paths] facesets = '{facesets}'" in str(err.value)
+    assert sorted(workspace.root.rglob("*")) == before
+
+
+def test_a_link_to_itself_is_no_folder_of_sets(tmp_path: Path) -> None:
+    workspace = configured(tmp_path, "loop")
+    (workspace.root / "loop").symlink_to("loop")
+    with pytest.raises(SettingsError, match=r"\[paths\] facesets = 'loop'"):
+        workspace.prepare_facesets(lambda _: None)
+
+
+def test_the_usual_folder_of_sets_needs_no_word(tmp_path: Path) -> None:
+    Workspace.init(tmp_path / "w").prepare_facesets(pytest.fail)
+    (tmp_path / "there").mkdir()
+    configured_there = Workspace(tmp_path / "w", replace(Settings(), paths=PathSettings(str(tmp_path / "there"))))
+    configured_there.prepare_facesets(pytest.fail)
+
+
+def test_opening_a_workspace_writes_nothing(tmp_path: Path) -> None:
+    workspace = Workspace.init(tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in [tmp_path, *tmp_path.rglob("*")]}
+    Workspace.open(workspace.root)
+    assert {p: p.stat().st_mtime_ns for p in [tmp_path, *tmp_path.rglob("*")]} == before

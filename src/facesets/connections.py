@@ -28,9 +28,9 @@ from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError
 from urllib3.exceptions import TimeoutError as TimedOut
 from urllib3.util import Url, make_headers, parse_url
 
-from .errors import SettingsError
+from facesets.errors import SettingsError
 
-__all__ = ["Connections", "HTTPError", "HTTPResponse", "Url", "address", "hopeless", "timed_out", "trust", "why"]
+__all__ = ["Connections", "HTTPError", "HTTPResponse", "Url", "address", "describe", "is_permanent", "timed_out", "trust"]
 
 _KEEP_ALIVE = 4.0  # Immich ends an idle connection after 5 s; ending it first avoids resets
 _CONNECTING = 10.0  # seconds at most until a connection is there
@@ -46,23 +46,25 @@ class Connections:
         self.stopped = threading.Event()
         self._most, self._timeout, self._trust = most, timeout, trust(ca_file)
         self._open, self._lock = weakref.WeakSet[socket.socket](), threading.Lock()
-        self._ways: dict[tuple[str | None, str | None], PoolManager] = {}
+        self._managers: dict[tuple[str | None, str | None], PoolManager] = {}
 
     def send(
         self, method: str, url: Url, headers: Mapping[str, str], body: bytes | None = None, *, timeout: float | None = None
     ) -> HTTPResponse:
         """The answer, whatever its status, its body still to be read; no redirect is followed. Raises HTTPError, SettingsError."""
         with self._lock:
-            way = self._ways.get((url.scheme, url.netloc)) or self._ways.setdefault((url.scheme, url.netloc), self._way(url))
+            manager = self._managers.get((url.scheme, url.netloc)) or self._managers.setdefault(
+                (url.scheme, url.netloc), self._manager(url)
+            )
         own = make_headers(basic_auth=unquote(url.auth)) if url.auth else {}
         silent = timeout or self._timeout
-        answer = way.urlopen(
+        answer = manager.urlopen(
             method, url._replace(auth=None).url, body=body, headers={**own, **headers}, redirect=False, retries=False,
             preload_content=False, timeout=Timeout(connect=min(silent, _CONNECTING), read=silent),
         )  # fmt: skip
         return cast("HTTPResponse", answer)
 
-    def _way(self, url: Url) -> PoolManager:
+    def _manager(self, url: Url) -> PoolManager:
         """Straight to that server, or through a proxy."""
         proxies = {} if proxy_bypass(url.netloc or "") else getproxies()
         proxy = proxies.get(url.scheme or "", proxies.get("all", ""))
@@ -101,12 +103,12 @@ class Connections:
 
     def close(self) -> None:
         """Close those that nobody uses."""
-        for way in self._ways.values():
-            way.clear()
+        for manager in self._managers.values():
+            manager.clear()
 
 
 class _Kept(HTTPConnection):
-    """A connection whose socket is told of, and which is opened anew where it may have idled for too long."""
+    """A connection that reports its socket, and is opened anew where it may have idled for too long."""
 
     opened: Callable[[socket.socket], None]
     _answered = 0.0
@@ -128,7 +130,7 @@ class _Kept(HTTPConnection):
 def _pools(
     pool: type[HTTPConnectionPool], connection: type[HTTPConnection], opened: Callable[[socket.socket], None]
 ) -> type[HTTPConnectionPool]:
-    """The kind of pool whose connections are kept so, and tell ``opened``."""
+    """The kind of pool whose connections are kept so, and report to ``opened``."""
     kept = type("Kept", (_Kept, connection), {"opened": staticmethod(opened)})
     return type("Pool", (pool,), {"ConnectionCls": kept})
 
@@ -153,7 +155,7 @@ def address(text: str) -> Url:
     return parse_url(text)
 
 
-def hopeless(err: HTTPError) -> bool:
+def is_permanent(err: HTTPError) -> bool:
     """Whether trying again cannot help: a certificate that is not trusted, a server without TLS, an address that is none."""
     return any(what in str(err) for what in (_UNTRUSTED, _NO_TLS)) or isinstance(err, LocationValueError)
 
@@ -163,8 +165,8 @@ def timed_out(err: HTTPError) -> bool:
     return isinstance(err, TimedOut) and not isinstance(err, NewConnectionError)
 
 
-def why(err: HTTPError) -> str:
-    """In words."""
+def describe(err: HTTPError) -> str:
+    """What went wrong with a connection, in words."""
     if _UNTRUSTED in str(err):
         return f"its TLS certificate is not trusted ({err}); with an authority of your own, set [immich] ca_file"
     if _NO_TLS in str(err):
@@ -185,5 +187,9 @@ def _kind(proxy: str) -> str:
 
 
 def _shut(opened: socket.socket) -> None:
+    """End a connection under whoever uses it. The socket itself: SSLSocket.shutdown() forgets the encryption first, and what another
+    thread is just sending would go out in clear.
+    """
+    plain = opened if isinstance(opened, socket.socket) else opened.socket  # within a proxy's TLS urllib3 has a wrapper of its own
     with suppress(OSError):  # closed already
-        opened.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(plain, socket.SHUT_RDWR)

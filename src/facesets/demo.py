@@ -13,18 +13,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import pipeline
-from .errors import FacesetsError, UsageError
-from .export.report import write_report
-from .export.verify import VerifyReport, verify
-from .pipeline import Summary
-from .progress import Progress
-from .records import Reason
-from .registry import Registry, assets, faces
-from .settings import SETTINGS_FILE
-from .testing import Faults, faults, immich_server
-from .testing.sample_library import SampleLibrary, sample_library
-from .workspace import Workspace
+from facesets import pipeline
+from facesets.errors import FacesetsError, UsageError
+from facesets.export import VerifyReport, verify
+from facesets.pipeline import Summary
+from facesets.progress import Progress
+from facesets.records import Reason
+from facesets.registry import Registry, faces, originals
+from facesets.report import write_report
+from facesets.settings import SETTINGS_FILE
+from facesets.testing import Faults, faults, immich_server
+from facesets.testing.sample_library import SampleLibrary, sample_library
+from facesets.workspace import Workspace
 
 FOLDER = "facesets-demo"
 LABEL = "sam"
@@ -61,7 +61,7 @@ def demo(folder: Path, *, blur: bool = False, progress: Progress, sample: Sample
     with workspace.registry() as registry:
         verified = verify(workspace, registry)
         shown = _sets_of(SHOWN, registry, sample) if blur else None
-        report = write_report(workspace, registry, workspace.root / "report.html", blur_except=shown, progress=progress)
+        report = write_report(workspace, registry, blur_except=shown, progress=progress)
     if not verified.ok:
         raise FacesetsError("the demo's sets are not as recorded: " + "; ".join(map(str, verified.problems)))
     return Demo(summary, report, verified)
@@ -74,7 +74,7 @@ def prepared(folder: Path, sample: SampleLibrary) -> Workspace:
     """
     folder = folder.absolute()
     if (folder / SETTINGS_FILE).is_file():
-        workspace = Workspace.open(folder, environ={})
+        workspace = Workspace.open(folder, environ=_engine())
         if workspace.settings.users.get(LABEL) != sample.owner.id:
             raise UsageError(f"{folder} is a workspace of your own; name another folder for the demo: --dir DIR")
         return workspace
@@ -89,7 +89,12 @@ def prepared(folder: Path, sample: SampleLibrary) -> Workspace:
     if folder.exists():
         folder.rmdir()
     making.rename(folder)
-    return Workspace.open(folder, environ={})
+    return Workspace.open(folder, environ=_engine())
+
+
+def _engine() -> dict[str, str]:
+    """The one variable of the user's that a demo heeds: its own server and key stand in for the others."""
+    return {name: os.environ[name] for name in ("FACESETS_ENGINE",) if name in os.environ}
 
 
 @contextmanager
@@ -106,7 +111,7 @@ def serving(workspace: Workspace, sample: SampleLibrary, progress: Progress) -> 
 
 def _sets_of(sitter: str, registry: Registry, sample: SampleLibrary) -> frozenset[str]:
     """Names of the sets made of photos that show this one person."""
-    kept = assets.kept_by_sha256(registry)
+    kept = originals.asset_by_key(registry)
     shown: dict[str, set[tuple[str, ...]]] = {}
     for row in faces.select(registry, reasons=(Reason.MEMBER,)):
         asset = kept.get(row.face.sha256)

@@ -12,7 +12,10 @@
     ├── WorkspaceInUse               5  another process works in this workspace
     ├── ServerError                  1  the server said no, or nonsense
     │   ├── Unreachable                 no answer: network, DNS, TLS, timeout (retryable)
-    │   │   └── ServerFailed               an answer that says it failed; carries the status
+    │   │   ├── ServerFailed               an answer that says it failed; carries the status
+    │   │   ├── IncompleteBody             other bytes came than were promised
+    │   │   │   └── ChecksumMismatch          a whole original came, and it is not the one that was listed
+    │   │   └── SourceAway              3  it answered at first, and stopped in mid-run
     │   ├── NotImmich                   something else answers there
     │   ├── TooOld                      an Immich of before 2.0
     │   ├── WrongKey                    401
@@ -23,7 +26,7 @@
     ├── UnreadableImage              1  bytes that no decoder takes; carries the reason
     └── CorruptFile                  1  a file of ours (cache, manifest, queue, registry) that cannot be trusted
 
-Messages say what happened, where, and what to do. They never carry a key: ``redact`` guards the last door (logs, JSON).
+Messages say what happened, where, and what to do. They never carry a key: ``facesets.secrets.scrub`` guards logs and what is shown.
 """
 
 from __future__ import annotations
@@ -126,6 +129,20 @@ class ServerFailed(Unreachable):
         self.status = status
 
 
+class IncompleteBody(Unreachable):
+    """Bytes came that are not the promised ones; trying again may help, but not often."""
+
+
+class ChecksumMismatch(IncompleteBody):
+    """A whole original came, and it is not the one that was listed."""
+
+
+class SourceAway(Unreachable):
+    """The source answered at first and then no more; what came is kept, and the same command goes on from there."""
+
+    exit_code = 3
+
+
 class NotImmich(ServerError):
     """Something answers at this address, but it is not an Immich API."""
 
@@ -145,17 +162,18 @@ class WrongKey(ServerError):
 
 
 class MissingPermission(ServerError):
-    """The key lacks a permission."""
+    """The key lacks permissions; ``permission`` is the first of them."""
 
     exit_code = 2
 
-    def __init__(self, permission: str, *, user: str | None = None) -> None:
-        whose = f" for user {user!r}" if user else ""
+    def __init__(self, *permissions: str, user: str | None = None) -> None:
+        whose = f" of user {user!r}" if user else ""
+        one = len(permissions) == 1
         super().__init__(
-            f"the API key{whose} lacks the permission {permission}. "
-            "In Immich: Account settings > API keys > edit the key, and tick it."
+            f"the API key{whose} lacks the permission{'' if one else 's'} {', '.join(permissions)}. "
+            f"In Immich: Account settings > API keys > edit the key, and tick {'it' if one else 'them'}."
         )
-        self.permission = permission
+        self.permission = permissions[0]
 
 
 class MissingGrant(MissingPermission):

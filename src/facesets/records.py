@@ -27,6 +27,7 @@ class State(StrEnum):
     IN_SET = "in_set"
     MATCHED = "matched"
     LEFT_OUT = "left_out"
+    GONE = "gone"  # its source has it no longer; of no listing's sum
 
 
 class Reason(StrEnum):
@@ -50,6 +51,7 @@ class Reason(StrEnum):
     STACKED = "stacked"  # in a stack, and not the one on top
     HIDDEN = "hidden"  # e.g. the moving half of a live photo
     NO_FACES = "no_faces"  # the source says: no face
+    NOT_SCANNED = "not_scanned"  # the source has not looked for faces in it
     NO_BIG_FACE = "no_big_face"  # faces, but each below [stage] min_face_short
     GONE = "gone"  # was listed once, the source has it no longer
     # assets whose bytes are here already
@@ -62,16 +64,19 @@ class Reason(StrEnum):
     EMPTY_FILE = "empty_file"
     UNSUPPORTED = "unsupported_format"
     TOO_LARGE = "too_large"  # decompression bomb guard
-    NOT_AVAILABLE = "not_available"  # the server lists it and refuses its bytes for good
+    NOT_AVAILABLE = "not_available"  # the source lists it and does not give its bytes
+    NO_ACCESS = "no_access"  # a local file that cannot be read: no permission, a failing disk
     # assets that are through
     EMBEDDED = "embedded"
     EMBEDDED_NO_FACE = "embedded_no_face"  # our detector found none
-    MEASURED = "measured_by_source"  # its source told its faces with their vectors, and its bytes are not needed
+    MEASURED = "measured_by_source"  # its source gave its faces with their vectors, and its bytes are not needed
     # faces at work
     NEW = "new"
     # faces in sets
     MEMBER = "member"
-    MATCHES_SET = "matches_set"  # within the match distance of an existing set, which is not altered
+    RECOGNISED = "recognised"  # within the match distance of an existing set, which is not altered
+    MATCHES_SET = RECOGNISED
+    LIKELY = "likely"  # near to somebody, and not near enough: offered for a look, in no folder
     # faces left out, each with the first gate it failed
     TOO_SMALL = "too_small"
     LOW_SCORE = "low_score"
@@ -79,9 +84,10 @@ class Reason(StrEnum):
     FEW_FACES = "few_faces"  # its group is too small for a set
     FEW_PHOTOS = "few_photos"  # its group stands in too few distinct photos
     NEAR_DUPLICATE = "near_duplicate"  # a better one of the same burst or copy is in the set
-    OUTLIER = "outlier"  # beyond the outlier distance of its set's centroid
+    REMOVED = "removed"  # its owner took its file out of the set, and accepted that
+    OUTLIER = "outlier"  # of older versions: beyond a distance of its set's centroid
     OTHER_PACK = "other_pack"  # embedded with a model that this run does not use
-    UNMEASURED = "not_measured"  # its source told the face, and no vector or no place of it that can be used
+    UNMEASURED = "not_measured"  # its source gave the face without a usable vector or box
     PHOTO_LOST = "photo_lost"  # was to be in a set, and its photo cannot be had
 
     @property
@@ -106,11 +112,12 @@ _STATE_OF: Mapping[Reason, State] = MappingProxyType(
                 Reason.STACKED,
                 Reason.HIDDEN,
                 Reason.NO_FACES,
+                Reason.NOT_SCANNED,
                 Reason.NO_BIG_FACE,
-                Reason.GONE,
             ),
             State.SKIPPED,
         ),
+        Reason.GONE: State.GONE,
         **dict.fromkeys((Reason.DUP_STAGED, Reason.DUP_EXISTING, Reason.PROBABLE_DUP), State.DUPLICATE),
         **dict.fromkeys(
             (
@@ -120,12 +127,13 @@ _STATE_OF: Mapping[Reason, State] = MappingProxyType(
                 Reason.UNSUPPORTED,
                 Reason.TOO_LARGE,
                 Reason.NOT_AVAILABLE,
+                Reason.NO_ACCESS,
             ),
             State.FAILED,
         ),
         **dict.fromkeys((Reason.EMBEDDED, Reason.EMBEDDED_NO_FACE, Reason.MEASURED), State.DONE),
         Reason.MEMBER: State.IN_SET,
-        Reason.MATCHES_SET: State.MATCHED,
+        Reason.RECOGNISED: State.MATCHED,
         **dict.fromkeys(
             (
                 Reason.TOO_SMALL,
@@ -134,7 +142,9 @@ _STATE_OF: Mapping[Reason, State] = MappingProxyType(
                 Reason.FEW_FACES,
                 Reason.FEW_PHOTOS,
                 Reason.NEAR_DUPLICATE,
+                Reason.REMOVED,
                 Reason.OUTLIER,
+                Reason.LIKELY,
                 Reason.OTHER_PACK,
                 Reason.UNMEASURED,
                 Reason.PHOTO_LOST,
@@ -170,6 +180,17 @@ class FaceBox:
         return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
 
 
+@dataclass(frozen=True, slots=True)
+class SourcePerson:
+    """Somebody whom a source knows. ``name`` is "" where nobody gave one; ``birth_date`` is ISO 8601 (1960-02-28)."""
+
+    owner_id: str
+    person_id: str
+    name: str = ""
+    birth_date: str | None = None
+    is_hidden: bool = False
+
+
 Box = tuple[float, float, float, float]
 
 
@@ -195,17 +216,18 @@ class Asset:
     is_trashed: bool = False
     is_offline: bool = False
     is_edited: bool = False
-    boxes: tuple[FaceBox, ...] | None = None  # None: not told in the listing, ask for them
+    boxes: tuple[FaceBox, ...] | None = None  # None: not in the listing, ask for them
 
 
 @dataclass(frozen=True, slots=True)
-class Cuts:
+class Thresholds:
     """A pack's calibrated distances (half squared Euclidean; cosine for unit vectors). Measured, stated with their pack."""
 
-    match: float  # a face this near to a set's centroid is that set's
+    match: float  # a face this near to the centroid of a set that exists is that set's
+    likely: float  # farther than that, up to this, it may be: it is offered for a look
+    margin: float  # and by so much nearer than to anybody else it must be to be sure
     cluster: float  # average linkage joins below this
-    consolidate: float  # groups whose normalised centroids are this near are one person; 0 switches the pass off
-    outlier: float  # a member farther than this from its set's centroid is dropped
+    consolidate: float  # groups join whose mean similarity exceeds what is usual around both by this; 0 switches the pass off
     near_duplicate: float  # two faces of one group this near are one exposure (burst, copy)
 
 
@@ -214,7 +236,7 @@ class Face:
     """One detected face with its signals. ``face_id`` is derived from content: source hash, pack and box."""
 
     face_id: str
-    sha256: str  # of the photo's bytes; where a source told its vector before any byte came, what stands for them
+    sha256: str  # of the photo's bytes; where a source gave its vector before any byte came, what stands for them
     index: int  # position among the photo's faces, by box
     box: Box
     landmarks: tuple[tuple[float, float], ...]  # five points, ArcFace order: eyes, nose, mouth corners (image left first); or none

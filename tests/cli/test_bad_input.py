@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from facesets.registry import backups
 from facesets.testing import ImmichServer, Library, immich_server
 from tests.pipeline.world import CommandLine, add_photos, tree
 
@@ -113,7 +115,7 @@ def test_a_server_that_is_not_immich(cli: CommandLine, server: ImmichServer, mon
         def log_message(self, *_: object) -> None: ...
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as web:
-        threading.Thread(target=web.serve_forever, daemon=True).start()
+        threading.Thread(target=web.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("IMMICH_URL", f"http://127.0.0.1:{web.server_address[1]}")
         answer = cli("stage", "--user", "anna")
         web.shutdown()
@@ -171,6 +173,37 @@ def test_a_corrupt_manifest_stops_the_run_and_stays_as_it_is(cli: CommandLine) -
     assert tree(facesets) == before
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_the_place_of_a_file_of_ours_is_named_and_not_waited_for(cli: CommandLine, tmp_path: Path) -> None:
+    (cli.workspace / "facesets").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    assert "not a regular file" in one_line(cli("cache", "info", str(tmp_path / "pipe")).err)
+    assert "not a regular file" in one_line(cli("cache", "convert", str(tmp_path / "pipe"), str(tmp_path / "out.npz")).err)
+    os.mkfifo(cli.workspace / "facesets" / "manifest.json")
+    answer = cli("run", "--user", "anna")
+    assert answer.code == 1
+    assert "manifest.json: cannot be read: It is not a regular file" in one_line(answer.err)
+    assert (cli.workspace / "facesets" / "manifest.json").is_fifo()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_the_place_of_a_report_or_a_log_is_replaced_by_it(cli: CommandLine) -> None:
+    page, log = cli.workspace / "reports" / "latest.html", cli.workspace / "logs" / "run-00001.log"
+    for path in (page, log):
+        os.mkfifo(path)  # nobody is at its other end: opening it as usual would wait for ever
+    assert cli("report").code == 0
+    assert page.is_file()
+    assert cli("write").code == 0
+    assert log.is_file()
+
+
+def test_the_summary_names_the_folder_of_sets_that_the_settings_name(cli: CommandLine, tmp_path: Path) -> None:
+    cli.set(f'facesets = "{tmp_path}/mine"')
+    answer = cli("stage", "--user", "anna")
+    assert f"{tmp_path}/mine ([paths] facesets = " in answer.err  # it is new, and said so
+    assert f"Sets:   {tmp_path}/mine\n" in answer.out
+
+
 def test_a_corrupt_cache_of_another_run_is_named(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "old.npz").write_bytes(b"PK\x03\x04 broken")
     cli.set(f"read = [{json.dumps(str(tmp_path / 'old.npz'))}]")
@@ -186,6 +219,39 @@ def test_a_damaged_registry_is_told_and_left_as_it_is(cli: CommandLine) -> None:
     assert answer.code == 1
     assert "registry.sqlite" in one_line(answer.err)
     assert path.read_bytes() == b"junk" * 4000
+
+
+@pytest.mark.parametrize("lost", ["is empty", "is gone"])
+def test_a_registry_that_is_lost_is_not_begun_anew_where_backups_are(cli: CommandLine, lost: str) -> None:
+    assert cli("status").code == 0
+    path = cli.workspace / "registry.sqlite"
+    before = path.read_bytes()
+    backup = backups.make(path)
+    path.write_bytes(b"")
+    if lost == "is gone":
+        path.unlink()
+    for verb in (["status"], ["cluster"], ["run", "--user", "anna"], ["list", "sets"], ["accept", "faceset_001"]):
+        answer = cli(*verb)
+        assert answer.code == 1
+        assert lost in one_line(answer.err)
+        assert "facesets restore" in answer.err
+    assert path.exists() is (lost == "is empty")
+    assert not path.exists() or path.read_bytes() == b""
+    assert cli("restore", backup.stem.removeprefix("registry-")).code == 0
+    assert len(path.read_bytes()) == len(before)
+    assert cli("status").code == 0
+
+
+def test_a_registry_that_never_was_is_made_and_sets_that_are_there_keep_their_numbers(cli: CommandLine) -> None:
+    (cli.workspace / "registry.sqlite").unlink()
+    faces = cli.workspace / "facesets" / "faceset_007" / "faces"
+    faces.mkdir(parents=True)
+    (faces / "1.png").write_bytes(b"a face")
+    answer = cli("status")
+    assert (answer.code, "the first run makes it" in one_line(answer.err)) == (1, True)
+    assert cli("write").code == 0
+    assert cli("status").code == 0
+    assert (faces / "1.png").read_bytes() == b"a face"
 
 
 def test_an_unknown_id_says_where_to_look(cli: CommandLine) -> None:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from facesets.cli import App, facesets
-from facesets.embedding.packs.engine import ENGINES
+from facesets.models.engine_choice import ENGINES
 from facesets.testing.twins import twin_pack
 
 
@@ -28,7 +28,7 @@ def test_every_engine_has_a_line_and_the_cpu_is_what_the_others_are_held_to(tmp_
 
 
 def test_the_table_says_what_runs_and_why_the_others_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facesets.embedding.packs.measure.ENGINES", {name: ENGINES[name] for name in ("cpu", "cuda")})
+    monkeypatch.setattr("facesets.models.engine_speed.ENGINES", {name: ENGINES[name] for name in ("cpu", "cuda")})
     folder = twin_pack(tmp_path / "twin", others=False)
     done = CliRunner().invoke(facesets, ["bench", "providers", "--pack", str(folder), "--repeats", "1"], obj=App())
     assert done.exit_code == 0, done.output

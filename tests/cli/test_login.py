@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from facesets.testing import ImmichServer, Library, immich_server
-
-from ..pipeline.world import CommandLine
+from tests.pipeline.world import CommandLine
 
 
 @pytest.fixture
@@ -94,3 +93,12 @@ def test_a_login_that_has_ended_gives_way_to_the_key(cli: CommandLine, monkeypat
     assert "has ended" in answer.err
     monkeypatch.setenv("IMMICH_API_KEY", server_of(cli).key_for("anna"))
     assert cli("stage", "--user", "anna").code == 0
+
+
+def test_without_a_terminal_nothing_is_asked_for(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("password\n"))
+    for words in (["--email", "anna@example.test"], ["--password-stdin"], []):
+        answer = cli("login", "--user", "anna", *words)
+        assert answer.code == 2
+        assert "no terminal to ask at" in answer.line
+    assert server_of(cli).count("POST /api/auth/login") == 0

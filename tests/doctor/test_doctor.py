@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.synthetic import SyntheticLibrary
 
 from facesets import connections
-from facesets.doctor.server import NEEDS, clock, tls
+from facesets.doctor import FEATURES
+from facesets.doctor.server import clock, tls
 from facesets.immich import Client
 from facesets.settings import Settings
-from facesets.testing import Box, Faults, ImmichServer, Library, SyntheticLibrary, User, faults, immich_server
-
-from ..immich.photos import BIG, photo
-from ..pipeline.world import CommandLine, tree
+from facesets.testing import Box, Fault, Faults, ImmichServer, Library, User, faults, immich_server
+from tests.immich.photos import BIG, photo
+from tests.pipeline.world import CommandLine, tree
 
 READING = [
     *("asset.read", "asset.download", "asset.view", "asset.statistics", "asset.edit.get", "face.read", "person.read", "user.read")
@@ -77,9 +79,10 @@ def test_a_server_and_key_in_order_are_said_to_be(
     assert answer.code == 0, answer.out
     assert answer.json["ok"]
     fine = said(answer.json, "ok")
-    for part in (f"Immich {server.dialect.version}", "'anna'", anna.id, "run and stage: permitted", "clock agrees", "dialect"):
+    for part in (f"Immich {server.dialect.version}", "'anna'", anna.id, "run and stage: permitted", "clock agrees", "face boxes"):
         assert part in fine
-    assert "writing back people: lacks person.create" in said(answer.json, "note")
+    assert "lacks " not in answer.out
+    assert "tick" not in said(answer.json, "note")
     after = tree(cli.workspace)
     assert {path: after[path] for path in before if not path.startswith("registry")} == {
         path: digest for path, digest in before.items() if not path.startswith("registry")
@@ -93,8 +96,12 @@ def test_what_a_key_lacks_is_named_with_what_to_tick(
     answer = cli("doctor", "--json")
     assert (answer.code, answer.json["ok"]) == (1, False)
     assert "lacks asset.download, face.read" in said(answer.json, "problem")
-    assert "API keys" in said(answer.json, "problem")
     assert "asset.view" in said(answer.json, "note")
+    wanted = sorted({*READING} - {"asset.read", "user.read"})
+    assert facts(answer.json, "tick") == wanted
+    assert f"Account settings > API Keys > edit this key, and tick: {', '.join(wanted)}" in said(answer.json, "note")
+    assert facts(answer.json, "least") == sorted(READING)
+    assert f"and tick: {', '.join(wanted)}" in cli("doctor", "--no-sample").out
 
 
 def test_a_key_that_may_do_everything_is_told_how_to_be_less(cli: CommandLine, server: ImmichServer) -> None:
@@ -170,16 +177,65 @@ def test_an_own_authority_is_named(cli: CommandLine, server: ImmichServer) -> No
     assert (told.level, "/etc/ours.pem" in told.what) == ("ok", True)
 
 
+@pytest.mark.slow
 def test_each_feature_says_what_the_key_lacks_for_it(
     cli: CommandLine, library: Library, anna: User, server: ImmichServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for feature, needs in NEEDS.items():
-        for lacking in needs:
-            others = {name for names in NEEDS.values() for name in names} - {lacking}
+    for feature in FEATURES:
+        asked = () if feature.by_default else ("--for", feature.name)
+        for lacking in feature.needs[-2:]:
+            others = {name for one in FEATURES for name in one.needs} - {lacking}
             monkeypatch.setenv("IMMICH_API_KEY", library.key(anna, sorted(others)).secret)
-            findings = cli("doctor", "--no-sample", "--json").json["findings"]
-            (told,) = (one for one in findings if one["what"].startswith(f"{feature}:"))
-            assert (told["facts"]["lacks"], told["level"] == "ok") == ([lacking], False)
+            answer = cli("doctor", "--no-sample", "--json", *asked)
+            told = {one["facts"]["feature"]: one for one in answer.json["findings"] if "feature" in one["facts"]}
+            assert set(told) == {one.name for one in FEATURES if one.by_default} | {feature.name}
+            assert told[feature.name]["facts"]["lacks"] == [lacking]
+            assert (told[feature.name]["level"] == "problem") == (not feature.by_default or feature.name == "run")
+            assert (answer.code == 1) == (lacking in FEATURES[0].needs or not feature.by_default)
+            assert facts(answer.json, "tick") == [lacking]
+
+
+def test_a_dump_from_the_server_is_asked_for_by_the_settings(
+    cli: CommandLine, library: Library, anna: User, server: ImmichServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMMICH_API_KEY", library.key(anna, READING).secret)
+    monkeypatch.setenv("IMMICH_DUMP", "server")
+    assert facts(cli("doctor", "--no-sample", "--json").json, "tick") == ["backup.download", "maintenance"]
+
+
+@pytest.mark.parametrize("version", ["2.7.2", "3.1.0"])
+def test_every_permission_that_is_named_is_one_of_immichs(shared: Path, version: str) -> None:
+    document = json.loads((shared / "immich" / f"openapi-{version}.json").read_text())
+    known = set(document["components"]["schemas"]["Permission"]["enum"])
+    assert {name for one in FEATURES for name in one.needs} <= known
+    routes = {
+        "run": [("/search/metadata", "post"), ("/timeline/buckets", "get"), ("/faces", "get"), ("/assets/{id}/original", "get")],
+        "previews": [("/assets/{id}/thumbnail", "get")],
+        "edits": [("/assets/{id}/edits", "get")],
+        "names": [("/people", "get")],
+        "proof": [("/assets/statistics", "get")],
+        "dump": [("/admin/database-backups", "get"), ("/admin/database-backups/{filename}", "get")],
+        "publish-names": [("/people/{id}", "put"), ("/people/{id}/statistics", "get")],
+        "publish-faces": [("/people", "post"), ("/faces/{id}", "put")],
+        "publish-new-faces": [("/faces", "post")],
+        "publish-albums": [("/albums", "get"), ("/albums", "post"), ("/albums/{id}/assets", "put"), ("/albums/{id}/assets", "delete")],
+        "publish-tags": [("/tags", "get"), ("/tags", "put"), ("/tags/assets", "put")],
+        "undo-faces": [("/faces/{id}", "put"), ("/faces/{id}", "delete"), ("/people/{id}", "delete")],
+        "undo-albums": [("/albums/{id}", "delete")],
+        "undo-tags": [("/tags/{id}/assets", "delete"), ("/tags/{id}", "delete")],
+    }
+    for feature in FEATURES:
+        wanted = {document["paths"][path][method]["x-immich-permission"] for path, method in routes[feature.name]}
+        assert wanted <= set(feature.needs), feature.name
+
+
+def test_a_label_that_is_somebody_else_here_is_said_before_a_run(
+    cli: CommandLine, library: Library, server: ImmichServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("stage", "--user", "me").code == 0
+    monkeypatch.setenv("IMMICH_API_KEY", server.key_for(library.user("bob")))
+    answer = cli("doctor", "--no-sample", "--json")
+    assert (answer.code, "and me is" in said(answer.json, "problem"), "--new-server" in said(answer.json, "problem")) == (1, True, True)
 
 
 def test_junk_is_told_as_a_share(cli: CommandLine, library: Library, anna: User, server: ImmichServer) -> None:
@@ -192,6 +248,7 @@ def test_junk_is_told_as_a_share(cli: CommandLine, library: Library, anna: User,
     assert "exclusion pattern" in said(document, "note")
 
 
+@pytest.mark.slow
 def test_the_estimate_is_near_what_a_run_then_costs(cli: CommandLine, library: Library, anna: User, server: ImmichServer) -> None:
     for number in range(300):
         faces = [[BIG], [Box(10, 10, 40, 40)], []][number % 3]
@@ -209,6 +266,7 @@ def test_the_estimate_is_near_what_a_run_then_costs(cli: CommandLine, library: L
     assert asked < 100
 
 
+@pytest.mark.slow
 def test_a_large_library_costs_the_doctor_no_more(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     large = SyntheticLibrary(20_000)
     with immich_server(large, "3.1.0") as other:
@@ -226,3 +284,41 @@ def test_it_is_told_in_lines_with_a_verdict(cli: CommandLine, server: ImmichServ
     assert "nothing stands in the way of a run" in answer.out
     assert "user me" in answer.out
     assert json.loads(cli("doctor", "--no-sample", "--json").out)["problems"] == 0
+
+
+def test_a_user_with_a_login_alone_is_no_problem(
+    cli: CommandLine, server: ImmichServer, anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(anna.password + "\n"))
+    assert cli("login", "--user", "anna", "--email", anna.email, "--password-stdin").code == 0
+    monkeypatch.delenv("IMMICH_API_KEY")
+    answer = cli("doctor", "--json")
+    assert answer.code == 0, answer.out
+    assert "the login belongs to 'anna'" in said(answer.json, "ok")
+    assert "key" not in said(answer.json, "problem")
+
+
+def test_everybody_with_a_key_of_their_own_is_looked_at_and_nobody_else(
+    cli: CommandLine, library: Library, server: ImmichServer, anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IMMICH_API_KEY")
+    monkeypatch.setenv("IMMICH_API_KEY_ANNA", server.key_for(anna))
+    monkeypatch.setenv("IMMICH_API_KEY_BOB", server.key_for(library.user("bob")))
+    answer = cli("doctor", "--json", "--no-sample")
+    assert answer.code == 0, answer.out
+    assert {one["part"] for one in answer.json["findings"] if one["part"].startswith("user ")} == {"user anna", "user bob"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trap", [faults.html(), faults.dropped()], ids=["page", "dropped"])
+@pytest.mark.parametrize("route", ["POST /api/search/metadata", "GET /api/timeline/buckets", "GET /api/server/ping", ORIGINAL])
+def test_what_a_run_needs_and_does_not_get_is_no_all_clear(
+    route: str, trap: Fault, cli: CommandLine, library: Library, anna: User, server: ImmichServer, trouble: Faults
+) -> None:
+    library.photo(anna, photo(1), faces=[BIG])
+    trouble.add(trap, route)
+    cli.set("attempts = 1")
+    answer = cli("doctor", "--json")
+    assert (answer.code, answer.json["ok"]) == (1, False), answer.out
+    assert ("a web page came" if trap.name == "html" else "does not answer") in said(answer.json, "problem")
+    assert cli("doctor").out.splitlines()[-1] == "1 problem"

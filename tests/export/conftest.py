@@ -8,17 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from skimage import data
 
 from facesets.export.folders import Member, SetPlan
 from facesets.workspace import Workspace
 
 from .home import Home, a_plan, carried_out, furnished
-
-
-@pytest.fixture(scope="session")
-def astronaut() -> npt.NDArray[np.uint8]:
-    return np.asarray(data.astronaut(), np.uint8)
 
 
 @pytest.fixture

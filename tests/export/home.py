@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facesets.export.existing import file_facts
+from facesets.export.existing_sets import file_facts
 from facesets.export.folders import Member, SetPlan, write_set
 from facesets.export.manifest import ManifestEntry, merge_manifest
 from facesets.records import Asset, Centroid, Face, FaceSet, Reason
-from facesets.registry import Registry, assets, faces, runs, sets
+from facesets.registry import Registry, Standing, assets, faces, measurements, runs, sets
 from facesets.settings import ExportSettings
 from facesets.workspace import Workspace
 
@@ -48,7 +48,6 @@ class Home:
     def sets(self) -> Path:
         return self.workspace.facesets
 
-
     @property
     def out(self) -> Path:
         return self.workspace.root / "reports/report.html"
@@ -79,8 +78,8 @@ def furnished(home: Home, photo: npt.NDArray[np.uint8]) -> Home:
             if number <= 2:
                 sets.set_files(home.registry, name, file_facts(home.sets / name))
         _faces(home.registry, centres, rng)
-        cuts = {"match": 0.25, "cluster": 0.4, "consolidate": 0.3, "outlier": 0.3, "near_duplicate": 0.02}
-        runs.note(home.registry, run, "plan", cuts=cuts)
+        thresholds = {"match": 0.25, "cluster": 0.4, "consolidate": 0.3, "likely": 0.3, "near_duplicate": 0.02}
+        runs.note(home.registry, run, "plan", thresholds=thresholds)
     return home
 
 
@@ -101,13 +100,13 @@ def _faces(registry: Registry, centres: npt.NDArray[np.float64], rng: np.random.
         person, face_id = n % PEOPLE, f"f{n:04d}"
         vector = centres[person] + rng.normal(size=DIMENSIONS) * 0.09
         vector = (vector / np.linalg.norm(vector)).astype(np.float32)
-        faces.add_embedded(registry, f"{n:064x}", PACK, Reason.EMBEDDED, [a_face(n)], vector[None], size=(512, 512))
+        measurements.add_embedded(registry, f"{n:064x}", PACK, Reason.EMBEDDED, [a_face(n)], vector[None], size=(512, 512))
         name, distance = f"faceset_{person + 1:03d}", round(float(((vector - centres[person]) ** 2).sum() / 2), 6)
         if n >= EMBEDDED - 4:
             left_out = (Reason.FEW_FACES, Reason.BLURRED, Reason.OUTLIER, Reason.TOO_SMALL)[n % 4]
-            faces.settle(registry, [(face_id, left_out, None, None, None)])
+            faces.decide(registry, PACK, [Standing(face_id, left_out, None, None)])
         else:
-            faces.settle(registry, [(face_id, Reason.MATCHES_SET if person < 2 else Reason.MEMBER, None, name, distance)])
+            faces.decide(registry, PACK, [Standing(face_id, Reason.RECOGNISED if person < 2 else Reason.MEMBER, name, distance)])
             if person >= 2:
                 members.setdefault(name, []).append((face_id, distance))
     for name, faces_of in members.items():

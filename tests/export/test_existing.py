@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facesets.errors import CorruptFile, FacesetsError
-from facesets.export.existing import existing_sets, file_facts, highest_number
+from facesets.export.existing_sets import existing_sets, file_facts, highest_number
 
 
 def put(path: Path, data: bytes = b"x") -> Path:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from facesets.errors import FacesetsError, Refused
-from facesets.export.existing import existing_sets, file_facts
+from facesets.export.existing_sets import existing_sets, file_facts
 from facesets.export.folders import Member, SetPlan, write_set
 from facesets.settings import ExportSettings
 
@@ -82,6 +82,7 @@ def test_what_a_killed_run_left_is_begun_anew(tmp_path: Path, plan: SetPlan, loa
     assert names(tmp_path / "killed") == ["faceset_007"]
 
 
+@pytest.mark.slow
 def test_kill_minus_9_in_the_middle_of_a_set_changes_nothing_in_the_end(tmp_path: Path, plan: SetPlan, load: Load) -> None:
     clean = write_set(tmp_path / "clean", plan, load)
     script = (
@@ -142,8 +143,8 @@ def test_no_other_name_becomes_a_path(tmp_path: Path, plan: SetPlan, load: Load,
 
 @pytest.mark.parametrize(
     ("number", "expected"),
-    [(errno.ENOSPC, "is full"), (errno.EDQUOT, "is full"), (errno.EACCES, "no permission"), (errno.EROFS, "no permission"),
-     (errno.EIO, "Input/output error")],
+    [(errno.ENOSPC, "is full"), (errno.EDQUOT, "is full"), (errno.EACCES, "no permission"), (errno.EROFS, "read-only"),
+     (errno.EIO, "input/output error")],
 )  # fmt: skip
 def test_a_disk_that_refuses_is_said_and_nothing_half_made_stays(
     tmp_path: Path, plan: SetPlan, load: Load, monkeypatch: pytest.MonkeyPatch, number: int, expected: str
@@ -151,7 +152,7 @@ def test_a_disk_that_refuses_is_said_and_nothing_half_made_stays(
     def refuse(handle: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("facesets.export.folders.os.fsync", refuse)
+    monkeypatch.setattr("facesets.files.os.fsync", refuse)
     with pytest.raises(FacesetsError, match=expected):
         write_set(tmp_path, plan, load)
     assert names(tmp_path) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facesets.errors import CorruptFile, FacesetsError
@@ -83,8 +83,8 @@ def test_a_failed_write_leaves_the_old_manifest(tmp_path: Path, monkeypatch: pyt
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("facesets.export.manifest.os.fsync", full)
-    with pytest.raises(FacesetsError, match="No space left"):
+    monkeypatch.setattr("facesets.files.os.fsync", full)
+    with pytest.raises(FacesetsError, match="disk is full"):
         merge_manifest(tmp_path, [entry(2)])
     assert (tmp_path / MANIFEST).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]
@@ -103,6 +103,8 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
+@settings(deadline=None)  # each example is synced to the disk
 @given(extra=st.dictionaries(st.text(), json_values, max_size=3), listed=st.lists(json_values, max_size=4))
 def test_nothing_of_a_foreign_manifest_is_ever_lost(
     tmp_path_factory: pytest.TempPathFactory, extra: dict[str, Any], listed: list[Any]

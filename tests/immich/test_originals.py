@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import threading
 import time
@@ -9,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from facesets.errors import NotFound, NotImmich, Unreachable
+from facesets.errors import ChecksumMismatch, NotFound, NotImmich, Unreachable
 from facesets.immich import Client, originals
 from facesets.testing import Asset, Fault, ImmichServer, Library, User, faults
-from facesets.testing.immich.transport import Request, Response
 
 from .photos import photo
 
@@ -33,6 +31,7 @@ def test_an_original_arrives_whole_and_private(stored: Asset, client: Client, tm
     assert [path.name for path in target.parent.iterdir()] == ["x.jpg"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -93,109 +92,36 @@ def statuses(server: ImmichServer) -> list[int]:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_an_interrupted_download_is_taken_up_where_it_stopped(
+def test_an_interrupted_download_leaves_nothing_and_the_next_fetches_the_whole(
     large: Asset, server: ImmichServer, client: Client, tmp_path: Path, known: bool
 ) -> None:
-    server.faults.add(faults.truncated(0.6), ORIGINAL, times=1)
-    before = client.traffic.bytes
-    done = originals.download(client, large.id, tmp_path / "x.jpg", sha1=large.sha1.hex() if known else None, size=large.size)
-    assert (tmp_path / "x.jpg").read_bytes() == large.read()
-    assert done.sha256 == hashlib.sha256(large.read()).hexdigest()
-    assert statuses(server) == [200, 206]
-    assert done.resumed > large.size / 2
-    assert client.traffic.bytes - before < large.size * 1.1
-    assert [path.name for path in tmp_path.iterdir()] == ["x.jpg"]
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_the_next_run_takes_it_up_too(large: Asset, server: ImmichServer, client: Client, tmp_path: Path, known: bool) -> None:
     target, sha1 = tmp_path / "x.jpg", large.sha1.hex() if known else None
     client.attempts = 1
-    server.faults.add(faults.truncated(0.5), ORIGINAL)
+    server.faults.add(faults.truncated(0.5), ORIGINAL, times=1)
     with pytest.raises(Unreachable):
         originals.download(client, large.id, target, sha1=sha1, size=large.size)
-    assert not target.exists()
-    assert {path.name for path in tmp_path.iterdir()} == {".x.jpg.part", ".x.jpg.part.json"}
-    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
-    server.faults.clear()
-    done = originals.download(client, large.id, target, sha1=sha1, size=large.size)
+    assert list(tmp_path.iterdir()) == []
+    originals.download(client, large.id, target, sha1=sha1, size=large.size)
     assert target.read_bytes() == large.read()
-    assert (statuses(server), done.resumed > large.size / 3) == ([200, 206], True)
+    assert statuses(server) == [200, 200]
 
 
-def test_another_version_of_the_file_is_begun_anew(
-    library: Library, large: Asset, server: ImmichServer, client: Client, tmp_path: Path
-) -> None:
-    client.attempts = 1
-    server.faults.add(faults.truncated(0.5), ORIGINAL, times=1)
-    with pytest.raises(Unreachable):
-        originals.download(client, large.id, tmp_path / "x.jpg")
-    large.data = photo(2) + random.Random(2).randbytes(1 << 17)  # shorter than what is here already
-    large.file_modified_at = library.now()
+def test_what_a_killed_download_left_is_written_over(large: Asset, client: Client, tmp_path: Path) -> None:
+    (tmp_path / ".x.jpg.part").write_bytes(bytes(2 * large.size))
     done = originals.download(client, large.id, tmp_path / "x.jpg")
     assert (tmp_path / "x.jpg").read_bytes() == large.read()
-    assert (statuses(server), done.resumed) == ([200, 200], 0)
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_a_version_that_grew_meanwhile_is_fetched_whole(
-    library: Library, large: Asset, server: ImmichServer, client: Client, tmp_path: Path, known: bool
-) -> None:
-    server.faults.add(faults.truncated(0.5), ORIGINAL, times=1)
-    attempts, client.attempts = client.attempts, 1
-    with pytest.raises(Unreachable):
-        originals.download(client, large.id, tmp_path / "x.jpg")
-    client.attempts = attempts
-    large.data = photo(2) + random.Random(2).randbytes(1 << 21)
-    large.file_modified_at = library.now()
-    sha1 = hashlib.sha1(large.read()).hexdigest() if known else None
-    done = originals.download(client, large.id, tmp_path / "x.jpg", sha1=sha1)
-    assert (tmp_path / "x.jpg").read_bytes() == large.read()
-    assert (statuses(server)[-1], done.resumed) == (200, 0)
-
-
-def test_a_proxy_that_refuses_the_range_is_asked_for_the_whole(
-    large: Asset, server: ImmichServer, client: Client, tmp_path: Path
-) -> None:
-    server.faults.add(faults.truncated(0.5), ORIGINAL, times=1)
-    server.faults.add(faults.Fault("416", answer=not_satisfiable), ORIGINAL)
-    originals.download(client, large.id, tmp_path / "x.jpg", sha1=large.sha1.hex())
-    assert (tmp_path / "x.jpg").read_bytes() == large.read()
-    assert statuses(server) == [200, 416, 200]
-
-
-def not_satisfiable(request: Request) -> Response | None:
-    return Response(416, {"Content-Range": "bytes */100"}) if "range" in request.headers else None
-
-
-def test_a_damaged_beginning_is_found_out_and_fetched_anew(large: Asset, server: ImmichServer, client: Client, tmp_path: Path) -> None:
-    client.attempts = 2
-    server.faults.add(faults.truncated(0.5), ORIGINAL, times=2)
-    with pytest.raises(Unreachable):
-        originals.download(client, large.id, tmp_path / "x.jpg", sha1=large.sha1.hex())
-    part = tmp_path / ".x.jpg.part"
-    part.write_bytes(bytes(part.stat().st_size))
-    originals.download(client, large.id, tmp_path / "x.jpg", sha1=large.sha1.hex())
-    assert (tmp_path / "x.jpg").read_bytes() == large.read()
-
-
-def test_bytes_that_may_not_have_reached_the_disk_are_not_built_upon_unchecked(
-    large: Asset, server: ImmichServer, client: Client, tmp_path: Path
-) -> None:
-    etag = client.exchange("GET", f"/assets/{large.id}/original", lambda response: response.headers["etag"])
-    (tmp_path / ".x.jpg.part").write_bytes(bytes(large.size // 2))
-    (tmp_path / ".x.jpg.part.json").write_text(json.dumps({"etag": etag, "total": large.size, "synced": 0}))
-    originals.download(client, large.id, tmp_path / "x.jpg", size=large.size)
-    assert (tmp_path / "x.jpg").read_bytes() == large.read()
-
-
-@pytest.mark.parametrize("facts", [b"", b"{}", b"[]", b'{"etag": 1, "total": "x", "synced": null}', b"\xff"])
-def test_unusable_facts_about_a_part_cost_only_the_part(large: Asset, client: Client, tmp_path: Path, facts: bytes) -> None:
-    (tmp_path / ".x.jpg.part").write_bytes(b"x" * 100_000)
-    (tmp_path / ".x.jpg.part.json").write_bytes(facts)
-    originals.download(client, large.id, tmp_path / "x.jpg")
-    assert (tmp_path / "x.jpg").read_bytes() == large.read()
+    assert (done.sha256, done.size) == (hashlib.sha256(large.read()).hexdigest(), large.size)
     assert [path.name for path in tmp_path.iterdir()] == ["x.jpg"]
+
+
+def test_other_bytes_than_listed_are_told_apart_from_a_broken_transfer(
+    stored: Asset, server: ImmichServer, client: Client, tmp_path: Path
+) -> None:
+    server.faults.add(faults.swapped(photo(2)), ORIGINAL)
+    with pytest.raises(ChecksumMismatch, match="the listing says"):
+        originals.download(client, stored.id, tmp_path / "x.jpg", sha1=stored.sha1.hex())
+    assert statuses(server) == [200, 200]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_samples_are_parts_of_the_file_and_tell_its_length(large: Asset, server: ImmichServer, client: Client) -> None:
@@ -205,7 +131,7 @@ def test_samples_are_parts_of_the_file_and_tell_its_length(large: Asset, server:
     assert statuses(server) == [206, 206]
 
 
-@pytest.mark.parametrize("fault", [faults.stalled(30, after=1000), faults.slow(30), faults.status(503)], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", [faults.stalled(600, after=1000), faults.slow(600), faults.status(503)], ids=lambda fault: fault.name)
 def test_stopping_does_not_wait_for_what_is_under_way(
     large: Asset, server: ImmichServer, anna: User, tmp_path: Path, fault: Fault
 ) -> None:
@@ -224,8 +150,7 @@ def test_stopping_does_not_wait_for_what_is_under_way(
         while not server.count(ORIGINAL):
             time.sleep(0.01)
         time.sleep(0.1)
-        begun = time.monotonic()
         client.stop()
-        thread.join(10)
-    assert time.monotonic() - begun < 2
+        thread.join(60)  # the server still has not answered
+        assert not thread.is_alive()
     assert len(told) == 1

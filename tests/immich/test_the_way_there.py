@@ -204,9 +204,7 @@ def test_a_file_without_certificates_is_a_matter_of_settings(tmp_path: Path) -> 
         Client("https://127.0.0.1:1/api", "", ca_file=str(tmp_path / "ca.pem"))
 
 
-def test_requests_go_through_the_proxy_of_the_environment(
-    library: Library, anna: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_requests_go_through_the_proxy_of_the_environment(library: Library, anna: User, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def handle(connection: socket.socket) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from facesets import pipeline
-from facesets.embedding import Decoders
+from facesets.photos.decoder_pool import DecoderPool
+from facesets.pipeline import runner
 from facesets.testing import Faults, ImmichServer, Library, immich_server
 from facesets.testing.twins import twin_pack
 
@@ -20,9 +20,9 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def decoders() -> Iterator[Decoders]:
+def decoders() -> Iterator[DecoderPool]:
     """Processes that decode for all runs of these tests: starting them would be most of a small run's time."""
-    with Decoders() as started:
+    with DecoderPool() as started:
         yield started
 
 
@@ -55,12 +55,13 @@ def cli(
     tmp_path: Path,
     server: ImmichServer,
     pack: Path,
-    decoders: Decoders,
+    decoders: DecoderPool,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> CommandLine:
     """The command line on a fresh workspace, told by its environment where the server is."""
-    monkeypatch.setattr(pipeline, "Decoders", lambda: nullcontext(decoders))
+    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+    monkeypatch.setattr("facesets.report.write.DecoderPool", lambda: nullcontext(decoders))
     monkeypatch.setenv("IMMICH_URL", server.url)
     monkeypatch.setenv("IMMICH_API_KEY", server.key_for("anna"))
     cli = CommandLine(tmp_path / "w", capsys)

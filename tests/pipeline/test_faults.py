@@ -7,7 +7,6 @@ the same command ends where an undisturbed run ends. Every test sees in the serv
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -22,6 +21,7 @@ from facesets.progress import Silent
 from facesets.testing import Asset, Fault, Faults, ImmichServer, Library, User, immich_server
 from facesets.testing import faults as fault
 from facesets.testing.immich.routing import json_response
+from facesets.testing.immich.transport import Response
 from facesets.workspace import Workspace
 
 from .world import Answer, CommandLine, add_photos, boxes, configure, jpeg, put, tree
@@ -121,8 +121,8 @@ class Outcome:
         for one in struck:
             assert self.server.faults.counts[one.name] > before[one.name], one.name
         assert self.server.key_for("anna") not in answer.out + answer.err
-        if code in (0, 3):
-            summary = answer.json
+        summary = answer.json
+        if code == 0 or "listed" in summary:  # a server that went away while it listed leaves no summary
             assert summary["listed"] + summary["assets_by_reason"].get("gone", 0) == sum(summary["assets_by_state"].values())
         return answer
 
@@ -210,21 +210,17 @@ def test_latency_changes_nothing(slow: Fault, outcome: Outcome, faults: Faults) 
 def test_a_server_that_asks_for_patience_gets_it(outcome: Outcome, faults: Faults, victim: Asset) -> None:
     busy = fault.too_many_requests(1)
     faults.add(busy, SEARCH, times=1).add(busy, ORIGINAL, containing=victim.id, times=1)
-    began = time.monotonic()
     outcome.survives(busy)
-    assert faults.counts[busy.name] == 2
-    assert time.monotonic() - began >= 2
+    assert faults.counts[busy.name] == 2  # who does not wait is refused no oftener; how long is waited is the client's own test
 
 
 def test_an_answer_that_stalls_is_given_up_and_asked_for_again(outcome: Outcome, faults: Faults, victim: Asset) -> None:
     settings = outcome.cli.workspace / "facesets.toml"
     settings.write_text(settings.read_text().replace("timeout = 10.0", "timeout = 0.8"))
-    stalled = fault.stalled(30, after=5000)
+    stalled = fault.stalled(600, after=5000)
     faults.add(stalled, SEARCH, times=1).add(stalled, ORIGINAL, containing=victim.id, times=1)
-    began = time.monotonic()
     outcome.survives(stalled)
     assert faults.counts[stalled.name] == 2
-    assert time.monotonic() - began < 30
 
 
 def test_a_restart_under_a_request_is_waited_for(outcome: Outcome, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,9 +252,7 @@ FALSE_BYTES = [
 ]
 
 
-def test_bytes_that_are_not_the_photos_are_fetched_again(
-    outcome: Outcome, library: Library, faults: Faults, external: Asset
-) -> None:
+def test_bytes_that_are_not_the_photos_are_fetched_again(outcome: Outcome, library: Library, faults: Faults, external: Asset) -> None:
     sound = (asset for asset in library.assets.values() if asset is not external)
     for false, asset in zip([*(one for one, _ in FALSE_BYTES), fault.wrong_length(-10)], sound, strict=True):
         faults.add(false, ORIGINAL, containing=asset.id, times=1)
@@ -289,7 +283,7 @@ def test_photos_that_do_not_come_stop_the_run_before_the_plan(
     struck = dict(zip(library.assets, helpless, strict=False))
     for asset_id, (one, _) in struck.items():
         faults.add(one, ORIGINAL, containing=asset_id)
-    answer = outcome.ends(3, *(one for one, _ in helpless), says=f"{len(helpless)} photos failed in a way that may heal")
+    answer = outcome.ends(3, *(one for one, _ in helpless), says=f"{len(helpless)} photos could not be fetched")
     assert answer.json["assets_by_reason"]["download_error"] == answer.json["retryable"] == len(helpless)
     listed = {row["asset_id"]: row["detail"] for row in outcome.cli("list", "assets", "--state", "retry", "--json").json}
     for asset_id, (one, why) in struck.items():
@@ -298,7 +292,7 @@ def test_photos_that_do_not_come_stop_the_run_before_the_plan(
     faults.clear()
     victim = next(iter(library.assets))  # alone, since the bytes that nobody waits for meet the next request of that connection
     faults.add(shorter := fault.wrong_length(-10), ORIGINAL, containing=victim)
-    assert outcome.ends(3, shorter, says="1 photos failed in a way that may heal").json["downloads"] == len(helpless) - 1
+    assert outcome.ends(3, shorter, says="1 photo could not be fetched").json["downloads"] == len(helpless) - 1
     assert outcome.heals().json["downloads"] == 1
 
 
@@ -314,12 +308,13 @@ def test_faces_that_cannot_be_asked_stop_the_run_before_the_plan(
         faults.add(one, FACES, containing=asset_id)
     if version == "2.7.2":
         faults.add(fault.null_people(), SEARCH)  # so that it is asked for faces at all
-    answer = outcome.ends(3, *helpless, says=f"{len(helpless)} photos failed in a way that may heal")
+    answer = outcome.ends(3, *helpless, says=f"{len(helpless)} photos could not be fetched")
     assert answer.json["assets_by_reason"]["faces_error"] == len(helpless)
     assert told == []
     outcome.heals()
 
 
+DEEP = Response(200, {"Content-Type": "application/json"}, b"[" * 100_000)  # deeper than Python's parser goes
 SILENT = [
     (fault.status(500), 1, "the server failed (500"),
     (fault.status(502), 1, "the server failed (502"),
@@ -330,7 +325,8 @@ SILENT = [
     (fault.wrong_length(+100), 1, "does not answer"),
     (fault.bad_gzip(), 1, "does not answer"),
     (fault.cut_clean(0.5), 1, "not JSON, though it says so"),
-    (fault.html(), 2, "text/html instead of JSON"),
+    (fault.html(), 2, "a web page came instead"),
+    (Fault("deep", answer=lambda _: DEEP), 1, "not JSON, though it says so"),
 ]
 
 
@@ -341,7 +337,8 @@ def test_a_library_that_cannot_be_listed_ends_the_run(outcome: Outcome, faults: 
         for silent, code, says in cases:
             faults.clear()
             faults.add(silent, route)
-            outcome.ends(code, silent, says=says)
+            went_away = route == SEARCH and code == 1 and "not JSON" not in says  # it had answered before
+            outcome.ends(3 if went_away else code, silent, says=says)
     assert outcome.server.count(ORIGINAL) == 0
     outcome.heals()
 
@@ -402,7 +399,7 @@ def test_a_library_that_changes_while_it_is_read_ends_in_the_same_sets(
     outcome.heals()
     states = {row["asset_id"]: row["state"] for row in outcome.cli("list", "assets", "--json").json}
     assert {states.pop(asset_id) for asset_id in library.assets} == {"done"}
-    assert {*states.values()} <= {"skipped", "done"}
+    assert {*states.values()} <= {"skipped", "done", "gone"}
 
 
 def _replace(library: Library, anna: User, name: str, newcomer: int) -> None:
@@ -425,7 +422,7 @@ def test_another_version_than_those_known_is_told(
         if announced == "1.90.2":
             outcome.ends(2, says="is Immich 1.90.2, which is too old: facesets speaks with Immich 2.x and 3.x")
         elif announced == "nonsense":
-            outcome.ends(2, says="does not answer as Immich (server version: 'major' is str")
+            outcome.ends(2, says="does not answer as Immich: server version: 'major' is str")
             assert trouble.counts["nonsense"]
         else:
             assert "The server is Immich 4.2.0, newer than this facesets knows" in outcome.survives().err

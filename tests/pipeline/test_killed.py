@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from facesets.changes import write
 from facesets.export import folders
-from facesets.pipeline import write
 from facesets.workspace import Workspace
 
 from .world import CommandLine, tree
@@ -118,5 +118,5 @@ def test_ctrl_c_is_told_kindly_and_loses_nothing(cli: CommandLine, undisturbed: 
     assert tree(cli.workspace / "facesets") == undisturbed
 
 
-_PHOTOS = "SELECT count(*) FROM assets WHERE sha256 IS NOT NULL"
+_PHOTOS = "SELECT count(*) FROM assets WHERE photo_id IS NOT NULL"
 _EMBEDDED = "SELECT count(*) FROM embedded"

@@ -30,9 +30,7 @@ def strange(library: Library) -> list[Asset]:
         name = f"odd_{n}.heic" if n % 2 else f"odd_{n}.jpg"
         data = b"bytes that no decoder knows, %d" % n
         shown = jpeg([4], 4000 + n)
-        made.append(
-            library.photo(anna, data, file_name=name, taken_at=taken, faces=boxes([4]), preview=shown, has_preview=True)
-        )
+        made.append(library.photo(anna, data, file_name=name, taken_at=taken, faces=boxes([4]), preview=shown, has_preview=True))
     return made
 
 

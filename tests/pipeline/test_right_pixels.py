@@ -8,22 +8,21 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from facesets.embedding import read_queue
-from facesets.pipeline.embed import queue_staged
+from facesets.exchange.queue import read_queue
+from facesets.faces.job import queue_staged
 from facesets.records import Reason
 from facesets.testing import Asset, Box, ImmichServer, Library, User, faults
 from facesets.testing.immich.routing import json_response
 from facesets.testing.sample_library import encoded
-
-from ..immich.photos import photo
-from ..staging.conftest import anna, home, library, server  # noqa: F401 - fixtures
-from ..staging.home import Home
+from tests.immich.photos import photo
+from tests.staging.conftest import anna, home, library, server  # noqa: F401 - fixtures
+from tests.staging.home import Home
 
 EDITS_OF = "GET /api/assets/{id}/edits"
 WIDTH, HEIGHT = 3000, 2000  # as displayed; the preview is 2160 x 1440
 
 
-def queued(home: Home) -> dict[str, list[tuple[int, ...]]]:  # noqa: F811
+def queued(home: Home) -> dict[str, list[tuple[int, ...]]]:
     """Asset id -> its boxes in the queue, in whole pixels."""
     with home.workspace.registry() as registry:
         queue_staged(home.workspace, registry, "anna")
@@ -37,14 +36,18 @@ def near(boxes: list[tuple[int, ...]], *wanted: tuple[int, ...]) -> bool:
     )
 
 
-def upright(library: Library, anna: User, box: Box, orientation: int = 1, **fields: object) -> Asset:  # noqa: F811
+def upright(library: Library, anna: User, box: Box, orientation: int = 1, **fields: object) -> Asset:
     stored = (WIDTH, HEIGHT) if orientation < 5 else (HEIGHT, WIDTH)
     return library.photo(anna, photo(orientation, *stored, orientation=orientation), faces=[box], **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_boxes_of_any_orientation_are_in_upright_pixels(
-    library: Library, anna: User, server: ImmichServer, home: Home, orientation: int  # noqa: F811
+    library: Library,
+    anna: User,
+    server: ImmichServer,
+    home: Home,
+    orientation: int,
 ) -> None:
     asset = upright(library, anna, Box(300, 200, 900, 1000), orientation)
     home.stage(server, anna)
@@ -65,14 +68,19 @@ def test_boxes_of_any_orientation_are_in_upright_pixels(
     ],
 )
 def test_boxes_of_any_frame_are_in_pixels_of_the_original(
-    library: Library, anna: User, server: ImmichServer, home: Home, box: Box, wanted: tuple[int, ...]  # noqa: F811
+    library: Library,
+    anna: User,
+    server: ImmichServer,
+    home: Home,
+    box: Box,
+    wanted: tuple[int, ...],
 ) -> None:
     asset = upright(library, anna, box)
     home.stage(server, anna)
     assert near(queued(home)[asset.id], wanted)
 
 
-def test_a_box_wholly_outside_is_no_face(library: Library, anna: User, server: ImmichServer, home: Home) -> None:  # noqa: F811
+def test_a_box_wholly_outside_is_no_face(library: Library, anna: User, server: ImmichServer, home: Home) -> None:
     asset = upright(library, anna, Box(5000, 5000, 6000, 6000, frame=(WIDTH, HEIGHT)))
     home.stage(server, anna)
     assert home.reasons() == {asset.id: Reason.NO_BIG_FACE}
@@ -80,7 +88,11 @@ def test_a_box_wholly_outside_is_no_face(library: Library, anna: User, server: I
 
 @pytest.mark.parametrize("what", ["frame", "image"])
 def test_what_has_no_size_is_left_to_the_detector(
-    library: Library, anna: User, server: ImmichServer, home: Home, what: str  # noqa: F811
+    library: Library,
+    anna: User,
+    server: ImmichServer,
+    home: Home,
+    what: str,
 ) -> None:
     frame = (0, 0) if what == "frame" else (300, 200)
     asset = upright(library, anna, Box(3, 2, 9, 10, frame=frame))
@@ -104,7 +116,12 @@ EDITS = [
 @pytest.mark.parametrize("edits", EDITS, ids=lambda edits: "-".join(str([action, *told.values()][-1]) for action, told in edits))
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_the_box_of_an_edited_photo_lies_on_the_face_in_the_unedited_original(
-    library: Library, anna: User, server: ImmichServer, home: Home, edits: list[tuple[str, dict[str, float | str]]], orientation: int  # noqa: F811
+    library: Library,
+    anna: User,
+    server: ImmichServer,
+    home: Home,
+    edits: list[tuple[str, dict[str, float | str]]],
+    orientation: int,
 ) -> None:
     face = Box(300, 200, 900, 1000)
     asset = library.photo(anna, with_a_red_face(face, orientation), faces=[face])
@@ -133,7 +150,10 @@ def with_a_red_face(face: Box, orientation: int) -> bytes:
 
 
 def test_a_face_small_in_the_original_is_small_however_much_of_the_edited_photo_it_fills(
-    library: Library, anna: User, server: ImmichServer, home: Home  # noqa: F811
+    library: Library,
+    anna: User,
+    server: ImmichServer,
+    home: Home,
 ) -> None:
     small = upright(library, anna, Box(300, 200, 380, 280))
     library.edit(small, "crop", x=250, y=150, width=200, height=200)
@@ -157,7 +177,11 @@ def test_a_face_small_in_the_original_is_small_however_much_of_the_edited_photo_
     ids=str,
 )
 def test_an_edit_that_is_not_understood_leaves_the_face_to_the_detector_and_this_is_said(
-    library: Library, anna: User, server: ImmichServer, home: Home, answer: object  # noqa: F811
+    library: Library,
+    anna: User,
+    server: ImmichServer,
+    home: Home,
+    answer: object,
 ) -> None:
     asset = upright(library, anna, Box(300, 200, 900, 1000))
     library.edit(asset, "crop", x=200, y=100, width=1200, height=1400)
@@ -173,7 +197,7 @@ def test_an_edit_that_is_not_understood_leaves_the_face_to_the_detector_and_this
     assert "1 edited photo" in note
 
 
-def test_a_key_that_may_not_ask_for_edits_asks_once(library: Library, anna: User, server: ImmichServer, home: Home) -> None:  # noqa: F811
+def test_a_key_that_may_not_ask_for_edits_asks_once(library: Library, anna: User, server: ImmichServer, home: Home) -> None:
     for _ in range(5):
         library.edit(upright(library, anna, Box(300, 200, 900, 1000)), "rotate", angle=90)
     library.keys[server.key_for(anna)].permissions = ("asset.read", "asset.download", "face.read", "user.read")
@@ -184,7 +208,7 @@ def test_a_key_that_may_not_ask_for_edits_asks_once(library: Library, anna: User
         assert "asset.edit.get" in home.said.notes[-1]
 
 
-def test_an_edit_made_later_is_no_change_of_faces(library: Library, anna: User, server: ImmichServer, home: Home) -> None:  # noqa: F811
+def test_an_edit_made_later_is_no_change_of_faces(library: Library, anna: User, server: ImmichServer, home: Home) -> None:
     asset = upright(library, anna, Box(300, 200, 380, 280))
     home.stage(server, anna)
     before = home.rows()[0].asset.boxes

@@ -107,3 +107,15 @@ def test_without_the_permission_a_second_look_says_so(
 
 def test_copies_that_only_look_alike_can_be_verified_from_the_command_line(cli: CommandLine, server: ImmichServer) -> None:
     assert cli("stage", "--user", "anna", "--verify-duplicates").code == 0
+
+
+def test_photos_that_immich_has_not_looked_through_are_looked_at_here(
+    cli: CommandLine, missed: list[Asset], server: ImmichServer
+) -> None:
+    for asset in missed[:3]:
+        asset.thumbhash = None
+    first = cli("run", "--user", "anna", "--json").json
+    assert (first["assets_by_reason"]["no_faces"], first["assets_by_reason"]["not_scanned"]) == (7, 3)
+    summary = cli("run", "--user", "anna", "--second-look", "--json").json
+    look = summary["steps"]["second_look"]["anna"]
+    assert (look["looked"], look["found"], summary["sets_new"]) == (10, 6, ["faceset_004"])

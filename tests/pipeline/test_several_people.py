@@ -42,7 +42,7 @@ def test_each_is_asked_with_their_own_key_and_everything_is_counted_once(cli: Co
     again = cli("run", "--all-users", "--json").json
     assert again["listed"] == sum(again["assets_by_state"].values()) == 31
     assert (again["downloads"], again["embedded"]) == (0, 0)
-    assert again["requests"] < 40
+    assert again["requests"] < 50  # of two people: whose key each is, who is known, and what changed
 
 
 def test_the_order_of_the_people_changes_nothing(cli: CommandLine, family: Library) -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 from facesets.cli import main
 from facesets.testing import Box, Library, User
 from facesets.testing.twins import twin_photo
+from tests.json_keys import check_keys
 
 SIDE = 128  # of a face in a 640 px photo: the pack sees it, and the size gate lets it pass
 CHANGE = 0.3  # how much of a face is the exposure's and not the person's
@@ -68,7 +69,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        return json.loads(self.out)
+        return check_keys(json.loads(self.out))
 
     @property
     def line(self) -> str:
@@ -105,9 +106,9 @@ def configure(workspace: Path, pack: Path) -> None:
 
 
 def put(workspace: Path, line: str) -> None:
-    """Give a setting of the template, whose default stands there commented out, another value."""
+    """Give a setting of the template, whose default stands there commented out, another value; in the first section that has it."""
     path, key = workspace / "facesets.toml", line.split(" = ", maxsplit=1)[0]
-    text, times = re.subn(rf"^# {key} = .*$", line.replace("\\", "\\\\"), path.read_text(), flags=re.MULTILINE)
+    text, times = re.subn(rf"^# {key} = .*$", line.replace("\\", "\\\\"), path.read_text(), count=1, flags=re.MULTILINE)
     assert times == 1, key
     path.write_text(text)
 

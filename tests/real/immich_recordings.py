@@ -79,7 +79,7 @@ class Recorded:
         """Every JSON object in every answer of the first round, inner ones too."""
         for one in self.recordings.values():
             if not one.name.startswith(LATER) and one.status < 400:
-                yield from _objects(one.answer)
+                yield from objects_in(one.answer)
 
 
 def _recording(name: str, raw: Json) -> Recording:
@@ -93,16 +93,15 @@ def _recording(name: str, raw: Json) -> Recording:
         answer = got.get("text")
     if got.get("lines") and got["status"] >= 400:
         answer = got["lines"][:1]
-    return Recording(
-        name, asked["method"], path, headers, asked.get("body"), got["status"], got["headers"], answer, got.get("binary")
-    )
+    return Recording(name, asked["method"], path, headers, asked.get("body"), got["status"], got["headers"], answer, got.get("binary"))
 
 
-def _objects(value: Json) -> Iterator[dict[str, Any]]:
+def objects_in(value: Json) -> Iterator[dict[str, Any]]:
+    """Every JSON object in an answer, inner ones too."""
     if isinstance(value, dict):
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _objects(inner)
+        yield from objects_in(inner)
 
 
 def when(text: str | None) -> datetime | None:
@@ -113,7 +112,8 @@ def when(text: str | None) -> datetime | None:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def _when(text: str) -> datetime:
+def times(text: str) -> datetime:
+    """The same, where there is one."""
     value = when(text)
     assert value is not None
     return value
@@ -132,29 +132,30 @@ def rebuild(recorded: Recorded) -> Library:
             row["name"],
             tuple(row["importPaths"]),
             tuple(row["exclusionPatterns"]),
-            _when(row["createdAt"]),
-            _when(row["updatedAt"]),
+            times(row["createdAt"]),
+            times(row["updatedAt"]),
             when(row["refreshedAt"]),
         )
     _people(recorded, library)
     _assets(recorded, library)
     _faces(recorded, library)
     _groups(recorded, library)
+    _thumbnails_of_people(recorded, library)
     return library
 
 
 def _users(recorded: Recorded, library: Library) -> None:
-    stamps = [o for r in recorded.recordings.values() for o in _objects(r.answer) if "profileChangedAt" in o]
+    stamps = [o for r in recorded.recordings.values() for o in objects_in(r.answer) if "profileChangedAt" in o]
     exact = {o["id"]: o["profileChangedAt"] for o in stamps if o["profileChangedAt"].endswith("+00:00")}
     for row in reversed(recorded.answer("GET_admin_users")):
-        made = _when(exact.get(row["id"], row["createdAt"]))
+        made = times(exact.get(row["id"], row["createdAt"]))
         library.users[row["id"]] = User(
             row["id"],
             row["name"],
             row["email"],
             row["isAdmin"],
             created_at=made,
-            updated_at=_when(row["updatedAt"]),
+            updated_at=times(row["updatedAt"]),
             avatar_color=row["avatarColor"],
             storage_label=row["storageLabel"],
         )
@@ -168,7 +169,7 @@ def _keys(recorded: Recorded, library: Library) -> None:
             owner = {"user2": two, "user3": three}.get(row["name"].split("_")[0], admin)
             secret = f"<key:{row['name']}>"
             library.keys[secret] = ApiKey(
-                secret, owner, row["id"], row["name"], tuple(row["permissions"]), _when(row["createdAt"]), _when(row["updatedAt"])
+                secret, owner, row["id"], row["name"], tuple(row["permissions"]), times(row["createdAt"]), times(row["updatedAt"])
             )
 
 
@@ -186,9 +187,9 @@ def _people(recorded: Recorded, library: Library) -> None:
             is_hidden=row["isHidden"],
             is_favorite=row["isFavorite"],
             color=row.get("color"),
-            face_id=row.get("faceAssetId") or ("?" if row.get("thumbnailPath") else None),
-            created_at=_when(row.get("createdAt") or row["updatedAt"]),
-            updated_at=_when(exact.get(one, row["updatedAt"])),
+            face_id=row.get("faceAssetId"),
+            created_at=times(row.get("createdAt") or row["updatedAt"]),
+            updated_at=times(exact.get(one, row["updatedAt"])),
         )
 
 
@@ -205,14 +206,16 @@ def _assets(recorded: Recorded, library: Library) -> None:
         if asset_id not in rows:
             rows[asset_id] = {**line, "originalPath": f"/data/upload/{asset_id}.jpg", "originalMimeType": "image/jpeg"}
     for asset_id, row in sorted(rows.items(), key=lambda r: (str(r[1].get("createdAt")), r[0])):
-        library.assets[asset_id] = _asset(recorded, row, lines.get(asset_id, {}))
+        library.assets[asset_id] = asset_of(recorded, row, lines.get(asset_id, {}))
 
 
-def _asset(recorded: Recorded, row: dict[str, Any], line: dict[str, Any]) -> Asset:
+def asset_of(recorded: Recorded, row: dict[str, Any], line: dict[str, Any] | None = None) -> Asset:
+    """A photo as an answer (and a line of the sync stream) shows it."""
+    line = line or {}
     info = row.get("exifInfo") or {}
     size = int(info.get("fileSizeInByte") or 1000)
     duration = line.get("duration", row.get("duration"))
-    made = _when(row.get("createdAt") or "2026-11-22T08:54:00.000Z")
+    made = times(row.get("createdAt") or "2026-11-22T08:54:00.000Z")
     return Asset(
         id=row["id"],
         owner_id=row["ownerId"],
@@ -235,11 +238,11 @@ def _asset(recorded: Recorded, row: dict[str, Any], line: dict[str, Any]) -> Ass
             description=info.get("description") or "",
             more={k: v for k, v in info.items() if k not in _EXIF_OWN},
         ),
-        file_created_at=_when(row["fileCreatedAt"]),
-        file_modified_at=_when(row["fileModifiedAt"]),
-        local_time=_when(row["localDateTime"]),
+        file_created_at=times(row["fileCreatedAt"]),
+        file_modified_at=times(row["fileModifiedAt"]),
+        local_time=times(row["localDateTime"]),
         created_at=made,
-        updated_at=_when(row.get("updatedAt") or "2026-11-22T08:54:00.000Z"),
+        updated_at=times(row.get("updatedAt") or "2026-11-22T08:54:00.000Z"),
         visibility=row["visibility"],
         is_favorite=row["isFavorite"],
         deleted_at=when(line.get("deletedAt")) or (made if row.get("isTrashed") else None),
@@ -278,8 +281,10 @@ def _preview(recorded: Recorded, asset_id: str) -> bytes | None:
 
 
 def _edits(recorded: Recorded, row: dict[str, Any]) -> list[Edit]:
+    if not row.get("isEdited") or not (recorded.folder / "seed_calls.json").is_file():
+        return []
     seed = recorded.seeds()["PUT_assets_id_edits"]["body"]
-    if not row.get("isEdited") or row["id"] != seed["assetId"]:
+    if row["id"] != seed["assetId"]:
         return []
     return [Edit(e["id"], e["action"], e["parameters"]) for e in seed["edits"]]
 
@@ -305,7 +310,7 @@ def _faces(recorded: Recorded, library: Library) -> None:
     for recording in recorded.recordings.values():
         if "partner" not in recording.name.lower() and "user2" not in recording.name:
             continue
-        for row in _objects(recording.answer):
+        for row in objects_in(recording.answer):
             asset = library.assets.get(str(row.get("id")))
             if asset is None or "people" not in row or row["ownerId"] == next(iter(library.users)):
                 continue
@@ -320,6 +325,15 @@ def _faces(recorded: Recorded, library: Library) -> None:
                 if face["id"] not in known:
                     known.add(face["id"])
                     asset.faces.append(_face(face, None))
+
+
+def _thumbnails_of_people(recorded: Recorded, library: Library) -> None:
+    made = {o["id"] for o in recorded.objects() if o.get("thumbnailPath")}
+    for person in library.people.values():
+        if person.id in made:
+            standing = library.faces_of(person.id)
+            person.thumbnail = next((a.id for a, f in standing if f.id == person.face_id), standing[0][0].id if standing else "unknown")
+    library.machine_learning = bool(made)
 
 
 def _face(row: dict[str, Any], person_id: str | None) -> Face:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facesets.embedding import Decoded, find_faces, load_pack, read_image
-from facesets.export import crops
+from facesets.faces.embed import find_faces, read_image
+from facesets.models.load import load_pack
+from facesets.photos import crops
+from facesets.photos.decode import Decoded
 from facesets.settings import ExportSettings
 
 
@@ -29,4 +31,4 @@ def test_faces_of_real_scenes_are_found_again_in_their_crops(shared: Path) -> No
     assert lost == 0
     assert neighbours / len(away) < 0.15
     assert np.median(away) < 0.04
-    assert max(away) < pack.cuts.match
+    assert max(away) < pack.thresholds.match

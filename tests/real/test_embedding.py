@@ -13,11 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesets.embedding import Detection, Pack, QueueEntry, decode, embed_photos, load_pack
-from facesets.embedding.align import Pixels
-from facesets.embedding.engines import Floats
-from facesets.identity import average_linkage, cluster
-from facesets.identity.scoring import main_face
+from facesets.clustering.cluster import cluster
+from facesets.clustering.linkage import average_linkage
+from facesets.clustering.scoring import main_face
+from facesets.exchange.queue import QueueEntry
+from facesets.faces.embed import embed_photos
+from facesets.models.detection import Detection
+from facesets.models.engines import Floats
+from facesets.models.load import load_pack
+from facesets.models.pack import Pack
+from facesets.photos.align import Pixels
+from facesets.photos.decode import decode
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,7 @@ def test_edge_equals_insightfaces_own_boxes_landmarks_and_vectors(
         library = FaceAnalysis(name="edge", root=str(shared), providers=["CPUExecutionProvider"])
     library.prepare(ctx_id=0, det_size=sizes)
     if sizes:
-        from facesets.embedding.packs.scrfd import Scrfd  # noqa: PLC0415
+        from facesets.models.scrfd import Scrfd  # noqa: PLC0415
 
         detect: Callable[[Pixels], list[Detection]] = Scrfd(edge.detector._network, sizes=(640,)).detect  # type: ignore[attr-defined]
     else:
@@ -86,9 +92,7 @@ def test_centerface_equals_defaces_own_where_both_see_the_same_pixels(scenes: li
 
 
 @pytest.mark.parametrize(("which", "precision"), [("open", 0.95), ("edge", 0.98)])
-def test_people_with_several_photos_are_told_apart(
-    shared: Path, edge: Pack, open_pack: Pack, which: str, precision: float
-) -> None:
+def test_people_with_several_photos_are_told_apart(shared: Path, edge: Pack, open_pack: Pack, which: str, precision: float) -> None:
     """A sample: six photos each of 8 people and 40 people with one photo; the whole is benchmarks/calibrate_packs.py."""
     pack = edge if which == "edge" else open_pack
     with (shared / "photos" / "labels.csv").open(newline="", encoding="utf-8") as file:
@@ -112,7 +116,11 @@ def test_people_with_several_photos_are_told_apart(
             who.append(row["identity"])
     assert len(who) >= 85
     stacked = np.stack(vectors)
-    labels = cluster(stacked, cuts=pack.cuts) if pack.cuts.consolidate else average_linkage(stacked, pack.cuts.cluster)
+    labels = (
+        cluster(stacked, thresholds=pack.thresholds)
+        if pack.thresholds.consolidate
+        else average_linkage(stacked, pack.thresholds.cluster)
+    )
     pure = [
         np.mean([other == mine for other, label in zip(who, labels, strict=True) if label == labels[i]])
         for i, mine in enumerate(who)
@@ -141,5 +149,5 @@ def test_copies_are_nearer_than_the_near_duplicate_cut_and_people_are_not(shared
                 largest = max(faces, key=lambda face: face.box[2] - face.box[0])
                 out.append(pack.embed(pixels, [largest.landmarks]).vectors[0])
         distance = 1 - np.stack(originals) @ np.stack(copies).T
-        assert np.diag(distance).max() < pack.cuts.near_duplicate
-        assert distance[~np.eye(len(photos), dtype=bool)].min() > pack.cuts.near_duplicate
+        assert np.diag(distance).max() < pack.thresholds.near_duplicate
+        assert distance[~np.eye(len(photos), dtype=bool)].min() > pack.thresholds.near_duplicate

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facesets.embedding import load_pack
+from facesets.clustering.cluster import cluster
 from facesets.errors import CorruptFile
-from facesets.identity import cluster
+from facesets.models.load import load_pack
 from facesets.pipeline.labelled import Labelled, embed_labelled, read_labels
 from facesets.progress import Silent
-from tests.identity.test_linkage import scipy_labels
+from tests.clustering.test_linkage import scipy_labels
 
 
 @pytest.fixture(scope="module")

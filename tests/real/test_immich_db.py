@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from facesets.embedding import Pack, find_faces, load_pack, read_image
+from facesets.faces.embed import find_faces, read_image
+from facesets.models.load import load_pack
+from facesets.models.pack import Pack
 from facesets.pipeline.labelled import read_labels
 from facesets.testing import Box, ImmichServer, Library, immich_server
 from tests.pipeline.world import CommandLine

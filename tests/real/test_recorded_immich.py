@@ -13,8 +13,7 @@ from urllib3 import HTTPResponse
 from facesets.connections import address
 from facesets.errors import MissingPermission, NotFound, ServerError, WrongKey
 from facesets.immich import edits, wire
-from facesets.immich.answer import Answer
-from facesets.immich.refusals import errors_of
+from facesets.immich.response import Response, error_of
 from facesets.records import Asset
 
 VERSIONS = ("2.7.2", "3.1.0")
@@ -125,8 +124,8 @@ def test_recorded_refusals_become_the_right_errors(recorded: Path, name: str, er
     headers = {k: v for k, v in told["response"]["headers"].items() if k.lower() == "content-type"}
     body = io.BytesIO(json.dumps(told["response"]["body"]).encode())
     response = HTTPResponse(body, headers, told["response"]["status"], preload_content=False)
-    answer = Answer(told["request"]["method"], address("http://immich.test" + told["request"]["path"]), response)
-    raised = errors_of(answer, "http://immich.test/api", "")
+    answer = Response(told["request"]["method"], address("http://immich.test" + told["request"]["path"]), response)
+    raised = error_of(answer, "http://immich.test/api", "")
     assert type(raised) is error
     if isinstance(raised, MissingPermission):
         assert raised.permission in ("face.read", "asset.download", "user.read")

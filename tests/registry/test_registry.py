@@ -8,7 +8,8 @@ import pytest
 
 from facesets.errors import CorruptFile
 from facesets.records import Asset, Centroid, Face, FaceBox, FaceSet, Reason, State, User
-from facesets.registry import VERSION, Registry, assets, faces, listings, runs, sets
+from facesets.registry import Registry, assets, faces, listings, measurements, originals, runs, sets
+from facesets.registry.migrations import VERSION
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_file_that_is_no_registry_is_refused_and_left_as_it_is(tmp_path: Path)
     path = tmp_path / "registry.sqlite"
     path.write_bytes(b"not a database, but long enough to be taken for one " * 40)
     before = path.read_bytes()
-    with pytest.raises(CorruptFile, match="not a usable registry"):
+    with pytest.raises(CorruptFile, match=r"is damaged.*facesets restore"):
         Registry.open(path)
     assert path.read_bytes() == before
 
@@ -94,12 +95,13 @@ def test_a_later_listing_without_boxes_keeps_the_boxes(registry: Registry) -> No
     assert next(assets.select(registry)).asset.boxes == boxes
 
 
-def test_only_unfinished_assets_that_vanish_are_gone(registry: Registry) -> None:
+def test_assets_that_vanish_are_gone_whatever_they_were(registry: Registry) -> None:
     assets.add_listed(registry, "anna", "immich", [photo("1"), photo("2")], 1)
     assets.settle(registry, 2, Reason.EMBEDDED, sha256="x")
     assets.add_listed(registry, "anna", "immich", [], 2)
-    assert assets.mark_gone(registry, "anna", "immich", 2) == 1
-    assert assets.counts(registry) == {Reason.EMBEDDED: 1, Reason.GONE: 1}
+    assert assets.mark_unseen_gone(registry, "anna", "immich", 2) == 2
+    assert assets.mark_unseen_gone(registry, "anna", "immich", 2) == 0
+    assert assets.counts(registry) == {Reason.GONE: 2}
 
 
 def test_retryable_ends_count_attempts(registry: Registry) -> None:
@@ -113,13 +115,13 @@ def test_retryable_ends_count_attempts(registry: Registry) -> None:
 
 def test_the_asset_whose_bytes_are_kept_is_found_by_either_hash_and_never_a_duplicate(registry: Registry) -> None:
     assets.add_listed(registry, "anna", "immich", [photo("1", sha1="ab"), photo("2", sha1="ab")], 1)
-    assert assets.with_bytes(registry, sha1="ab") is None
+    assert originals.with_bytes(registry, sha1="ab") is None
     assets.settle(registry, 1, Reason.DUP_STAGED, sha256="x", kept_id=2)
     assets.settle(registry, 2, Reason.STAGED, sha256="x", path="p")
-    for row in (assets.with_bytes(registry, sha1="ab"), assets.with_bytes(registry, sha256="x")):
+    for row in (originals.with_bytes(registry, sha1="ab"), originals.with_bytes(registry, sha256="x")):
         assert row is not None
         assert row.id == 2
-    assert assets.kept_by_sha256(registry)["x"].id == 2
+    assert originals.asset_by_key(registry)["x"].id == 2
 
 
 def test_an_id_may_be_cut_short_but_not_be_a_pattern(registry: Registry) -> None:
@@ -133,18 +135,18 @@ def test_a_face_comes_back_to_the_last_bit(registry: Registry) -> None:
     vectors = np.array([[0.1, -0.0, 3e-39], [1, 2, 3]], np.float32)
     found = [a_face("f0"), a_face("f1", index=1)]
     for _ in range(2):  # embedding a photo again changes nothing
-        faces.add_embedded(registry, "a" * 64, "open@1", Reason.EMBEDDED, found, vectors)
+        measurements.add_embedded(registry, "a" * 64, "open@1", Reason.EMBEDDED, found, vectors)
     rows = list(faces.select(registry))
     assert [row.face for row in rows] == found
     assert np.stack([row.vector for row in rows]).tobytes() == vectors.tobytes()
-    assert faces.is_embedded(registry, "a" * 64, "open@1")
-    assert not faces.is_embedded(registry, "a" * 64, "edge@1")
+    assert measurements.is_embedded(registry, "a" * 64, "open@1")
+    assert not measurements.is_embedded(registry, "a" * 64, "edge@1")
 
 
 def test_faces_come_in_the_order_of_content_not_of_arrival(registry: Registry) -> None:
     one = np.zeros((1, 2), np.float32)
     for sha in ("c", "a", "b"):
-        faces.add_embedded(registry, sha * 64, "open@1", Reason.EMBEDDED, [a_face(f"f{sha}", sha * 64)], one)
+        measurements.add_embedded(registry, sha * 64, "open@1", Reason.EMBEDDED, [a_face(f"f{sha}", sha * 64)], one)
     assert [row.face.face_id for row in faces.select(registry)] == ["fa", "fb", "fc"]
 
 
@@ -158,6 +160,9 @@ def test_a_number_once_given_is_never_given_again(registry: Registry) -> None:
 
 def test_a_set_keeps_members_files_and_centroid(registry: Registry) -> None:
     sets.add(registry, FaceSet("faceset_001", 1, "made", "open@1"), 1, written=False)
+    measurements.add_embedded(
+        registry, "a" * 64, "open@1", Reason.EMBEDDED, [a_face("f1"), a_face("f2", index=1)], np.zeros((2, 2), np.float32)
+    )
     sets.add_members(registry, "faceset_001", [("f2", 0.1), ("f1", 0.2)])
     sets.set_files(registry, "faceset_001", [sets.FileFact("b", 1, "x"), sets.FileFact("a", 2, "y")])
     sets.set_centroid(registry, "open@1", Centroid("faceset_001", np.array([0.5, -0.25]), 2))
@@ -186,31 +191,6 @@ def test_bound_users_are_listed_by_label(registry: Registry) -> None:
     assets.bind_user(registry, User("bert", "id-2"))
     assets.bind_user(registry, User("anna", "id-1", "Anna"))
     assert [u.label for u in assets.users(registry)] == ["anna", "bert"]
-
-
-def test_a_registry_of_version_1_is_migrated_to_what_a_new_one_is(tmp_path: Path) -> None:
-    with Registry.open(tmp_path / "new.sqlite") as new, Registry.open(tmp_path / "old.sqlite") as old:
-        assets.add_listed(old, "anna", "immich", [photo("a")], 1)
-        old.db.execute("DROP INDEX assets_by_time")
-        for table in ("streamed_faces", "streamed_people"):
-            old.db.execute(f"DROP TABLE {table}")
-        old.db.execute("DROP INDEX assets_by_look")
-        old.db.execute("DROP INDEX assets_by_content")
-        old.db.execute("DROP INDEX assets_stacked")
-        for table, column in (("assets", "pixels"), ("assets", "content"), ("embedded", "told"), ("assets", "is_stacked")):
-            old.db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        old.db.execute("PRAGMA user_version = 1")
-        wanted = schema(new)
-    with Registry.open(tmp_path / "old.sqlite") as migrated:
-        assert schema(migrated) == wanted
-        assert [row.pixels for row in assets.select(migrated)] == ["original"]
-
-
-def schema(registry: Registry) -> list[tuple[object, ...]]:
-    names = [row[0] for row in registry.db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
-    columns = [tuple(row) for name in names for row in registry.db.execute("SELECT * FROM pragma_table_xinfo(?)", (name,))]
-    indexes = registry.db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' ORDER BY name").fetchall()
-    return [*columns, *map(tuple, indexes)]
 
 
 def test_months_are_counted_from_an_index_alone(registry: Registry) -> None:

@@ -90,9 +90,7 @@ def test_one_persons_key_serves_one_label(registry: Registry, family: Family, as
         bind("opa", Settings(), registry, as_(anna), Silent())
 
 
-def test_the_other_persons_name_may_be_unknown_to_the_key(
-    registry: Registry, family: Family, server: ImmichServer
-) -> None:
+def test_the_other_persons_name_may_be_unknown_to_the_key(registry: Registry, family: Family, server: ImmichServer) -> None:
     library, _, bob = family
     key = library.key(bob, ["user.read"]).secret
     settings = replace(Settings(), users={"oma": "64e61621-ea00-4e5b-a197-ef2142f2fa48"})
@@ -124,9 +122,7 @@ def test_a_folders_label_stands_for_that_folder(registry: Registry, tmp_path: Pa
     assert "moved" in said.notes[0]
 
 
-def test_a_folder_needs_a_label_of_its_own(
-    registry: Registry, family: Family, as_: Callable[[User], Client], tmp_path: Path
-) -> None:
+def test_a_folder_needs_a_label_of_its_own(registry: Registry, family: Family, as_: Callable[[User], Client], tmp_path: Path) -> None:
     bind("oma", Settings(), registry, as_(family[1]), Silent())
     with pytest.raises(UserMismatch, match="--user of its own"):
         bind_folder("oma", tmp_path, Settings(), registry, Silent())

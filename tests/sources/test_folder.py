@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pillow_heif
@@ -11,15 +12,23 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from facesets.errors import NotFound
+from facesets.photos import DecoderPool
 from facesets.progress import Silent
 from facesets.records import Asset, User
 from facesets.sources.folder import FolderSource
 
 OWNER = User("box", "folder:box")
+DECODERS = DecoderPool()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def ended() -> Iterator[None]:
+    yield
+    DECODERS.close()
 
 
 def source(root: Path) -> FolderSource:
-    return FolderSource(root, OWNER)
+    return FolderSource(root, OWNER, DECODERS)
 
 
 def listed(root: Path, said: Silent | None = None) -> dict[str, Asset]:
@@ -51,7 +60,7 @@ def test_a_photo_is_used_in_place_and_nothing_is_written(tmp_path: Path) -> None
     assert (fetched.sha256, fetched.sha1) == (hashlib.sha256(b"not a photo").hexdigest(), hashlib.sha1(b"not a photo").hexdigest())
     assert not (tmp_path / "target.jpg").exists()
     assert (box.work.requests, box.work.downloads, box.work.bytes) == (0, 0, 11)
-    assert not box.tells_faces
+    assert not box.knows_faces
     assert box.boxes(asset) == ()
 
 

@@ -19,12 +19,12 @@ from facesets.sources.immich import ImmichSource
 from facesets.sources.immich_db import ImmichDbSource
 from facesets.testing import Box, ImmichServer, Library, immich_server
 from facesets.testing import User as Account
-
-from ..immich.photos import BIG, SMALL, photo
-from ..postgres import fill, reader
-from ..staging.home import Home
+from tests.immich.photos import BIG, SMALL, photo
+from tests.postgres import fill, reader, upgrade
+from tests.staging.home import Home
 
 psycopg = pytest.importorskip("psycopg")
+
 
 @pytest.fixture
 def library() -> Library:
@@ -60,10 +60,12 @@ def anna(library: Library) -> Account:
     return next(iter(library.users.values()))
 
 
-@pytest.fixture
-def database(postgres: str, library: Library) -> str:
-    """The library's own rows."""
+@pytest.fixture(params=["2.7 to 3.1", "3.2"])
+def database(request: pytest.FixtureRequest, postgres: str, library: Library) -> str:
+    """The library's own rows, in both forms of the schema."""
     fill(postgres, library)
+    if request.param == "3.2":
+        upgrade(postgres)
     return postgres
 
 
@@ -105,6 +107,30 @@ def test_people_come_with_their_boxes(database: str, server: ImmichServer, anna:
     stage_from(database, home, server, anna)
     names = {box.person_name for row in home.rows() for box in row.asset.boxes or ()}
     assert names == {None, "Grandma Ö."}
+
+
+def test_of_several_owners_people_in_a_group_the_photos_owners_is_named(
+    postgres: str, library: Library, server: ImmichServer, anna: Account, tmp_path: Path
+) -> None:
+    fill(postgres, library)
+    upgrade(postgres)
+    bob = next(user for user in library.users.values() if user.name == "bob")
+    with psycopg.connect(postgres) as db:
+        db.execute(
+            'INSERT INTO person ("ownerId", name, "personGroupId") SELECT %s, %s, id FROM person_group', (bob.id, "Bob's grandma")
+        )
+    home = Home.make(tmp_path / "db")
+    stage_from(postgres, home, server, anna)
+    assert {box.person_name for row in home.rows() for box in row.asset.boxes or ()} == {None, "Grandma Ö."}
+    assert all(len({box.face_id for box in row.asset.boxes or ()}) == len(row.asset.boxes or ()) for row in home.rows())
+
+
+def test_a_schema_without_what_is_needed_is_named(postgres: str, library: Library, anna: Account) -> None:
+    fill(postgres, library)
+    with psycopg.connect(postgres) as db:
+        db.execute('ALTER TABLE asset_face RENAME "personId" TO whoever')
+    finding = doctor.database(Client("http://127.0.0.1:1/api", ""), "anna", Person(anna.id, anna.name), postgres)
+    assert "asset_face has neither" in finding.what
 
 
 def test_a_second_run_decides_nothing_and_new_photos_are_found(
@@ -155,6 +181,26 @@ def test_a_role_that_may_not_read_is_told_what_it_lacks(database: str, anna: Acc
         list(source(reader(database), anna.id).listing(Silent()))
     with pytest.raises(MissingPermission, match='GRANT SELECT ON asset_exif TO "visitor"'):
         list(source(reader(database, '"user"', "asset"), anna.id).listing(Silent()))
+
+
+def test_a_role_with_a_schema_of_its_own_sees_the_same(database: str, library: Library, anna: Account) -> None:
+    url = reader(database, '"user"', "person")
+    people = list(source(url, anna.id).people())
+    with psycopg.connect(database) as db:
+        db.execute("CREATE SCHEMA visitor AUTHORIZATION visitor")
+    try:
+        assert list(source(url, anna.id).people()) == people
+        assert {person.person_id for person in people} == {one.id for one in library.people.values() if one.owner_id == anna.id}
+    finally:
+        with psycopg.connect(database) as db:
+            db.execute("DROP SCHEMA visitor CASCADE")
+
+
+def test_a_table_that_another_version_made_of_other_stuff_is_said(database: str, anna: Account) -> None:
+    with psycopg.connect(database) as db:
+        db.execute('ALTER TABLE asset_face ALTER COLUMN "isVisible" TYPE text')
+    with pytest.raises(BadAnswer, match="Immich's database"):
+        list(source(database, anna.id).listing(Silent()))
 
 
 def test_the_doctor_says_whether_the_database_can_be_read(database: str, server: ImmichServer, anna: Account, tmp_path: Path) -> None:

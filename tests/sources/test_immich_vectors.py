@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 
 from facesets.doctor import server as doctor
-from facesets.embedding import load_pack
-from facesets.embedding.packs.immich_db import ImmichDb
 from facesets.errors import BadAnswer, MissingGrant, PackUnavailable
+from facesets.faces.immich_vectors import _unit, content_of
 from facesets.immich import Person
-from facesets.pipeline.measured import _unit, content_of
+from facesets.models.immich_db import ImmichDb
+from facesets.models.load import load_pack
 from facesets.records import Asset, User
 from facesets.sources.immich_vectors import vectors
 from facesets.testing import Library
-
-from ..immich.photos import BIG, SMALL, photo
-from ..postgres import connect, fill, put_vector, reader
+from tests.immich.photos import BIG, SMALL, photo
+from tests.postgres import connect, fill, put_vector, reader
 
 pytest.importorskip("psycopg")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from facesets.immich import Client
+from facesets.photos import DecoderPool
 from facesets.progress import Silent
 from facesets.records import Reason
 from facesets.registry import assets, runs
@@ -27,6 +29,7 @@ class Home:
     said: Silent = field(default_factory=Silent)
     external: dict[str, str] = field(default_factory=dict)
     source: Source | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @classmethod
     def make(cls, root: Path, **stage_settings: object) -> Home:
@@ -41,16 +44,27 @@ class Home:
             bound = bind(label, self.workspace.settings, registry, made, self.said)
             return self._run(ImmichSource(made, bound, page_size=self.workspace.settings.stage.page_size), full=full)
 
-    def stage_folder(self, folder: Path, label: str = "box") -> StageCounters:
+    def stage_folder(self, folder: Path, label: str = "box", *, accept_missing: bool = False) -> StageCounters:
         with self.workspace.registry() as registry:
             bound = bind_folder(label, folder, self.workspace.settings, registry, self.said)
-        return self._run(FolderSource(folder, bound))
+        with DecoderPool() as decoders:
+            return self._run(FolderSource(folder, bound, decoders), accept_missing=accept_missing)
 
-    def _run(self, source: Source, *, full: bool = False) -> StageCounters:
+    def _run(self, source: Source, *, full: bool = False, accept_missing: bool = False) -> StageCounters:
         self.source = source
         with self.workspace.registry() as registry:
             run = runs.start(registry, "stage")
-            counters = stage(self.workspace, registry, source, run_id=run, known_sha256=self.external, full=full, progress=self.said)
+            counters = stage(
+                self.workspace,
+                registry,
+                source,
+                run_id=run,
+                known_sha256=self.external,
+                full=full,
+                progress=self.said,
+                clock=self.clock,
+                accept_missing=accept_missing,
+            )
             runs.finish(registry, run, 0, counters.as_dict())
         assert counters.total_assets_seen == counters.already_settled + sum(counters.by_reason.values())
         return counters

@@ -85,13 +85,13 @@ def test_no_pattern_excludes_nothing() -> None:
 )
 def test_each_asset_has_one_reason(change: dict[str, object], reason: Reason | None) -> None:
     excluded = filters.path_filter(StageSettings().exclude)
-    found = filters.standing(replace(PHOTO, **change), "anna", archived=False, excluded=excluded)  # type: ignore[arg-type]
+    found = filters.by_listing(replace(PHOTO, **change), "anna", archived=False, excluded=excluded)  # type: ignore[arg-type]
     assert (found[0] if found else None) is reason
 
 
 def test_archived_photos_are_a_choice() -> None:
     archived = replace(PHOTO, visibility="archive")
-    assert filters.standing(archived, "anna", archived=True, excluded=filters.path_filter([])) is None
+    assert filters.by_listing(archived, "anna", archived=True, excluded=filters.path_filter([])) is None
 
 
 def box(width: float, height: float, frame: tuple[int, int] = (1440, 1080), *, at: float = 100) -> FaceBox:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from facesets.records import Reason
 from facesets.testing import ImmichServer, Library, User, faults
+from tests.immich.photos import BIG, photo
 
-from ..immich.photos import BIG, photo
 from .home import Home
 
 NAMES = (

@@ -11,8 +11,8 @@ import pytest
 
 from facesets.records import Reason, State
 from facesets.testing import ImmichServer, Library, User, faults
+from tests.immich.photos import BIG, photo
 
-from ..immich.photos import BIG, photo
 from .home import Home
 
 ORIGINAL, SEARCH = "GET /api/assets/{id}/original", "POST /api/search/metadata"

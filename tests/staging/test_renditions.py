@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from facesets.immich import Client
 from facesets.records import Reason
-from facesets.registry import assets, faces
+from facesets.registry import assets, measurements, originals
 from facesets.sources.binding import bind
 from facesets.sources.immich import ImmichSource
 from facesets.staging import StageCounters, substitute
 from facesets.testing import Asset, ImmichServer, Library, User, faults
+from tests.immich.photos import BIG, photo
 
-from ..immich.photos import BIG, photo
 from .home import Home
 
 ORIGINAL, THUMBNAIL = "GET /api/assets/{id}/original", "GET /api/assets/{id}/thumbnail"
@@ -25,8 +25,8 @@ def fail(home: Home, *, only: str = "original") -> None:
     with home.workspace.registry() as registry, registry.transaction():
         for row in assets.select(registry, reasons=[Reason.STAGED]):
             if row.pixels == only and row.sha256:
-                faces.add_embedded(registry, row.sha256, "pack@1", Reason.UNSUPPORTED, detail="no decoder takes it")
-                assets.settle_bytes(registry, row.sha256, Reason.UNSUPPORTED, "no decoder takes it")
+                measurements.add_embedded(registry, row.sha256, "pack@1", Reason.UNSUPPORTED, detail="no decoder takes it")
+                originals.settle_bytes(registry, row.sha256, Reason.UNSUPPORTED, "no decoder takes it")
 
 
 def show(home: Home, server: ImmichServer, user: User) -> StageCounters:
@@ -59,8 +59,8 @@ def fail_one(home: Home, asset: Asset) -> None:
     with home.workspace.registry() as registry, registry.transaction():
         (row,) = assets.find(registry, asset.id)
         assert row.sha256 is not None
-        faces.add_embedded(registry, row.sha256, "pack@1", Reason.UNSUPPORTED, detail="no decoder takes it")
-        assets.settle_bytes(registry, row.sha256, Reason.UNSUPPORTED, "no decoder takes it")
+        measurements.add_embedded(registry, row.sha256, "pack@1", Reason.UNSUPPORTED, detail="no decoder takes it")
+        originals.settle_bytes(registry, row.sha256, Reason.UNSUPPORTED, "no decoder takes it")
 
 
 def test_a_broken_jpeg_is_not_fetched_again_as_its_own_full_size(

@@ -11,8 +11,8 @@ from facesets.records import Reason
 from facesets.sources.immich import ImmichSource
 from facesets.testing import Box, ImmichServer, Library, User, faults
 from facesets.testing.immich.transport import Response
+from tests.immich.photos import BIG, SMALL, photo
 
-from ..immich.photos import BIG, SMALL, photo
 from .home import Home
 
 ORIGINAL, FACES, SEARCH = "GET /api/assets/{id}/original", "GET /api/faces", "POST /api/search/metadata"
@@ -74,6 +74,7 @@ def test_a_second_run_downloads_nothing_and_decides_nothing(
     assert home.outcome() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_faces_count_in_upright_pixels_whatever_the_orientation(
     library: Library, anna: User, server: ImmichServer, home: Home, orientation: int
@@ -124,6 +125,7 @@ def refuse(_: object) -> Response:
     return Response(404, {"Content-Type": "application/json"}, b'{"message":"Not Found"}')
 
 
+@pytest.mark.slow
 def test_which_duplicate_is_kept_does_not_hang_on_the_downloads(
     library: Library, anna: User, server: ImmichServer, new_home: Callable[[], Home]
 ) -> None:
@@ -303,6 +305,7 @@ def test_a_missing_permission_ends_the_run_and_keeps_what_came(library: Library,
     assert home.counts() == {Reason.STAGED: 3}
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_is_not_waited_for_photo_by_photo(library: Library, anna: User, server: ImmichServer, home: Home) -> None:
     for number in range(200):
         library.photo(anna, photo(number), faces=[BIG])
@@ -325,7 +328,7 @@ def test_a_full_disk_ends_the_run_in_one_line(
 
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", full)
-        with pytest.raises(FacesetsError, match="No space left"):
+        with pytest.raises(FacesetsError, match=r"the disk is full\. Free some space"):
             home.stage(server, anna)
     assert home.files() == {}
     home.stage(server, anna)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from facesets.records import Reason
+from tests.immich.photos import photo
 
-from ..immich.photos import photo
 from .home import Home
 
 

@@ -57,9 +57,8 @@ def test_too_many_requests_says_when_to_come_back(served: Served, family: Family
 def test_latency_is_fixed_or_drawn_the_same_every_time(served: Served, family: Family) -> None:
     server, client = served
     server.faults.add(faults.slow(0.05), "GET /api/server/ping")
-    start = time.monotonic()
     client.get("/api/server/ping")
-    assert time.monotonic() - start >= 0.05
+    assert server.faults.counts == {"slow": 1}
     drawn = faults.slow(0.0, 10.0)
     assert drawn.deliver is not None
 
@@ -163,7 +162,7 @@ def test_json_holds_what_no_client_expects(served: Served, family: Family) -> No
 def test_an_idle_connection_is_closed_and_a_whole_answer_may_be_the_last(served: Served) -> None:
     server, client = served
     client.get("/api/server/ping")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not server.faults.counts["idle closed"] and time.monotonic() < deadline:
         time.sleep(0.02)
     assert server.faults.counts["idle closed"] == 1
@@ -179,12 +178,12 @@ def test_an_idle_connection_is_closed_and_a_whole_answer_may_be_the_last(served:
 
 def test_a_server_restarts_under_a_request_and_comes_back(served: Served) -> None:
     server, client = served
-    server.faults.add(faults.restarting(0.3), "GET /api/server/ping", times=1)
+    server.faults.add(faults.restarting(3), "GET /api/server/ping", times=1)
     with pytest.raises(httpx.TransportError):
         client.get("/api/server/ping")
     with pytest.raises(httpx.ConnectError):
         client.get("/api/server/version")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     status = 0
     while status != 200 and time.monotonic() < deadline:
         try:

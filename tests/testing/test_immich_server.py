@@ -135,11 +135,27 @@ def test_a_server_can_claim_any_version(said: str, parts: tuple[int, int, int], 
 def test_a_request_that_no_route_can_read_is_answered_and_told_at_the_end(family: Family, client_for: ClientFor) -> None:
     def misunderstand() -> None:
         with immich_server(family.library) as server:
-            nonsense = {"assetId": family.photos[0].id, "personId": family.oma.id, "x": "left"}
-            answer = client_for(server, family.anna).post("/api/faces", json=nonsense)
+            nonsense = {"edits": [{"action": "crop", "parameters": {"x": "left"}}]}
+            answer = client_for(server, family.anna).put(f"/api/assets/{family.photos[0].id}/edits", json=nonsense)
             assert (answer.status_code, answer.json()["message"]) == (500, "Internal server error")
             assert client_for(server, family.anna).get("/api/users/me").status_code == 200
 
     with pytest.raises(RuntimeError, match="could not answer") as told:
         misunderstand()
     assert isinstance(told.value.__cause__, ValueError)
+
+
+def test_backups_of_the_database_are_for_administrators_with_the_permissions(
+    server: ImmichServer, family: Family, client_for: ClientFor
+) -> None:
+    family.library.backups["a.sql.gz"] = b"dump"
+    listing, one = "/api/admin/database-backups", "/api/admin/database-backups/a.sql.gz"
+    admin = client_for(server, family.anna)
+    assert admin.get(listing).json() == {"backups": [{"filename": "a.sql.gz", "filesize": 4, "timezone": "UTC"}]}
+    assert admin.get(one).content == b"dump"
+    assert admin.get(one).headers["content-type"] == "application/octet-stream"
+    assert admin.get("/api/admin/database-backups/b.sql.gz").status_code == 404
+    assert client_for(server, family.bob).get(listing).json()["message"] == "Forbidden"
+    for path, lacking in ((listing, "maintenance"), (one, "backup.download")):
+        key = family.library.key(family.anna, ["asset.read"])
+        assert client_for(server, key.secret).get(path).json()["message"] == f"Missing required permission: {lacking}"

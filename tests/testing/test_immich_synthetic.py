@@ -11,9 +11,10 @@ from datetime import datetime
 
 import httpx
 import pytest
+from benchmarks.synthetic import SyntheticLibrary
 from PIL import Image
 
-from facesets.testing import SyntheticLibrary, immich_server
+from facesets.testing import immich_server
 
 ClientFor = Callable[..., httpx.Client]
 

@@ -12,9 +12,12 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageOps
 
-from facesets.embedding import PhotoFaces, decode, find_faces, load_pack
 from facesets.errors import PackUnavailable
+from facesets.faces.describe import PhotoFaces
+from facesets.faces.embed import find_faces
 from facesets.identity.gates import exposures
+from facesets.models.load import load_pack
+from facesets.photos.decode import decode
 from facesets.records import Box
 from facesets.testing import Asset, samples
 from facesets.testing.sample_library import CURATED, CURATED_LOOKS, SampleLibrary, sample_library
@@ -142,7 +145,7 @@ def test_a_portrait_shows_one_face_and_it_is_where_the_box_says(portraits: dict[
 def test_photos_of_a_person_are_no_bursts_and_photos_of_two_are_not_taken_for_one(
     portraits: dict[str, list[tuple[Box, PhotoFaces]]],
 ) -> None:
-    cuts = load_pack("open").cuts
+    cuts = load_pack("open").thresholds
     people = {sitter: np.concatenate([vectors for _, (_, vectors) in shots]) for sitter, shots in portraits.items()}
     for one, own in people.items():
         distances = 1 - own @ own.T

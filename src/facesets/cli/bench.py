@@ -8,10 +8,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ..embedding.packs import pack_loader
-from ..embedding.packs.measure import Measured, measure_engines
-from . import App, json_option
-from .run import pack_option
+from facesets.cli import App, json_option
+from facesets.cli.run import pack_option
+from facesets.models import Measured, measure_engines, pack_loader
 
 
 @click.group()
@@ -33,10 +32,10 @@ def providers(app: App, pack: str | None, threads: int, repeats: int) -> None:
     """
     name, load = pack_loader(pack or "auto", note=app.progress.note)
     lines = measure_engines(load, threads=threads, repeats=repeats)
-    app.answer({"pack": name, "threads": threads, "engines": [asdict(line) for line in lines]}, lambda: _told(name, lines))
+    app.answer({"pack": name, "threads": threads, "engines": [asdict(line) for line in lines]}, lambda: _table(name, lines))
 
 
-def _told(name: str, lines: list[Measured]) -> str:
+def _table(name: str, lines: list[Measured]) -> str:
     table = Table("engine", "runs as", "find, ms", "times CPU", "embed a face, ms", "times CPU", "cosine", title=f"pack {name}")
     plain = next((line for line in lines if line.runs), None)
     absent = []

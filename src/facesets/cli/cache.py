@@ -8,15 +8,14 @@ from typing import Any
 
 import click
 
-from ..embedding import Cache, load_cache, save_cache
-from ..embedding.merge import merge_caches
-from ..embedding.old_cache import read_old_cache
-from ..errors import UsageError
-from ..pipeline.cache import export_cache
-from ..pipeline.take_in import take_in
-from . import App, json_option
+from facesets.cli import App, json_option
+from facesets.errors import UsageError
+from facesets.exchange import Cache, load_cache, merge_caches, read_old_cache, save_cache
+from facesets.faces import export_cache, import_cache
+from facesets.wording import count_of, plural
 
 _file = click.Path(path_type=Path)
+_there = click.Path(exists=True, dir_okay=False, path_type=Path)
 _force = click.option("--force", is_flag=True, help="Replace a file that is there.")
 
 
@@ -30,25 +29,26 @@ def cache() -> None:
 
 
 @cache.command()
-@click.argument("files", nargs=-1, required=True, type=_file)
+@click.argument("files", nargs=-1, required=True, type=_there)
 @json_option
 @click.pass_obj
 def info(app: App, files: tuple[Path, ...]) -> None:
     """Say what is in FILES."""
-    told = [{"file": str(path)} | _told(load_cache(path)) for path in files]
+    caches = [{"file": str(path)} | _facts(load_cache(path)) for path in files]
     app.answer(
-        told,
+        caches,
         lambda: "\n".join(
-            f"{one['file']}: {one['model']}, {one['faces']:,} faces in {one['photos_with_faces']:,} photos, {one['processed']:,} gone "
-            f"through, {one['aliases']:,} copies, {one['failed']:,} unreadable; {one['dim']} numbers a face"
-            for one in told
+            f"{one['file']}: {one['model']}, {count_of(one['faces'], 'face')} in "
+            f"{count_of(one['photos_with_faces'], 'photo')}, {one['processed']:,} gone through, "
+            f"{count_of(one['aliases'], 'copy')}, {one['failed']:,} unreadable; {one['dim']} numbers a face"
+            for one in caches
         ),
     )
 
 
 @cache.command()
 @click.argument("out", type=_file)
-@click.argument("files", nargs=-1, required=True, type=_file)
+@click.argument("files", nargs=-1, required=True, type=_there)
 @_force
 @json_option
 @click.pass_obj
@@ -57,28 +57,31 @@ def merge(app: App, out: Path, files: tuple[Path, ...], force: bool) -> None:
     _free(out, force)
     merged = merge_caches([(str(path), load_cache(path)) for path in files])
     save_cache(out, merged.cache)
-    document = {"out": str(out)} | _told(merged.cache)
+    document = {"out": str(out)} | _facts(merged.cache)
     document |= {"photos_again": merged.photos_again, "aliases_new": merged.aliases, "conflicts": merged.conflicts}
     app.answer(
         document,
         lambda: "\n".join(
-            [*merged.conflicts, f"{out}: {document['faces']:,} faces; {merged.photos_again:,} photos were in several, "]
-        ).rstrip(", ")
-        + f"; {len(merged.conflicts):,} conflicts",
+            [
+                *merged.conflicts,
+                f"{out}: {count_of(document['faces'], 'face')}; {count_of(merged.photos_again, 'photo')} "
+                f"{plural(merged.photos_again, 'was')} in several; {count_of(len(merged.conflicts), 'conflict')}",
+            ]
+        ),
     )
 
 
 @cache.command(name="import")
-@click.argument("files", nargs=-1, required=True, type=_file)
+@click.argument("files", nargs=-1, required=True, type=_there)
 @json_option
 @click.pass_obj
 def import_(app: App, files: tuple[Path, ...]) -> None:
     """Bring what another machine embedded into the workspace. Photos are known by their bytes, else by their path."""
     workspace = app.workspace()
     with workspace.lock(), workspace.registry() as registry:
-        taken = [take_in(workspace, registry, path, app.progress) for path in files]
+        taken = [import_cache(workspace, registry, path, app.progress) for path in files]
     documents = [{"file": str(path)} | one.document() for path, one in zip(files, taken, strict=True)]
-    app.answer(documents, lambda: "\n".join(f"{path}: {one.told()}" for path, one in zip(files, taken, strict=True)))
+    app.answer(documents, lambda: "\n".join(f"{path}: {one.line()}" for path, one in zip(files, taken, strict=True)))
 
 
 @cache.command()
@@ -95,12 +98,14 @@ def export(app: App, out: Path, label: str, model: str | None, force: bool) -> N
     with workspace.registry() as registry:
         made = export_cache(registry, label, model)
     save_cache(out, made)
-    document = {"out": str(out)} | _told(made)
-    app.answer(document, lambda: f"{out}: {made.model}, {document['faces']:,} faces of {document['processed']:,} photos")
+    document = {"out": str(out)} | _facts(made)
+    app.answer(
+        document, lambda: f"{out}: {made.model}, {count_of(document['faces'], 'face')} of {count_of(document['processed'], 'photo')}"
+    )
 
 
 @cache.command()
-@click.argument("old", type=_file)
+@click.argument("old", type=_there)
 @click.argument("out", type=_file)
 @click.option("--model", metavar="NAME@VERSION", help="Which model made the vectors, where the file does not say.")
 @_force
@@ -111,8 +116,11 @@ def convert(app: App, old: Path, out: Path, model: str | None, force: bool) -> N
     _free(out, force)
     made = read_old_cache(old, model=model)
     save_cache(out, made)
-    document = {"out": str(out)} | _told(made)
-    app.answer(document, lambda: f"{out}: {made.model}, {document['faces']:,} faces, {document['processed']:,} photos gone through")
+    document = {"out": str(out)} | _facts(made)
+    app.answer(
+        document,
+        lambda: f"{out}: {made.model}, {count_of(document['faces'], 'face')}, {count_of(document['processed'], 'photo')} gone through",
+    )
 
 
 def _free(out: Path, force: bool) -> None:
@@ -120,7 +128,7 @@ def _free(out: Path, force: bool) -> None:
         raise UsageError(f"{out} is there already; name another file, or replace it with --force")
 
 
-def _told(cache: Cache) -> dict[str, Any]:
+def _facts(cache: Cache) -> dict[str, Any]:
     photos = Counter(str(row.get("sha256") or row.get("path")) for row in cache.meta)
     return {
         "model": cache.model,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from . import App, json_option
-from .run import accept_option, classic_option, do, pack_option, user_option
+from facesets.cli import App, json_option
+from facesets.cli.run import accept_option, classic_option, do, pack_option, user_option
 
 
 @click.command()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from . import App, json_option
-from .run import told
+from facesets.cli import App, json_option
+from facesets.cli.summary_text import summary_text
+from facesets.wording import count_of
+
+if TYPE_CHECKING:
+    from facesets.demo import Demo
 
 
 @click.command()
@@ -23,19 +30,28 @@ def demo(app: App, folder: Path, blur: bool) -> None:
     The photos are made of pictures that come with installed packages; the model pack is the open one. Nothing is asked of
     the network. Run it again and it goes on, or finds everything done.
     """
-    from ..demo import demo as run_demo  # noqa: PLC0415 - needs the open extra, and says so
+    from facesets.demo import demo as run_demo  # noqa: PLC0415 - needs the open extra, and says so
 
     done = run_demo(app.root / folder, blur=blur, progress=app.progress)
-    root = done.summary.workspace
-    app.answer(
-        done.document(),
-        lambda: "\n".join(
-            [
-                told(done.summary),
-                f"verified: {done.verified.counts['files']} files of {done.verified.counts['sets']} sets are as recorded",
-                f"report:   {done.report}",
-                f"sets:     {Path(root) / 'facesets'}",
-                f"look:     facesets -C {root} status   (or list faces, explain faceset_002, verify)",
-            ]
-        ),
+    app.answer(done.document(), lambda: _text(done))
+    if (
+        not app.as_json
+        and sys.stdin.isatty()
+        and sys.stdout.isatty()
+        and click.confirm("Open the report in your browser?", default=True)
+    ):
+        webbrowser.open(done.report.absolute().as_uri())
+
+
+def _text(done: Demo) -> str:
+    counts, root = done.verified.counts, done.summary.workspace
+    return "\n".join(
+        [
+            summary_text(done.summary, None),
+            f"Verified: {count_of(counts['files'], 'file')} of {count_of(counts['sets'], 'set')} are as recorded.",
+            f"Sets:     {done.summary.folder_of_sets}",
+            f"Look:     facesets -C {root} status   (or list faces, explain faceset_002, verify)",
+            "Yours:    facesets init family && cd family && facesets run --user NAME --folder ~/Pictures",
+            f"Report:   {done.report}",
+        ]
     )

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from ..embedding import load_pack
-from ..pipeline.evaluate import evaluate as evaluate_folder
-from ..pipeline.labelled import embed_labelled
-from . import App, json_option
-from .run import pack_option
+from facesets.cli import App, json_option
+from facesets.cli.run import pack_option
+from facesets.models import load_pack
+from facesets.pipeline import embed_labelled
+from facesets.pipeline import evaluate as evaluate_folder
+from facesets.wording import count_of
 
 
 @click.command()
@@ -30,16 +31,18 @@ def evaluate(app: App, labels: Path, pack: str | None) -> None:
     """
     progress = app.progress
     chosen = load_pack(pack or "auto", note=progress.note)
-    report = {"pack": chosen.id, **evaluate_folder(embed_labelled(labels, chosen, progress), chosen.cuts)}
-    app.answer(report, lambda: _told(report))
+    report = {"pack": chosen.id, **evaluate_folder(embed_labelled(labels, chosen, progress), chosen.thresholds)}
+    app.answer(report, lambda: _table(report))
 
 
 _HEAD = "part             method     faces people   B-cubed P       R       F   pairs P       R   sets of 5+ for people with 5+"
 
 
-def _told(report: dict[str, Any]) -> str:
-    lines = [f"pack {report['pack']}: {report['faces']:,} faces found, {report['labelled']:,} of them labelled; size gate off"]
-    lines += [f"not scored: {n:,} photos ({why.replace('_', ' ')})" for why, n in report["left_out"].items()]
+def _table(report: dict[str, Any]) -> str:
+    lines = [
+        f"pack {report['pack']}: {count_of(report['faces'], 'face')} found, {report['labelled']:,} of them labelled; size gate off"
+    ]
+    lines += [f"not scored: {count_of(n, 'photo')} ({why.replace('_', ' ')})" for why, n in report["left_out"].items()]
     lines += ["", _HEAD]
     for s in report["scores"]:
         b, p = (tuple(f"{v:.4f}" for v in s[kind].values()) for kind in ("b_cubed", "pairwise"))
@@ -51,5 +54,6 @@ def _told(report: dict[str, Any]) -> str:
     split = [i for s in last for i in s["identities"] if i["f"] < 1]
     lines += ["", f"people who are not one pure cluster by default: {len(split)}"]
     for i in split:
-        lines.append(f"  {i['name']:<32} {i['faces']:>4} faces in {i['clusters']} clusters, P {i['precision']:.3f} R {i['recall']:.3f}")
+        where = f"{count_of(i['faces'], 'face'):>9} in {count_of(i['clusters'], 'cluster')}"
+        lines.append(f"  {i['name']:<32} {where}, P {i['precision']:.3f} R {i['recall']:.3f}")
     return "\n".join(lines)

@@ -1,39 +1,92 @@
-"""facesets list: every asset, face or set, with state and reason."""
+"""facesets list: every asset, face, set or person, with state and reason."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 import click
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from ..records import State
-from ..registry import Registry, assets, faces, sets
-from . import App, json_option
+from facesets.cli import App, json_option
+from facesets.errors import UsageError
+from facesets.reason_texts import STATES, name_of
+from facesets.records import Reason, State
+from facesets.registry import Registry, assets, faces, originals, people, sets
+from facesets.wording import count_of, day_of, listed, printable
 
+# what a pipe gets: stable columns for cut and awk
 _COLUMNS = {
-    "assets": ("asset_id", "user", "state", "reason", "path"),
-    "faces": ("face_id", "asset_id", "state", "reason", "faceset", "distance"),
-    "sets": ("name", "origin", "faces", "person", "written"),
+    "assets": ("asset_id", "user", "state", "reason", "path", "file_name"),
+    "faces": ("face_id", "asset_id", "state", "reason", "set", "distance", "file_name"),
+    "sets": ("set", "person", "name", "origin", "faces", "written"),
+    "people": ("person", "name", "set", "faces", "recognised", "year_from", "year_to", "standing"),
 }
+# what a terminal shows: heading -> key
+_SHOWN = {
+    "assets": {"File": "file_name", "Taken": "taken_at", "User": "user", "State": "state", "Reason": "reason", "Asset": "asset_id"},
+    "faces": {"File": "file_name", "Taken": "taken_at", "Reason": "reason", "Set": "set", "Distance": "distance",
+              "Face": "face_id"},
+    "people": {"Number": "person", "Name": "name", "Faces": "faces", "Recognised": "recognised", "From": "year_from", "To": "year_to",
+               "Standing": "standing", "Set": "set"},
+    "sets": {"Set": "set", "Name": "name", "Faces": "faces", "Origin": "origin", "On disk": "written"},
+}  # fmt: skip
+_ONE = {"assets": "asset", "faces": "face", "sets": "set", "people": "person"}
+_LIMIT = 100  # rows on a terminal, unless --limit says otherwise
+_TYPED = {"Set", "Number", "Face", "Asset"}
+_NUMBERS = ("Number", "Faces", "Recognised", "Distance")
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["assets", "faces", "sets"]))
+@click.argument("what", type=click.Choice(["assets", "faces", "sets", "people"]))
 @click.option("--user", "labels", multiple=True, help="Only this user's (may be repeated).")
 @click.option("--state", type=click.Choice([str(s) for s in State]), help="Only those in this state.")
-@click.option("--reason", help="Only those with this reason.")
+@click.option("--reason", help="Only those with this reason (docs/reference/reasons.md names them all).")
+@click.option("--limit", type=click.IntRange(0), help=f"At most so many; on a terminal {_LIMIT} unless you say otherwise, 0: all.")
 @json_option
 @click.pass_obj
-def list_(app: App, what: str, labels: tuple[str, ...], state: str | None, reason: str | None) -> None:
-    """List every asset, face or set with its state and reason; the sums are those of ``facesets status``."""
-    with app.workspace().registry() as registry:
-        rows = [
-            row
-            for row in _ROWS[what](registry, labels)
-            if (state is None or row.get("state") == state) and (reason is None or row.get("reason") == reason)
-        ]
-    app.answer(rows, lambda: _table(rows, _COLUMNS[what]))
+def list_(app: App, what: str, labels: tuple[str, ...], state: str | None, reason: str | None, limit: int | None) -> None:
+    """List every asset, face, set or person, with state and reason; the sums are those of ``facesets status``.
+
+    A table on a terminal; tab-separated with a header where the output is piped; --json has all that is known.
+    """
+    table = not app.as_json and on_terminal()
+    most = (_LIMIT if limit is None and table else limit) or None
+    with app.workspace().registry_to_read() as registry:
+        _check(registry, labels, reason)
+        found = (
+            row for row in _ROWS[what](registry, labels) if state in (None, row.get("state")) and reason in (None, row.get("reason"))
+        )
+        rows = list(islice(found, most))
+        more = sum(1 for _ in found)
+    if table:
+        _show(what, rows, more)
+    else:
+        app.answer(rows, lambda: _tab_separated(rows, _COLUMNS[what]))
+
+
+def on_terminal() -> bool:
+    """Whether eyes read the answer, and no pipe."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def _check(registry: Registry, labels: Sequence[str], reason: str | None) -> None:
+    """Raises UsageError for a user or a reason that does not exist: an empty list would look like an answer."""
+    known = [user.label for user in assets.users(registry)]
+    for label in labels:
+        if label not in known:
+            there = f"known here: {listed(known)}" if known else "nobody is known here yet; facesets run --user NAME comes first"
+            raise UsageError(f"no user is called {label!r}; {there}")
+    if reason is not None and reason not in (names := [str(each) for each in Reason]):
+        matches = get_close_matches(reason, names, 1)
+        hint = f"did you mean {matches[0]}?" if matches else "facesets status shows those that occur"
+        raise UsageError(f"no reason is called {reason!r}; {hint}")
 
 
 def _assets(registry: Registry, labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -42,21 +95,23 @@ def _assets(registry: Registry, labels: tuple[str, ...]) -> Iterator[dict[str, A
         yield {
             "asset_id": asset.asset_id, "owner_id": asset.owner_id, "user": row.label, "source": row.source, "type": asset.type,
             "path": asset.original_path, "file_name": asset.file_name, "sha256": row.sha256, "taken_at": asset.taken_at,
-            "state": row.state, "reason": row.reason, "detail": row.detail, "staged": row.path,
+            "state": row.state, "reason": row.reason, "detail": row.detail, "original": row.path,
         }  # fmt: skip
 
 
 def _faces(registry: Registry, labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    kept = assets.kept_by_sha256(registry)
+    kept = originals.changed_asset_by_key(registry) | originals.asset_by_key(registry)
     for row in faces.select(registry, labels=labels):
         face, asset = row.face, kept.get(row.face.sha256)
         yield {
             "face_id": face.face_id,
             "asset_id": asset.asset.asset_id if asset else None,
-            "path": asset.asset.original_path if asset else None,
+            "path": asset.asset.original_path if asset and asset.reason is not Reason.GONE else None,
+            "file_name": asset.asset.file_name if asset else None,
+            "taken_at": asset.asset.taken_at if asset else None,
             "sha256": face.sha256, "box": [round(v, 2) for v in face.box], "det_score": face.det_score, "face_short": face.face_short,
-            "sharpness": face.sharpness, "pack": face.pack, "state": row.reason.state, "reason": row.reason, "detail": row.detail,
-            "faceset": row.set_name, "distance": row.distance,
+            "sharpness": face.sharpness, "pack": face.pack, "state": row.reason.state, "reason": row.reason,
+            "set": row.set_name, "distance": row.distance, **row.detail,
         }  # fmt: skip
 
 
@@ -65,22 +120,82 @@ def _sets(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, An
     adopted = sets.centroid_sizes(registry)
     for faceset in sets.select(registry):
         yield {
-            "name": faceset.name, "number": faceset.number, "origin": faceset.origin,
+            "set": faceset.name, "person": faceset.number, "name": faceset.person_name, "origin": faceset.origin,
             "faces": sizes.get(faceset.name) or adopted.get(faceset.name, 0),
-            "person": faceset.person_name, "pack": faceset.pack, "written": faceset.name not in waiting,
+            "pack": faceset.pack, "written": faceset.name not in waiting,
         }  # fmt: skip
 
 
-_ROWS = {"assets": _assets, "faces": _faces, "sets": _sets}
+def _people(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    standings, years, eras = people.standings(registry), people.years(registry), people.eras(registry)
+    adopted = sets.centroid_sizes(registry)
+    for person in people.select(registry):
+        known = standings.get(person.id, {})
+        first, last, _ = years.get(person.id, ("", "", 0))
+        yield {
+            "person": person.number, "name": person.name, "birth_date": person.birth_date, "standing": person.standing,
+            "set": person.set_name, "faces": known.get("member", 0) or adopted.get(person.set_name, 0),
+            "recognised": known.get("recognised", 0), "year_from": first or None, "year_to": last or None,
+            "merged_into": person.merged_into, "eras": eras.get(person.id, []), "retired": person.retired,
+            "revision": person.revision,
+        }  # fmt: skip
 
 
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
-    """Tab-separated with a header: made for eyes, cut and awk alike. Control characters of foreign names are shown escaped."""
+_SHORTEST_NAME, _SHORTEST_CELL, _GAP = 16, 4, 2  # columns of a terminal
+
+_ROWS = {"assets": _assets, "faces": _faces, "sets": _sets, "people": _people}
+
+
+def _tab_separated(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
+    """With a header, for cut and awk. Control characters of foreign names are shown escaped."""
     lines = ["\t".join(columns)]
-    lines += ["\t".join(_cell(row[c]) for c in columns) for row in rows]
+    lines += ["\t".join(_text(row[c]) for c in columns) for row in rows]
     return "\n".join(lines)
 
 
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+def _show(what: str, rows: list[dict[str, Any]], more: int) -> None:
+    """A table that fits the terminal; state names as people say them."""
+    console = Console(highlight=False)
+    if not rows:
+        console.print(f"No {what} here, or none like that. Next: facesets status", markup=False)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    columns = {heading: [_shown(row[key], key) for row in rows] for heading, key in _SHOWN[what].items()}
+    columns = {heading: cells for heading, cells in columns.items() if any(cells)}
+    widths = {heading: max(map(cell_len, (heading, *cells))) for heading, cells in columns.items()}
+    excess = sum(widths.values()) + _GAP * (len(widths) - 1) - console.width
+    # names of files give way before all else; what a command can be given is never cut
+    for heading in sorted(widths.keys() - _TYPED, key=lambda heading: (heading != "File", -widths[heading], heading)):
+        given = min(max(excess, 0), max(widths[heading] - (_SHORTEST_NAME if heading == "File" else _SHORTEST_CELL), 0))
+        widths[heading], excess = widths[heading] - given, excess - given
+    for heading, width in widths.items():
+        table.add_column(heading, no_wrap=True, max_width=width, justify="right" if heading in _NUMBERS else "left")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(Text, row))
+    console.print(table)
+    rest = f"; {more:,} more: --limit 0 shows all" if more else ""
+    one = {"assets": "asset ID", "faces": "face ID", "sets": "set", "people": "name or number"}[what]
+    console.print(f"{count_of(len(rows), _ONE[what])}{rest}. Next: facesets explain with one {one}", markup=False)
+
+
+def _shown(value: object, key: str) -> str:
+    if value is None or key not in _SAID:
+        return _text(value)
+    return _SAID[key](value)
+
+
+# cells that are said otherwise than JSON and pipes have them
+_SAID: dict[str, Callable[[Any], str]] = {
+    "state": lambda state: STATES[State(state)],
+    "reason": lambda reason: name_of(Reason(reason)),
+    "taken_at": lambda taken_at: day_of(taken_at) or "",
+    "distance": lambda distance: f"{distance:.2f}",
+    "written": lambda written: "yes" if written else "not yet",
+    "origin": lambda origin: "made here" if origin == "made" else "there before",
+    "face_id": lambda face_id: str(face_id)[:12],
+    "asset_id": lambda asset_id: str(asset_id)[:13],  # ids may be cut short wherever they are asked for
+}
+
+
+def _text(value: object) -> str:
+    return "" if value is None else printable(str(value))

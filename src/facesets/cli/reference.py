@@ -1,6 +1,6 @@
 """The reference pages of the documentation, made from the command line, the settings and the reasons themselves.
 
-    python -m facesets.cli.reference docs/reference
+python -m facesets.cli.reference docs/reference
 """
 
 from __future__ import annotations
@@ -12,18 +12,25 @@ from pathlib import Path
 
 import click
 
-from .. import settings
-from ..errors import EXIT_CODES
-from ..export.accounting import SENTENCES, STATES, is_face_reason
-from ..records import Reason, State
-from . import facesets
+from facesets import secrets, settings
+from facesets.cli import facesets
+from facesets.errors import EXIT_CODES
+from facesets.reason_texts import SENTENCES, STATES, is_face_reason
+from facesets.records import Reason, State
+from facesets.targets import READ_BACK_ON, TARGETS
 
 _MADE = "<!-- made by: python -m facesets.cli.reference docs/reference -->"
 
 
 def pages() -> Mapping[str, str]:
     """File name -> text of every generated page."""
-    made = {"cli.md": _cli(), "settings.md": _settings(), "exit-codes.md": _exit_codes(), "reasons.md": _reasons()}
+    made = {
+        "cli.md": _cli(),
+        "settings.md": _settings(),
+        "exit-codes.md": _exit_codes(),
+        "reasons.md": _reasons(),
+        "targets.md": _targets(),
+    }
     return {name: "\n".join([_MADE, "", *lines]).rstrip() + "\n" for name, lines in made.items()}
 
 
@@ -78,7 +85,7 @@ def _settings() -> Iterator[str]:
         "",
         f"`{settings.SETTINGS_FILE}` in the workspace; `facesets init` writes it with every default and its reason. "
         f"Keys are not in it: they come from the environment (`IMMICH_API_KEY_<LABEL>`, `IMMICH_API_KEY`) or from "
-        f"`{settings.KEY_FILE}` beside it, which only its owner may read. `IMMICH_URL` wins over `[immich] url`.",
+        f"`{secrets.KEY_FILE}` beside it, which only its owner may read. `IMMICH_URL` wins over `[immich] url`.",
         "",
         "## [users]",
         "",
@@ -87,8 +94,11 @@ def _settings() -> Iterator[str]:
     )
     for section, kind in settings.SECTIONS.items():
         yield from (f"## [{section}]", "", inspect.cleandoc(kind.__doc__ or ""), "")
-        rows = ((f"`{key}`", f"`{default}`", sentence) for key, default, sentence in settings.documented(section))
-        yield from _table(("key", "default", "meaning"), rows)
+        rows = (
+            (f"`{key}`", f"`{default}`", settings.takes(section, key), sentence)
+            for key, default, sentence in settings.documented(section)
+        )
+        yield from _table(("key", "default", "takes", "meaning"), rows)
 
 
 def _exit_codes() -> Iterator[str]:
@@ -109,6 +119,19 @@ def _reasons() -> Iterator[str]:
         reasons = sorted((r for r in Reason if is_face_reason(r) is faces), key=lambda r: list(State).index(r.state))
         rows = ((f"`{r.state}`, {STATES[r.state]}", f"`{r}`", SENTENCES[r]) for r in reasons)
         yield from _table(("state", "reason", "meaning"), rows)
+
+
+def _targets() -> Iterator[str]:
+    yield from (
+        "# Targets",
+        "",
+        "What `facesets export --to TARGET` knows. *generate* needs the person's recorded agreement (`facesets consent`), *recognise* "
+        "does not. *Read back by* says what reads the result in our tests: the consumer's own code with its version where it can "
+        "be had, else a reader or server of ours, written from what is known of the consumer and sharing no code with the export.",
+        "",
+    )
+    rows = ((f"`{t.name}`", t.purpose, t.kind, t.help, t.read_back, READ_BACK_ON) for t in TARGETS.values())
+    yield from _table(("target", "purpose", "makes", "what it is", "read back by", "last"), rows)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

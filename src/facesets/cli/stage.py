@@ -6,8 +6,18 @@ from typing import Any
 
 import click
 
-from . import App, json_option
-from .run import chosen, do, everybody_option, folder_option, full_option, look_option, user_option, verify_option
+from facesets.cli import App, json_option, new_server_option
+from facesets.cli.run import (
+    chosen,
+    do,
+    everybody_option,
+    folder_option,
+    full_option,
+    look_option,
+    old_option,
+    user_option,
+    verify_option,
+)
 
 
 @click.command()
@@ -17,6 +27,8 @@ from .run import chosen, do, everybody_option, folder_option, full_option, look_
 @full_option
 @verify_option
 @look_option
+@old_option
+@new_server_option
 @json_option
 @click.pass_obj
 def stage(app: App, /, labels: tuple[str, ...], everybody: bool, **options: Any) -> None:

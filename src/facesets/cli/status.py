@@ -1,26 +1,48 @@
-"""facesets status: what there is, what is left, what failed and why."""
+"""facesets status: what there is, what is left, what failed and why, and what it takes on disk."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
-from ..export.accounting import SENTENCES
-from ..pipeline import count
-from ..records import Reason, State
-from ..registry import assets, runs, sets
-from . import App, json_option
-from .run import counts_line, spared_line
+from facesets.changes import eras_pending, pending
+from facesets.cli import App, json_option, next_steps
+from facesets.cli.summary_text import ledger, spared
+from facesets.pipeline import Summary, count
+from facesets.reason_texts import FACE_STATES, FILE_STATES, SENTENCES
+from facesets.records import Reason, State
+from facesets.registry import assets, eras, listings, people, runs, sets
+from facesets.report import report_file
+from facesets.wording import count_of, listed, moment_of, plural, size_of
+from facesets.workspace import Workspace
+
+# part of a workspace -> what it is, and what makes it smaller
+_PARTS = {
+    "originals": ("originals", "[stage] keep_originals = false: later runs keep crops only"),
+    "crops": ("crops of faces kept without their originals", "needed; nothing frees them"),
+    "thumbnails": ("thumbnails of facesets review", "may be deleted; it makes them again"),
+    "sets": ("sets", "yours; a run never removes one"),
+    "history": ("earlier revisions of sets", "facesets history prune --older-than 90d lets older ones go"),
+    "backups": ("backups of the registry", "the oldest may be deleted"),
+    "registry": ("registry", "needed; nothing frees it"),
+    "reports": ("reports", "may be deleted; facesets report makes them again"),
+    "exchange": ("queue and caches for other tools", "may be deleted; facesets embed writes them again"),
+    "logs": ("logs", "may be deleted"),
+}
 
 
 @click.command()
 @json_option
 @click.pass_obj
 def status(app: App) -> None:
-    """Say what the workspace holds, what is left to do, and what failed and why."""
+    """Say what the workspace holds, what is left to do, what failed and why, and what it takes on disk."""
     workspace = app.workspace()
-    with workspace.registry() as registry:
+    with workspace.registry_to_read() as registry:
         summary = count(workspace, registry)
         last = runs.last(registry)
         waiting = [s.name for s in sets.select(registry, written=False)]
@@ -31,34 +53,124 @@ def status(app: App) -> None:
             "assets_by_reason": summary.assets_by_reason,
             "faces_by_state": summary.faces_by_state,
             "faces_by_reason": summary.faces_by_reason,
+            "gone": summary.gone,
             "sets": len(list(sets.select(registry))),
             "sets_planned": waiting,
+            "sets_to_revise": sorted({name for names in pending(registry).values() for name in names}),
+            "eras": len(eras.select(registry)),
+            "eras_to_follow": eras_pending(registry),
+            "people_named": sum(person.name is not None for person in people.select(registry, standing=("active",))),
             "retryable": summary.retryable,
             "originals_spared": summary.originals_spared,
             "bytes_spared": summary.bytes_spared,
-            "last_run": None if last is None else {k: last[k] for k in ("command", "started_at", "finished_at", "exit_code")},
+            "last_run": None
+            if last is None
+            else {k: last[k] for k in ("command", "started_at", "finished_at", "exit_code")}
+            | {"running": last["finished_at"] is None and workspace.is_in_use()},
+            "faces_asked_again": {
+                user.label: {"within_runs": workspace.settings.immich.faces_within} | asdict(refresh)
+                for user in assets.users(registry)
+                if (refresh := listings.last_refresh(registry, user.label))
+            },
+            "bytes_on_disk": on_disk(workspace),
         }
-    app.answer(document, lambda: _told(document))
+        after = _next(app, document, next_steps.runs_again(registry), next_steps.after_a_run(app, registry))
+    page = report_file(workspace)
+    report = [f"Report: {page}"] if page.is_file() else []
+    app.answer(document, lambda: "\n".join([*_text(document, summary), "", *report, *after]))
 
 
-def _told(document: dict[str, Any]) -> str:
-    lines = [f"workspace {document['workspace']}"]
-    lines += [f"user {label}: {user_id}" for label, user_id in document["users"].items()]
-    for what in ("assets", "faces"):
-        lines += ["", f"{what}: {counts_line(document[f'{what}_by_state'])}"]
-        for name, n in sorted(document[f"{what}_by_reason"].items(), key=lambda item: -item[1]):
-            reason = Reason(name)
-            mark = "!" if reason.state in (State.RETRY, State.FAILED) else " "
-            lines += [f" {mark} {n:>9,}  {name:<22} {SENTENCES[reason]}"]
-    lines += ["", f"sets: {document['sets']}"]
-    if document["sets_planned"]:
-        lines += [f"planned, still to be written: {', '.join(document['sets_planned'])} (facesets export)"]
+def on_disk(workspace: Workspace) -> dict[str, int]:
+    """Bytes that each part of a workspace takes, as its files say; a part that is not there takes none."""
+    root = workspace.root
+    places = {
+        "originals": [root / "photos"],
+        "crops": [root / "crops"],
+        "thumbnails": [root / "thumbnails"],
+        "sets": [workspace.facesets],
+        "history": [workspace.facesets / ".history"],
+        "backups": [root / "backups"],
+        "registry": [Path(f"{workspace.registry_file}{suffix}") for suffix in ("", "-wal", "-shm")],
+        "reports": [root / "reports"],
+        "exchange": [root / "queue", root / "caches"],
+        "logs": [root / "logs"],
+    }
+    sizes = {part: sum(map(_size, paths)) for part, paths in places.items()}
+    return sizes | {"sets": sizes["sets"] - sizes["history"]}
+
+
+def _size(path: Path) -> int:
+    """Of a file, or of all files below a folder; what vanishes meanwhile counts nothing."""
+    try:
+        if not path.is_dir():
+            return path.stat().st_size
+        with os.scandir(path) as entries:
+            return sum(
+                e.stat(follow_symlinks=False).st_size if not e.is_dir(follow_symlinks=False) else _size(Path(e)) for e in entries
+            )
+    except FileNotFoundError:
+        return 0
+
+
+def _text(document: dict[str, Any], summary: Summary) -> Iterator[str]:
+    yield f"Workspace {document['workspace']}"
+    if users := document["users"]:
+        yield f"{plural(len(users), 'User').capitalize()}: " + ", ".join(f"{label} ({user_id})" for label, user_id in users.items())
+    files, faces = ledger(summary)
+    for line, counts, states in ((files, summary.assets_by_reason, FILE_STATES), (faces, summary.faces_by_reason, FACE_STATES)):
+        yield from ("", line)
+        yield from _reasons(counts, states)
+    if gone := document["gone"]:
+        yield ""
+        line = f"{count_of(gone, 'more file')} {plural(gone, 'is')} no longer at the source"
+        yield f"{line}; faces that were found there stay in sets that are written."
+    eras_too = f", {count_of(document['eras'], 'era')} beside them" if document["eras"] else ""
+    yield from ("", f"{count_of(document['sets'], 'set')}{eras_too}.")
+    if planned := document["sets_planned"]:
+        yield f"Planned and still to be written: {listed(planned)}."
+    if decided := document["sets_to_revise"]:
+        yield f"Decided and still to be written: {listed(decided)} (facesets write)."
+    if follow := document["eras_to_follow"]:
+        yield f"Their eras are still to follow: {listed(follow)} (facesets write)."
     if document["originals_spared"]:
-        spared = spared_line(document["originals_spared"], document["bytes_spared"])
-        lines += [f"{spared}: Immich has measured their faces, and no set needs their bytes"]
-    if document["retryable"]:
-        lines += [f"{document['retryable']:,} photos are tried again by the next run (facesets list assets --state retry)"]
+        yield f"{spared(document['originals_spared'], document['bytes_spared'])}: Immich has their faces, and no set needs their bytes."
+    for label, refresh in document["faces_asked_again"].items():
+        yield (
+            f"Faces of {label}'s photos: this Immich marks no photo whose faces change, so each run asks some again (the last one "
+            f"{refresh['asked']:,} of {refresh['photos']:,}), all within {count_of(refresh['within_runs'], 'run')}; "
+            f"facesets login --user {label}, or "
+            "facesets run --full, sees every change at once."
+        )
+    yield from ("", "On disk:")
+    for part, size in document["bytes_on_disk"].items():
+        if size:
+            what, frees = _PARTS[part]
+            yield f"  {size_of(size):>12}  {what} ({frees})"
     if last := document["last_run"]:
-        ended = {None: "was cut off", 0: "done"}.get(last["exit_code"], f"exit code {last['exit_code']}")
-        lines += [f"last run: {last['command']}, started {last['started_at']}, {ended}"]
-    return "\n".join(lines)
+        yield from ("", f"Last run: {listed(last['command'].split())}, started on {moment_of(last['started_at'])}, {_ended(last)}.")
+
+
+def _reasons(counts: dict[str, int], states: tuple[State, ...]) -> Iterator[str]:
+    """Each reason with its count and sentence, in the order of the states; what failed is marked."""
+    reasons = [(Reason(name), n) for name, n in counts.items()]
+    for reason, n in sorted(reasons, key=lambda item: (states.index(item[0].state), -item[1], item[0])):
+        mark = "!" if reason.state in (State.RETRY, State.FAILED) else " "
+        yield f" {mark} {n:>9,}  {reason:<22} {SENTENCES[reason]}"
+
+
+def _ended(last: dict[str, Any]) -> str:
+    if last["finished_at"] is None:
+        return "still at work" if last["running"] else "cut off before its end; the same command goes on"
+    return "done" if last["exit_code"] == 0 else f"ended with exit code {last['exit_code']}"
+
+
+def _next(app: App, document: dict[str, Any], again: list[str], after_a_run: list[str]) -> list[str]:
+    if n := document["retryable"]:
+        tries = [(call, f"tries {count_of(n, 'photo')} again") for call in again]
+        return next_steps.table(app, [*tries, ("list assets --state retry", "which these are, and why")])
+    if document["sets_planned"]:
+        return next_steps.table(app, [("write", "writes the planned sets")])
+    if not document["users"]:
+        own = ("run --user NAME", "photos of an Immich: IMMICH_URL and IMMICH_API_KEY say whose")
+        return next_steps.table(app, [("run --user NAME --folder ~/Pictures", "a folder of photos"), own])
+    return after_a_run

@@ -6,9 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from ..export.verify import VerifyReport
-from ..export.verify import verify as verify_workspace
-from . import App, json_option
+from facesets.cli import App, json_option
+from facesets.export import VerifyReport
+from facesets.export import verify as verify_workspace
+from facesets.wording import count_of, printable, size_of
 
 
 @click.command()
@@ -20,16 +21,25 @@ def verify(app: App) -> None:
     Exit code 1 where anything is missing, changed or too much.
     """
     workspace = app.workspace()
-    with workspace.registry() as registry:
+    with workspace.registry_to_read() as registry:
         report = verify_workspace(workspace, registry)
-    app.answer(asdict(report), lambda: _told(report))
+    app.answer(asdict(report), lambda: _text(report))
     if not report.ok:
         raise click.exceptions.Exit(1)
 
 
-def _told(report: VerifyReport) -> str:
-    counts = report.counts
-    lines = [f"problem: {problem}" for problem in report.problems] + [f"note: {note}" for note in report.notes]
-    verdict = "all as recorded" if report.ok else f"{len(report.problems)} problems"
-    lines += [f"{counts['sets']:,} sets, {counts['files']:,} files, {counts['bytes']:,} bytes: {verdict}"]
+def _text(report: VerifyReport) -> str:
+    counts, problems = report.counts, len(report.problems)
+    lines = [f"problem: {printable(str(problem))}" for problem in report.problems] + [
+        f"note: {printable(note)}" for note in report.notes
+    ]
+    what = f"{count_of(counts['sets'], 'set')} with {count_of(counts['files'], 'file')} ({size_of(counts['bytes'])})"
+    if report.ok:
+        lines += [f"{what}: every byte is as recorded.", "Next: facesets status, facesets report --open"]
+    else:
+        lines += [
+            f"{what}: {count_of(problems, 'problem')}.",
+            "Next: what you changed yourself, facesets accept SET takes for right; what you did not, bring back from a backup of "
+            "yours (facesets run never alters a set)",
+        ]
     return "\n".join(lines)

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ..embedding.packs.immich_db import from_database
-from ..errors import ServerError
-from ..immich import Client, faces, originals, search, timeline, wire
-from ..immich.search import Asked
-from ..records import Asset, Reason
-from ..settings import Settings
-from ..staging import filters
-from .findings import NOTE, OK, Finding
+from facesets.doctor.findings import NOTE, OK, PROBLEM, Finding
+from facesets.errors import MissingPermission, NotFound, ServerError
+from facesets.immich import Client, SearchQuery, faces, originals, search, timeline, wire
+from facesets.models import from_database
+from facesets.records import Asset, Reason
+from facesets.settings import Settings
+from facesets.staging import filters
+from facesets.wording import count_of, size_of
 
 _PAGE, _PAGES = 250, 4  # listed assets that are looked at: from all over the library where pages have numbers, else the newest
 _ASKED = 48  # of these, whose faces are asked for where the listing does not tell them
@@ -46,16 +46,22 @@ def estimate(client: Client, label: str, settings: Settings) -> list[Finding]:
             sample = _take(client, settings, shown, pool)
             if not sample.assets:
                 return [Finding(part, NOTE, "no photo stands in the timeline")]
-            rate = _throughput(client, sample.wanted, pool)
-    except ServerError as err:
+            rate, refused = _throughput(client, sample.wanted, pool)
+    except (MissingPermission, NotFound) as err:  # a run does without, or a photo went away in between
         return [Finding(part, NOTE, f"no estimate: {err}")]
+    except ServerError as err:
+        fix = "see that requests below /api get through to Immich: a run needs this one"
+        return [Finding(part, PROBLEM, f"the library cannot be looked through: {err}", fix)]
+    if refused is not None:
+        fix = "see that /api/assets/.../original gets through to Immich, and that its files are there"
+        return [*_junk(part, sample), Finding(part, PROBLEM, f"no original can be had: {refused}", fix)]
     return [*_junk(part, sample), _cost(part, total, len(counts), sample, rate, settings)]
 
 
 def _pages(client: Client, shown: int) -> Iterator[Asset]:
-    asked = Asked("timeline")
+    asked = SearchQuery("timeline")
     if search.has_cursors(client):
-        after: search.After = None
+        after: search.PageCursor = None
         for _ in range(_PAGES):
             items, after = search.page(client, asked, _PAGE, after)
             yield from map(wire.asset, items)
@@ -74,7 +80,7 @@ def _take(client: Client, settings: Settings, shown: int, pool: ThreadPoolExecut
     excluded = filters.path_filter(settings.stage.exclude)
     reasons, wanted, open_ = defaultdict[Reason | None, float](float), list[Asset](), list[Asset]()
     for asset in found:
-        against = filters.standing(asset, asset.owner_id, archived=settings.immich.archived, excluded=excluded)
+        against = filters.by_listing(asset, asset.owner_id, archived=settings.immich.archived, excluded=excluded)
         if against is None and asset.boxes is None:
             open_.append(asset)
             continue
@@ -93,26 +99,28 @@ def _take(client: Client, settings: Settings, shown: int, pool: ThreadPoolExecut
     return _Sample(found, seconds, len(asked), time.perf_counter() - begun, reasons, wanted)
 
 
-def _throughput(client: Client, wanted: Sequence[Asset], pool: ThreadPoolExecutor) -> float:
-    """Bytes a second of originals, side by side as in a run; 0 where none can be had."""
-    sizes = [(asset, min(asset.size_bytes or 0, _PART)) for asset in wanted if asset.size_bytes][:_PARTS]
+def _throughput(client: Client, wanted: Sequence[Asset], pool: ThreadPoolExecutor) -> tuple[float, ServerError | None]:
+    """Bytes a second of originals, side by side as in a run; and why there are none, where not one of several can be had."""
+    sizes = [(asset, min(asset.size_bytes or _PART, _PART)) for asset in wanted if asset.size_bytes != 0][:_PARTS]
     begun = time.perf_counter()
 
-    def fetch(one: tuple[Asset, int]) -> int:
+    def fetch(one: tuple[Asset, int]) -> int | ServerError:
         try:
             return len(originals.sample(client, one[0].asset_id, 0, one[1])[0])
-        except ServerError:
-            return 0
+        except ServerError as err:
+            return err
 
-    came = sum(pool.map(fetch, sizes))
-    return came / (time.perf_counter() - begun)
+    came = list(pool.map(fetch, sizes))
+    errors = [one for one in came if isinstance(one, ServerError)]
+    rate = sum(one for one in came if isinstance(one, int)) / (time.perf_counter() - begun)
+    return rate, errors[0] if errors and len(errors) == len(came) else None
 
 
 def _junk(part: str, sample: _Sample) -> list[Finding]:
     share = sample.reasons[Reason.EXCLUDED_PATH] / len(sample.assets)
     external = sum(asset.library_id is not None for asset in sample.assets) / len(sample.assets)
     facts = {"junk_share": round(share, 3), "external_share": round(external, 3), "sampled": len(sample.assets)}
-    what = f"{share:.0%} of a sample lie where no photos of yours are ([stage] exclude), {external:.0%} in external libraries"
+    what = f"{share:.0%} of a sample lies where no photos of yours are ([stage] exclude), {external:.0%} in external libraries"
     fix = "Immich has indexed its own thumbnails or a recycle bin: give that library an exclusion pattern" if share >= 0.05 else ""
     return [Finding(part, NOTE if share >= 0.05 else OK, what, fix, facts)]
 
@@ -122,9 +130,9 @@ def _cost(part: str, total: int, buckets: int, sample: _Sample, rate: float, set
     photos = sample.reasons[None] * each
     sizes = [asset.size_bytes for asset in sample.wanted if asset.size_bytes]
     size = photos * (sum(sizes) / len(sizes) if sizes else 0)
-    told = sum(asset.boxes is not None for asset in sample.assets) / len(sample.assets)
+    with_boxes = sum(asset.boxes is not None for asset in sample.assets) / len(sample.assets)
     left = sum(n for reason, n in sample.reasons.items() if reason in (None, Reason.NO_FACES, Reason.NO_BIG_FACE)) * each
-    asked = 0 if told else left
+    asked = 0 if with_boxes else left
     requests = math.ceil(total / settings.stage.page_size) + buckets + 10 + asked + photos
     seconds = sample.seconds * each
     seconds += asked * sample.faces_seconds / sample.faces_asked if asked and sample.faces_asked else 0
@@ -134,7 +142,8 @@ def _cost(part: str, total: int, buckets: int, sample: _Sample, rate: float, set
         "bytes_per_second": round(rate), "sampled": len(sample.assets),
     }  # fmt: skip
     what = (
-        f"{total:,} assets; a first staging will fetch about {photos:,.0f} photos, {size / 1e9:,.2f} GB, in {requests:,.0f} requests "
+        f"{count_of(total, 'asset')}; a first staging will fetch about {count_of(round(photos), 'photo')}, {size_of(round(size))}, "
+        f"in {count_of(round(requests), 'request')} "
         f"and {_time(seconds)} (from a sample of {len(sample.assets)}, before any copy is left out; embedding comes on top)"
     )
     if from_database(settings.embed.pack):

@@ -5,39 +5,26 @@ from __future__ import annotations
 import ipaddress
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from types import MappingProxyType
 
-from ..connections import Url
-from ..errors import FacesetsError, MissingPermission, ServerError, WrongKey
-from ..immich import Client, Server
-from ..immich import server as api
-from ..records import User
-from ..settings import Settings
-from ..sources import immich_vectors
-from ..sources.immich import ImmichSource
-from ..sources.immich_db import ImmichDbSource
-from .findings import NOTE, OK, PROBLEM, Finding
+from facesets.connections import Url
+from facesets.doctor.features import Feature, asked_for
+from facesets.doctor.findings import NOTE, OK, PROBLEM, Finding
+from facesets.errors import FacesetsError, MissingPermission, ServerError, WrongKey
+from facesets.immich import Client, Server
+from facesets.immich import server as api
+from facesets.records import User
+from facesets.settings import Settings
+from facesets.sources import ImmichDbSource, ImmichSource, immich_vectors, open_dump
+from facesets.wording import count_of
+from facesets.workspace import Workspace
 
 _SKEW = 60.0  # seconds; changes since the last run are asked for by the server's clock, and logs are read by ours
 _NEWEST = 3  # the newest major that this was tested with
 
-# what each thing needs, by Immich's names
-NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "run and stage": api.PERMISSIONS,
-        "previews (a second look, and photos that cannot be decoded here)": ("asset.view",),
-        "faces of edited photos on 3.x": ("asset.edit.get",),
-        "names of people": ("person.read",),
-        "proof that the listing is whole, a second opinion": ("asset.statistics",),
-        "writing back people": ("person.read", "person.create", "person.update", "face.create", "face.update"),
-        "writing back tags": ("tag.read", "tag.create", "tag.asset"),
-        "writing back albums": ("album.read", "album.create", "albumAsset.create"),
-    }
-)
-_READING = sorted({name for what in list(NEEDS)[:5] for name in NEEDS[what]})
+_WHERE = "In Immich: Account settings > API Keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +58,7 @@ def tls(api: Url, settings: Settings) -> list[Finding]:
     if api.scheme == "https":
         trust = settings.immich.ca_file or "the system's authorities"
         return [Finding("server", OK, f"TLS: the certificate is verified against {trust}")]
-    if _near((api.host or "").strip("[]")):
+    if _is_local((api.host or "").strip("[]")):
         return []
     fix = "put it behind https before you use it over the internet"
     return [Finding("server", NOTE, "no TLS: the key and the photos travel readable for everybody in between", fix)]
@@ -83,13 +70,13 @@ def _dialect(version: Server) -> Finding:
         what = f"version {version} is none that this facesets was made for (2.7 to {_NEWEST}.x); it is tried as the nearest"
         return Finding("server", NOTE, what, facts=facts)
     if version.major == 2:
-        return Finding("server", OK, "dialect 2.x: face boxes come with the listing", facts=facts)
+        return Finding("server", OK, "Immich 2.x: face boxes come with the listing", facts=facts)
     how = "numbered pages" if version.minor < 2 else "filter and cursor"
-    what = f"dialect {version.major}.{version.minor}: search by {how}; face boxes are asked for photo by photo"
+    what = f"Immich {version.major}.{version.minor}: search by {how}; face boxes are asked for photo by photo"
     return Finding("server", OK, what, "facesets login --user NAME  gets them in bulk", facts)
 
 
-def _near(host: str) -> bool:
+def _is_local(host: str) -> bool:
     """Whether an address is this computer, or of a network at home."""
     try:
         return ipaddress.ip_address(host).is_private
@@ -108,8 +95,12 @@ def clock(client: Client) -> list[Finding]:
     return [Finding("server", NOTE, what, "set both by a time server (NTP)", {"skew_s": round(skew, 1)})]
 
 
-def whose(client: Client, label: str, bound: str | None) -> tuple[list[Finding], Granted]:
-    """Whose key it is, whether that is who the label stands for, and what the key may do."""
+def whose(
+    client: Client, label: str, bound: str | None, settings: Settings, named: Collection[str] = ()
+) -> tuple[list[Finding], Granted]:
+    """Whose key (or login) it is, whether that is who the label stands for (``bound``), and what the key lacks for what the settings
+    ask for, and for the features that are ``named``.
+    """
     part, owner = f"user {label}", None
     try:
         owner = api.whoami(client)
@@ -121,11 +112,15 @@ def whose(client: Client, label: str, bound: str | None) -> tuple[list[Finding],
         return [Finding(part, PROBLEM, str(err))], Granted([], stages=False)
     else:
         facts = {"user_id": owner.user_id, "name": owner.name}
-        found = [Finding(part, OK, f"the key belongs to {owner.name!r} ({owner.user_id})", facts=facts)]
+        what = f"the {client.credential} belongs to {owner.name!r} ({owner.user_id})"
+        found = [Finding(part, OK, what, facts=facts)]
         if bound not in (None, owner.user_id):
-            fix = f"give {label} a key of their own, or correct [users] {label} in facesets.toml"
-            found = [Finding(part, PROBLEM, f"the key belongs to {owner.name!r} ({owner.user_id}), and {label} is {bound}", fix, facts)]
-    return found, replace(_granted(client, part), owner=owner)
+            fix = (
+                f"give {label} a {client.credential} of their own, or correct [users] {label} in facesets.toml; where the server was "
+                f"set up anew: facesets run --user {label} --new-server"
+            )
+            found = [Finding(part, PROBLEM, f"{what}, and {label} is {bound}", fix, facts)]
+    return found, replace(_granted(client, part, asked_for(settings, named), named), owner=owner)
 
 
 def database(client: Client, label: str, owner: api.Person, url: str) -> Finding:
@@ -157,20 +152,40 @@ def vectors(label: str, owner: api.Person, url: str, *, wanted: bool) -> Finding
     return Finding(part, NOTE, f"{what}, its default: the role may not see which)", fix, facts)
 
 
-def _granted(client: Client, part: str) -> Granted:
+def dump(workspace: Workspace, label: str) -> Finding:
+    """Whether there is a dump to read, and of when; what it holds is seen by the run that reads it."""
+    part, named = f"user {label}", workspace.settings.immich_dump.file
+    try:
+        with open_dump(workspace, named) as found:
+            facts = {"dump": found.name, "dump_bytes": found.size, "dump_of": found.made_at}
+            said = f"Immich's dump {found.name} ({found.size / 1e6:,.1f} MB) is of {found.made_at}"
+            return Finding(part, OK, said, facts=facts)
+    except FacesetsError as err:
+        return Finding(part, PROBLEM, f"[sources.immich_dump]: {err}", "docs/how-to/immich-database.md shows which dump, and which key")
+
+
+def _granted(client: Client, part: str, features: Sequence[Feature], named: Collection[str]) -> Granted:
+    """What a key lacks for each of the ``features``, and the list to tick; one that was ``named`` is wanted for sure."""
+    if client.credential == "login":
+        return Granted([Finding(part, OK, "a login may do all that its user may")], stages=True)
     try:
         granted = api.permissions(client)
-    except ServerError as err:  # a login's token is no key and may do all that its user may
+    except ServerError as err:
         return Granted([Finding(part, NOTE, f"what the key may do cannot be asked ({err})")], stages=True)
-    found = []
-    for what, names in NEEDS.items():
-        lacking = api.missing(granted, names)
-        needed = what == "run and stage"
-        level = OK if not lacking else PROBLEM if needed else NOTE
-        said = f"{what}: permitted" if not lacking else f"{what}: lacks {', '.join(lacking)}"
-        fix = "In Immich: Account settings > API keys > edit the key, and tick them" if lacking and needed else ""
-        found.append(Finding(part, level, said, fix, {"needs": list(names), "lacks": list(lacking)}))
-    if "all" in granted:
-        least = f"a key that can only read is enough: Account settings > API keys > New API key, and tick {', '.join(_READING)}"
-        found.append(Finding(part, NOTE, "the key may do everything, deleting included", least, {"least": _READING}))
+    found, every, to_tick = list[Finding](), dict[str, None](), dict[str, None]()
+    for feature in features:
+        lacking = api.missing(granted, feature.needs)
+        every |= dict.fromkeys(feature.needs)
+        to_tick |= dict.fromkeys(lacking)
+        level = OK if not lacking else PROBLEM if feature.name == "run" or feature.name in named else NOTE
+        said = f"{feature.what}: permitted" if not lacking else f"{feature.what}: lacks {', '.join(lacking)}"
+        found.append(Finding(part, level, said, facts={"feature": feature.name, "needs": [*feature.needs], "lacks": [*lacking]}))
+    if to_tick:
+        n = len(to_tick)
+        what = f"in all the key lacks {count_of(n, 'permission')}"
+        fix = f"{_WHERE} > edit this key, and tick: {', '.join(sorted(to_tick))}"
+        found.append(Finding(part, NOTE, what, fix, {"tick": sorted(to_tick), "least": sorted(every)}))
+    elif "all" in granted:
+        least = f"fewer are enough. {_WHERE} > New API Key, and tick: {', '.join(sorted(every))}"
+        found.append(Finding(part, NOTE, "the key may do everything, deleting included", least, {"tick": [], "least": sorted(every)}))
     return Granted(found, stages=not api.missing(granted))

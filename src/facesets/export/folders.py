@@ -6,12 +6,11 @@ follow from the plan and the photos alone: no clock, run, address or person's na
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +21,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import FacesetsError, Refused
-from ..records import Face
-from ..registry.sets import FileFact
-from ..settings import ExportSettings
-from . import crops
-from .existing import FACES, SET_NAME, file_facts, same_name
+from facesets.errors import Refused
+from facesets.export.existing_sets import FACES, SET_NAME, file_facts, same_name, stamped
+from facesets.files import disk_error, remove, sync
+from facesets.photos import crops
+from facesets.records import Face
+from facesets.registry import FileFact
+from facesets.settings import ExportSettings
 
 SCHEMA = "facesets.faceset/1"
 DESCRIPTION = "faceset.json"
@@ -85,7 +85,7 @@ def write_set(
     facts = []
     with _writing(folder, plan.name):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _remove(partial)
+        remove(partial)
         (partial / FACES).mkdir(parents=True, mode=0o700)
         partial.chmod(0o700)
     try:
@@ -95,43 +95,59 @@ def write_set(
             facts.append(_fact(name, data))
         with _writing(folder, plan.name):
             for path in [*(partial / fact.path for fact in facts), partial / FACES, partial]:
-                _sync(path)
+                sync(path)
             partial.rename(folder / plan.name)
-            _sync(folder)
+            sync(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return sorted(facts, key=lambda fact: fact.path)
+    return stamped(folder / plan.name, sorted(facts, key=lambda fact: fact.path))
 
 
 def describe(plan: SetPlan) -> bytes:
     """faceset.json of a plan: keys sorted, one line a face, distances and centroid rounded to 6 decimals, pure ASCII."""
-    faces = [_line(_face(number, member)) for number, member in enumerate(plan.members, 1)]
+    return describe_entries(plan, [face_entry(crop_name(number), member) for number, member in enumerate(plan.members, 1)])
+
+
+def describe_entries(plan: SetPlan, entries: Sequence[Mapping[str, Any]], *, era: tuple[int, int] | None = None) -> bytes:
+    """faceset.json of a set whose faces are described already, best first; ``plan`` has what is said of it as a whole.
+
+    ``era``: the first and last year of an era set.
+    """
+    faces = [_line(entry) for entry in entries]
     top = {
         "schema": SCHEMA, "name": plan.name, "number": plan.number, "identity": plan.identity, "model": plan.model,
-        "centroid": [_rounded(x) for x in plan.centroid],
+        "centroid": [_rounded(x) for x in plan.centroid], **({"era": list(era)} if era else {}),
     }  # fmt: skip
     lines = {key: _line(value) for key, value in top.items()} | {"faces": "[\n  " + ",\n  ".join(faces) + "\n ]" if faces else "[]"}
     return ("{\n" + ",\n".join(f' "{key}": {lines[key]}' for key in sorted(lines)) + "\n}\n").encode("ascii")
 
 
-def _face(number: int, member: Member) -> dict[str, Any]:
-    face = member.face
+def face_entry(file: str, member: Member) -> dict[str, Any]:
+    """What faceset.json says of a face whose crop is ``file``, below the set's folder."""
     return {
-        "file": _file(number),
-        "source": {"owner_id": member.owner_id, "asset_id": member.asset_id, "sha256": face.sha256},
+        "file": file,
+        "source": {"owner_id": member.owner_id, "asset_id": member.asset_id, "sha256": member.face.sha256},
+        **measured_entry(member.face),
+        "distance": _rounded(member.distance),
+        "taken_at": member.taken_at,
+    }
+
+
+def measured_entry(face: Face) -> dict[str, Any]:
+    """What faceset.json says of a face by one pack's measure."""
+    return {
         "face_id": face.face_id,
         "box": [_rounded(x) for x in face.box],
         "quality": {
             "det_score": _rounded(face.det_score), "face_short": _rounded(face.face_short), "sharpness": _rounded(face.sharpness),
             **{key: _rounded(value) for key, value in face.signals.items()},
         },
-        "distance": _rounded(member.distance),
-        "taken_at": member.taken_at,
     }  # fmt: skip
 
 
-def _file(number: int) -> str:
+def crop_name(number: int) -> str:
+    """The file of a set's nth face, below the set's folder."""
     return f"{FACES}/{number:04d}.png"
 
 
@@ -150,7 +166,7 @@ def _crops(plan: SetPlan, load_rgb: LoadRgb, size: int, margin: float, workers: 
         got = load_rgb(member)
         return got if isinstance(got, bytes) else crops.encode(crops.crop(got, member.face.landmarks, size, margin))
 
-    numbered = ((_file(number), member) for number, member in enumerate(plan.members, 1))
+    numbered = ((crop_name(number), member) for number, member in enumerate(plan.members, 1))
     if workers <= 1:
         yield from ((name, make(member)) for name, member in numbered)
         return
@@ -168,35 +184,10 @@ def _write(path: Path, data: bytes) -> None:
         out.write(data)
 
 
-def _sync(path: Path) -> None:
-    """Have the disk keep what was written; folders cannot be synced on Windows."""
-    if path.is_dir() and os.name != "posix":
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)
-
-
 @contextmanager
 def _writing(folder: Path, name: str) -> Iterator[None]:
     """Whatever the disk answers in here becomes one clear sentence."""
     try:
         yield
     except OSError as err:
-        why = err.strerror or str(err)
-        if err.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            why = "the disk (or your share of it) is full. Free some space"
-        elif err.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            why = f"no permission ({why}). Let yourself write there"
-        raise FacesetsError(
-            f"{name} could not be written into {folder}: {why}, and run again; nothing half-made is left, all else is kept"
-        ) from err
+        raise disk_error(err, folder / name) from err

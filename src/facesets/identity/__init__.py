@@ -1,35 +1,57 @@
-"""Room identity: who is who. Pure maths on arrays and records: no files, no network, no clock.
-
-The pipeline knocks at :func:`decide`; who only wants labels for vectors takes :func:`cluster` or :func:`average_linkage`.
-"""
+"""Identity: who is who. Matching, gates, bands, constraints. Pure: no files, no network, no clock."""
 
 from __future__ import annotations
 
-from facesets.identity.cluster import ARCFACE, cluster
-from facesets.identity.consolidate import Merge, consolidate
+from facesets.identity.calibration import LEAST as CALIBRATION_LEAST
+from facesets.identity.calibration import Distances, Proposal, Rates, cut_rates, distances_between, error_table, propose
+from facesets.identity.centroids import DENSE, YEARS, SpanCentroid, spans_of
+from facesets.identity.constraints import Constraints
+from facesets.identity.dates import known_date, year_of
 from facesets.identity.decide import decide, set_name
-from facesets.identity.gates import Failed, Gates
-from facesets.identity.linkage import average_linkage
-from facesets.identity.match import centroid
+from facesets.identity.eras import Era, find_eras
+from facesets.identity.gates import GateFailure, Gates
+from facesets.identity.growth import STANDS, Before, decide_growth, is_growth
+from facesets.identity.ranking import quality, rank
+from facesets.identity.said import WhatStands, face_key, what_stands
 from facesets.identity.table import FaceTable
-from facesets.identity.verdict import Counts, Decision, Moved, NearGroup, NewSet, Verdict
+from facesets.identity.verdict import Counts, Decision, FragmentMerge, NeighborGroup, NewSet, Verdict
 
 __all__ = [
-    "ARCFACE",
+    "CALIBRATION_LEAST",
+    "DENSE",
+    "STANDS",
+    "YEARS",
+    "Before",
+    "Constraints",
     "Counts",
     "Decision",
+    "Distances",
+    "Era",
     "FaceTable",
-    "Failed",
+    "FragmentMerge",
+    "GateFailure",
     "Gates",
-    "Merge",
-    "Moved",
-    "NearGroup",
+    "NeighborGroup",
     "NewSet",
+    "Proposal",
+    "Rates",
+    "SpanCentroid",
     "Verdict",
-    "average_linkage",
-    "centroid",
-    "cluster",
-    "consolidate",
+    "WhatStands",
+    "cut_rates",
     "decide",
+    "decide_growth",
+    "distances_between",
+    "error_table",
+    "face_key",
+    "find_eras",
+    "is_growth",
+    "known_date",
+    "propose",
+    "quality",
+    "rank",
     "set_name",
+    "spans_of",
+    "what_stands",
+    "year_of",
 ]

@@ -1,4 +1,4 @@
-"""Room identity: what a group must have to become a set, and a face to be in one. Pure: arrays and records in and out.
+"""Identity: what a group must have to become a set, and a face to be in one. Pure: arrays and records in and out.
 
 The gates in their order, each with the reason it leaves behind; a face keeps the first one it fails:
 
@@ -7,7 +7,8 @@ The gates in their order, each with the reason it leaves behind; a face keeps th
     3. blurred         sharpness below ``min_sharpness``
     4. few_faces       its group has fewer than ``min_faces`` faces that pass 1 to 3
     5. few_photos      those stand in fewer than ``min_photos`` distinct photos, copies and bursts counted once
-    6. outlier         beyond the outlier distance of its set's centroid; 4 and 5 are asked again of what is left
+    6. likely          by less than the margin nearer to its own people than to others, or beyond the likely distance of its set's
+                       centroid; 4 and 5 are asked again of what is left
     7. near_duplicate  a better face of the same exposure is in the set
 """
 
@@ -18,11 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facesets.identity.arrays import Floats, Ints
-from facesets.identity.match import DECIMALS, SLACK, centroid, distances, in_parts
+from facesets.clustering import DECIMALS, SLACK, Floats, Ints, centroid, distances, in_parts
 from facesets.identity.ranking import quality
 from facesets.identity.table import FaceTable
-from facesets.records import Cuts, Reason
+from facesets.records import Reason, Thresholds
 
 _BLOCK = 1024
 
@@ -39,7 +39,7 @@ class Gates:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class GateFailure:
     """The gate a face failed in figures: what it or its group has, what is asked for; of a near-duplicate the better face."""
 
     has: float
@@ -48,14 +48,15 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Gated:
+class GateResult:
     """What became of a group: for each face its reason, and the figures where it failed; for a set its centroid and who was kept.
 
-    ``passed`` says whether it passed the gates before outliers were dropped; ``centroid`` is None for a group that is no set.
+    ``passed`` says whether it passed the gates before unsure faces were put aside; ``centroid`` is None for a group that is no set.
+    Faces of a set whose reason is NEW are not of its person: they go on to be clustered.
     """
 
     reasons: tuple[Reason, ...]
-    failed: tuple[Failed | None, ...]
+    failed: tuple[GateFailure | None, ...]
     passed: bool
     centroid: NDArray[np.float64] | None = None
     members: Ints | None = None  # rows of the group, in canonical order
@@ -87,12 +88,12 @@ def _stand_for(order: Ints, pairs: Ints) -> Ints:
     leader = np.arange(m, dtype=np.int64)
     place = np.empty(m, np.int64)
     place[order] = np.arange(m)
-    near: dict[int, list[int]] = {}
+    better_of: dict[int, list[int]] = {}
     for i, j in pairs.tolist():
         worse, better = (i, j) if place[i] > place[j] else (j, i)
-        near.setdefault(worse, []).append(better)
+        better_of.setdefault(worse, []).append(better)
     for row in order.tolist():
-        kept = [j for j in near.get(row, ()) if leader[j] == j]
+        kept = [j for j in better_of.get(row, ()) if leader[j] == j]
         if kept:
             leader[row] = min(kept, key=lambda j: int(place[j]))
     return leader
@@ -115,46 +116,52 @@ def _pairs_within(vectors: Floats, cut: float) -> Ints:
         for b in range(0, len(i), _BLOCK):
             p, q = i[b : b + _BLOCK], j[b : b + _BLOCK]
             d = half[p] + half[q] - np.einsum("ij,ij->i", x[p].astype(np.float64), x[q])
-            near = np.round(d, DECIMALS) <= cut
-            out.append(np.stack([p[near], q[near]], axis=1))
+            close = np.round(d, DECIMALS) <= cut
+            out.append(np.stack([p[close], q[close]], axis=1))
     return np.concatenate(out)
 
 
-def gate(table: FaceTable, cuts: Cuts, gates: Gates) -> Gated:
-    """Send one group (``table``: its faces in canonical order) through the gates."""
-    reasons = face_reasons(table, gates)
+def gate(table: FaceTable, thresholds: Thresholds, gates: Gates, lead: Floats, confirmed: NDArray[np.bool_]) -> GateResult:
+    """Send one group (``table``: its faces in canonical order) through the gates.
+
+    ``lead`` float64 [n]: by how much each face is more similar to the others of the group than to anybody else. ``confirmed`` bool [n]:
+    faces that somebody looked at, which no gate puts aside.
+    """
+    reasons = [None if sure else r for r, sure in zip(face_reasons(table, gates), confirmed.tolist(), strict=True)]
     failed = [_face_failed(table, i, reason, gates) for i, reason in enumerate(reasons)]
     usable = np.array([i for i, r in enumerate(reasons) if r is None], dtype=np.int64)
-    away = np.full(len(table), np.nan)
-    passed, alike = False, None
+    if len(usable) < max(gates.min_faces, 1):
+        return _no_set(reasons, failed, Reason.FEW_FACES, GateFailure(len(usable), gates.min_faces), False)
+    alike = usable[_pairs_within(table.vectors[usable], thresholds.near_duplicate)]
+    sure = usable[(lead[usable] >= thresholds.margin) | confirmed[usable]]
+    passed = False
     while True:
-        if len(usable) < max(gates.min_faces, 1):
-            return _no_set(reasons, failed, Reason.FEW_FACES, Failed(len(usable), gates.min_faces), passed)
-        if alike is None:
-            alike = usable[_pairs_within(table.vectors[usable], cuts.near_duplicate)]
-        leader = _leaders(table, usable, alike)
-        kept = usable[leader == usable]
+        if len(sure) < max(gates.min_faces, 1):
+            return _no_set(reasons, failed, Reason.FEW_FACES, GateFailure(len(sure), gates.min_faces), passed)
+        leader = _leaders(table, sure, alike)
+        kept = sure[leader == sure]
         photos = len({table.sha256s[i] for i in kept.tolist()})
         if photos < gates.min_photos:
-            return _no_set(reasons, failed, Reason.FEW_PHOTOS, Failed(photos, gates.min_photos), passed)
+            return _no_set(reasons, failed, Reason.FEW_PHOTOS, GateFailure(photos, gates.min_photos), passed)
         passed = True
         centre = centroid(table.vectors[kept])
-        away[usable] = distances(table.vectors[usable], centre[None])[:, 0]
-        far = away[usable] > cuts.outlier
+        away = distances(table.vectors, centre[None])[:, 0]
+        far = (away[sure] > thresholds.likely) & ~confirmed[sure]
         if not far.any():
             break
-        usable = usable[~far]
-    final: list[Reason] = [r or Reason.OUTLIER for r in reasons]
-    for i in np.flatnonzero(np.isfinite(away)).tolist():
-        failed[i] = Failed(float(away[i]), cuts.outlier)
-    for i, better in zip(usable.tolist(), leader.tolist(), strict=True):
+        sure = sure[~far]
+    final: list[Reason] = [r or Reason.NEW for r in reasons]
+    for i in np.setdiff1d(usable, sure).tolist():
+        if lead[i] >= 0 and away[i] <= thresholds.likely:
+            final[i], failed[i] = Reason.LIKELY, GateFailure(float(lead[i]), thresholds.margin)
+    for i, better in zip(sure.tolist(), leader.tolist(), strict=True):
         final[i] = Reason.MEMBER if i == better else Reason.NEAR_DUPLICATE
-        apart = float(distances(table.vectors[i : i + 1], table.vectors[better][None])[0, 0])
-        failed[i] = None if i == better else Failed(apart, cuts.near_duplicate, table.face_ids[better])
-    return Gated(tuple(final), tuple(failed), passed=True, centroid=centre, members=kept)
+        distance = float(distances(table.vectors[i : i + 1], table.vectors[better][None])[0, 0])
+        failed[i] = None if i == better else GateFailure(distance, thresholds.near_duplicate, table.face_ids[better])
+    return GateResult(tuple(final), tuple(failed), passed=True, centroid=centre, members=kept)
 
 
-def _face_failed(table: FaceTable, i: int, reason: Reason | None, gates: Gates) -> Failed | None:
+def _face_failed(table: FaceTable, i: int, reason: Reason | None, gates: Gates) -> GateFailure | None:
     figures = {
         Reason.TOO_SMALL: (table.face_short, gates.min_face_short),
         Reason.LOW_SCORE: (table.det_score, gates.min_det_score),
@@ -163,12 +170,14 @@ def _face_failed(table: FaceTable, i: int, reason: Reason | None, gates: Gates) 
     if reason is None:
         return None
     column, needs = figures[reason]
-    return Failed(float(column[i]), needs)
+    return GateFailure(float(column[i]), needs)
 
 
-def _no_set(reasons: list[Reason | None], failed: list[Failed | None], why: Reason, figures: Failed, passed: bool) -> Gated:
+def _no_set(
+    reasons: list[Reason | None], failed: list[GateFailure | None], why: Reason, figures: GateFailure, passed: bool
+) -> GateResult:
     """Every face that failed nothing of its own fails with its group."""
-    return Gated(
+    return GateResult(
         tuple(r or why for r in reasons), tuple(own if r else figures for r, own in zip(reasons, failed, strict=True)), passed
     )
 

@@ -1,121 +1,155 @@
-"""Room identity: centroids, and which existing set a face belongs to. Pure: arrays in, arrays out."""
+"""Identity: which faces are of sets that exist, in bands. Pure: arrays and records in and out.
+
+    sure     within ``thresholds.match`` of a set's centroid, and by ``thresholds.margin`` nearer to it than to any other set
+    likely   within ``thresholds.likely`` of the nearest set, or within the match distance of two
+    no       all others
+
+A set may have several centroids (the mean of all its faces, and one for every few years); the nearest counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facesets.identity.arrays import Floats, Ints
-from facesets.progress import Task
-from facesets.records import Centroid
+from facesets.clustering import Floats, Ints, distances, nearest_sets
+from facesets.identity.constraints import Constraints
+from facesets.identity.table import FaceTable
+from facesets.records import Centroid, Thresholds
 
-DECIMALS = 6  # what is written is rounded to this, and what is decided is decided on what is written
-SLACK = 1e-4  # in squared lengths: more than float32 products err
-_BLOCK = 4096
-_PRODUCTS = 1 << 24  # at a time: 64 MB of float32
+_NONE = Constraints()
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
-    """For each face the nearest and the second nearest *set*: positions in ``names`` (-1: none) and distances (inf: none)."""
+class Matches:
+    """Rows of a table by band: those that are surely of a set, and those that likely are; each with the set's name."""
 
-    names: tuple[str, ...]
-    first: Ints
-    first_distance: NDArray[np.float64]
-    second: Ints
-    second_distance: NDArray[np.float64]
+    sure: dict[int, str]
+    likely: dict[int, str]
 
 
-def centroid(vectors: Floats, weights: Floats | None = None) -> NDArray[np.float64]:
-    """The mean of ``vectors`` [m, d] brought back to the length faces have: float64 [d], rounded to 6 decimals.
+def match(
+    table: FaceTable, rows: Ints, centroids: Sequence[Centroid], thresholds: Thresholds, constraints: Constraints,
+    settled: dict[int, str] | None = None,
+) -> Matches:  # fmt: skip
+    """The bands of ``rows`` of ``table`` among the sets of ``centroids``; ``settled``: rows whose set is known already."""
+    nearest = nearest_sets(table.vectors[rows], centroids)
+    sure, likely = dict[int, str](), dict[int, str]()
+    if not nearest.names:
+        return Matches(sure, likely)
+    bound = _Bound(table, constraints)
+    lead = nearest.second_distance - nearest.first_distance
+    free = np.array([table.face_ids[r] not in bound.faces for r in rows.tolist()], dtype=bool) if bound.faces or bound.births else None
+    if bound.births:
+        free = np.zeros(len(rows), dtype=bool)
+    good = (nearest.first_distance <= thresholds.match) & (lead >= thresholds.margin)
+    maybe = (nearest.first_distance <= thresholds.likely) & ~good
+    for which, out in ((good, sure), (maybe, likely)):
+        at = which if free is None else which & free
+        out.update((r, nearest.names[s]) for r, s in zip(rows[at].tolist(), nearest.first[at].tolist(), strict=True))
+    if free is not None and not free.all():
+        _match_bound(bound, rows[~free], centroids, thresholds, sure, likely, {**(settled or {}), **sure})
+    return Matches(sure, likely)
 
-    The mean of unit vectors is shorter than 1 by as much as they differ; scaled to their root mean square length it is a face
-    among faces again, so the same distance serves face to face, face to set and set to set. Add in the order given: callers keep
-    rows in canonical order, so that the sum is the same to the last bit.
+
+def nearest_rivals(
+    table: FaceTable, rows: Ints, centroids: Sequence[Centroid], constraints: Constraints, settled: dict[int, str]
+) -> Floats:
+    """How far each of ``rows`` is from the nearest set whose person it may be: float64 [rows], inf where there is none.
+
+    A set that a face is known not to be of is nobody who could claim it, however near.
     """
-    x = np.asarray(vectors, dtype=np.float64)
-    w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)
-    total: Floats = np.add.reduce(x * w[:, None], axis=0)
-    length = float(np.sqrt(np.add.reduce(total * total)))
-    if length == 0.0:
-        return np.zeros(x.shape[1])
-    rms = float(np.sqrt(np.add.reduce(np.add.reduce(x * x, axis=1) * w) / np.add.reduce(w)))
-    rounded: NDArray[np.float64] = np.round(total * (rms / length), DECIMALS) + 0.0  # no minus zero
-    return rounded
-
-
-def distances(vectors: Floats, centroids: Floats) -> NDArray[np.float64]:
-    """Half squared Euclidean distances of ``vectors`` [m, d] to ``centroids`` [k, d]: float64 [m, k], rounded to 6 decimals."""
-    x = np.asarray(vectors, dtype=np.float64)
-    c = np.asarray(centroids, dtype=np.float64)
-    half = np.add.reduce(x * x, axis=1)[:, None] / 2 + np.add.reduce(c * c, axis=1)[None, :] / 2
-    out: NDArray[np.float64] = np.round(np.maximum(half - x @ c.T, 0.0), DECIMALS) + 0.0
+    near = nearest_sets(table.vectors[rows], centroids)
+    out = near.first_distance.copy()
+    if not near.names or constraints == _NONE:
+        return out
+    bound = _Bound(table, constraints)
+    shut = [bound.excludes(r, near.names[s], settled) for r, s in zip(rows.tolist(), near.first.tolist(), strict=True)]
+    at = np.flatnonzero(shut)
+    names, d = _set_distances(table, rows[at], centroids)
+    for i, row in enumerate(rows[at].tolist()):
+        out[at[i]] = min((float(d[i, s]) for s, name in enumerate(names) if not bound.excludes(row, name, settled)), default=np.inf)
     return out
 
 
-def nearest_few(
-    vectors: NDArray[np.float32], centroids: Floats, few: int, task: Task | None = None
-) -> tuple[Ints, NDArray[np.float64]]:
-    """Of each of ``vectors`` [m, d] the ``few`` nearest of ``centroids`` [k, d] (few <= k), nearest first, of equally near ones the
-    first: int64 and float64 [m, few]. The same as by :func:`distances`, in a fraction of the time where there are many.
-    """
-    stack = np.asarray(centroids, dtype=np.float64)
-    columns = np.ascontiguousarray(stack.T, dtype=np.float32)
-    half = np.einsum("ij,ij->i", stack, stack) / 2
-    rough_half, slack = half.astype(np.float32), 2 * SLACK * (1 + 2 * half.max(initial=0))
-    ids, dist = np.empty((len(vectors), few), np.int64), np.empty((len(vectors), few))
-    for rows in in_parts(len(vectors), len(stack)):
-        x = vectors[rows]
-        rough = x @ columns
-        np.subtract(rough_half, rough, out=rough)
-        likely = rough <= np.partition(rough, few - 1, axis=1)[:, few - 1 : few] + np.float32(slack)
-        i, j = np.divmod(np.flatnonzero(likely), len(stack))
-        wide = x.astype(np.float64)
-        own = np.einsum("ij,ij->i", wide, wide) / 2
-        d = np.empty(len(i))
-        for b in range(0, len(i), _BLOCK):  # a few each, but where many are copies
-            part = slice(b, b + _BLOCK)
-            d[part] = own[i[part]] + half[j[part]] - np.einsum("ij,ij->i", wide[i[part]], stack[j[part]])
-        d[:] = np.round(np.maximum(d, 0.0), DECIMALS) + 0.0
-        order = np.lexsort((j, d, i))
-        at = order[np.searchsorted(i, np.arange(len(x)))[:, None] + np.arange(few)]
-        ids[rows], dist[rows] = j[at], d[at]
-        if task:
-            task.advance(len(x))
-    return ids, dist
+class _Bound:
+    """The constraints, by row."""
+
+    def __init__(self, table: FaceTable, constraints: Constraints) -> None:
+        self.table, self.constraints = table, constraints
+        self.births = bool(constraints.births)
+        self.faces = {f for pair in (*constraints.must_link, *constraints.cannot_link) for f in pair}
+        self.faces |= {f for f, _ in constraints.not_in_set} | set(constraints.confirmed) | set(constraints.names)
+        row = {f: i for i, f in enumerate(table.face_ids) if f in self.faces}
+        self.must, self.cannot = (
+            _neighbours([(row[a], row[b]) for a, b in pairs if a in row and b in row])
+            for pairs in (constraints.must_link, constraints.cannot_link)
+        )
+
+    def excludes(self, row: int, name: str, settled: dict[int, str]) -> bool:
+        """Whether a row, by itself, cannot be of a set: ``settled`` tells in which sets those are that it is not one person with."""
+        return self.constraints.excludes(self.table.face_ids[row], self.table.taken_at[row], name) or any(
+            settled.get(o) == name for o in self.cannot.get(row, ())
+        )
 
 
-def in_parts(rows: int, columns: int) -> Iterator[slice]:
-    """``rows`` in parts whose products with ``columns`` others are no burden to memory."""
-    step = max(1, min(1024, _PRODUCTS // max(columns, 1)))
-    return (slice(a, min(a + step, rows)) for a in range(0, rows, step))
-
-
-def nearest_sets(vectors: Floats, centroids: Sequence[Centroid]) -> Nearest:
-    """The two nearest sets of every row of ``vectors`` [n, d]; of equally near ones the first by name wins.
-
-    One set may have several centroids (one an era); a face's distance to the set is the distance to the nearest.
-    """
-    names = tuple(sorted({c.name for c in centroids}))
-    n = len(vectors)
-    first, second = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
-    d1, d2 = np.full(n, np.inf), np.full(n, np.inf)
-    if not names or not n:
-        return Nearest(names, first, d1, second, d2)
+def _set_distances(table: FaceTable, rows: Ints, centroids: Sequence[Centroid]) -> tuple[list[str], Floats]:
+    """The names of all sets, and how far each of ``rows`` is from each: float64 [rows, sets]."""
     ordered = sorted(centroids, key=lambda c: (c.name, c.vector.tolist()))
-    stack = np.stack([c.vector for c in ordered])
     starts = np.flatnonzero([i == 0 or c.name != ordered[i - 1].name for i, c in enumerate(ordered)])
-    for a in range(0, n, _BLOCK):
-        rows = np.arange(a, min(a + _BLOCK, n))
-        d = np.minimum.reduceat(distances(vectors[rows], stack), starts, axis=1)
-        at = np.arange(len(rows))
-        first[rows] = best = np.argmin(d, axis=1)
-        d1[rows] = d[at, best]
-        if len(names) > 1:
-            d[at, best] = np.inf
-            second[rows] = best = np.argmin(d, axis=1)
-            d2[rows] = d[at, best]
-    return Nearest(names, first, d1, second, d2)
+    d = distances(table.vectors[rows], np.stack([c.vector for c in ordered]))
+    return [ordered[i].name for i in starts.tolist()], np.minimum.reduceat(d, starts, axis=1)
+
+
+def _neighbours(pairs: list[tuple[int, int]]) -> dict[int, set[int]]:
+    out: dict[int, set[int]] = {}
+    for a, b in pairs:
+        out.setdefault(a, set()).add(b)
+        out.setdefault(b, set()).add(a)
+    return out
+
+
+def _match_bound(
+    bound: _Bound, rows: Ints, centroids: Sequence[Centroid], thresholds: Thresholds,
+    sure: dict[int, str], likely: dict[int, str], settled: dict[int, str],
+) -> None:  # fmt: skip
+    """The rows that constraints speak of: those that are one person together, the nearest first."""
+    table, constraints = bound.table, bound.constraints
+    names, d = _set_distances(table, rows, centroids)
+    place = {r: i for i, r in enumerate(rows.tolist())}
+    waiting: list[tuple[float, list[int]]] = []
+    seen = set[int]()
+    for row in rows.tolist():
+        if row not in seen:
+            together = _together(row, bound.must)
+            seen |= together
+            here = sorted(together & place.keys())
+            waiting.append((float(min(d[place[r]].min() for r in here)), here))
+    for _, here in sorted(waiting):
+        said = {constraints.confirmed[f] for f in (table.face_ids[r] for r in here) if constraints.confirmed.get(f) in names}
+        said |= {settled[r] for r in _together(here[0], bound.must) if r in settled}
+        open_ = [s for s in range(len(names)) if not any(bound.excludes(r, names[s], settled) for r in here)]
+        if said:
+            name = min(s for s in said if s is not None)
+            sure.update(dict.fromkeys(here, name))
+        elif open_:
+            best = min((float(d[place[r], s]), s) for r in here for s in open_)
+            others = [float(d[place[r], s]) for r in here for s in open_ if s != best[1]]
+            lead = min(others, default=np.inf) - best[0]
+            named = any(constraints.same_name(table.face_ids[r], names[best[1]]) for r in here)
+            if (best[0] <= thresholds.match and lead >= thresholds.margin) or (named and best[0] <= thresholds.likely):
+                sure.update(dict.fromkeys(here, names[best[1]]))
+            elif best[0] <= thresholds.likely:
+                likely.update(dict.fromkeys(here, names[best[1]]))
+        settled.update({r: sure[r] for r in here if r in sure})
+
+
+def _together(row: int, must: dict[int, set[int]]) -> set[int]:
+    out, todo = {row}, [row]
+    while todo:
+        for other in must.get(todo.pop(), set()) - out:
+            out.add(other)
+            todo.append(other)
+    return out

@@ -1,4 +1,4 @@
-"""Room identity: the faces it decides on, as columns in canonical order. Pure."""
+"""Identity: the faces it decides on, as columns in canonical order. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facesets.identity.arrays import Ints
+from facesets.clustering import Ints
 from facesets.records import Face
 
 
@@ -17,7 +17,8 @@ class FaceTable:
     """Faces as columns of equal length n: ids, SHA-256 of their photos, vectors float32 [n, d], boxes float64 [n, 4] and signals.
 
     ``det_score``, ``face_short`` and ``sharpness`` are float64 [n], NaN where not known (a gate cannot fail on what is not known).
-    ``taken_at`` is ISO 8601 or None.
+    ``taken_at`` is ISO 8601 or None. ``exposure`` (mean brightness, 0 black to 1 white) and ``others_in_crop`` (how many other faces a
+    crop of the face would show) float64 [n]; None: known of nobody.
     """
 
     face_ids: tuple[str, ...]
@@ -28,6 +29,8 @@ class FaceTable:
     face_short: NDArray[np.float64]
     sharpness: NDArray[np.float64]
     taken_at: tuple[str | None, ...]
+    exposure: NDArray[np.float64] | None = None
+    others_in_crop: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.face_ids)
@@ -52,6 +55,8 @@ class FaceTable:
             face_short=np.array([f.face_short for f in faces], dtype=np.float64),
             sharpness=np.array([f.sharpness for f in faces], dtype=np.float64),
             taken_at=tuple(taken_at) or (None,) * len(faces),
+            exposure=np.array([f.signals.get("exposure", np.nan) for f in faces], dtype=np.float64),
+            others_in_crop=np.array([f.signals.get("others_in_crop", np.nan) for f in faces], dtype=np.float64),
         )
 
     def take(self, rows: Ints) -> FaceTable:
@@ -66,6 +71,8 @@ class FaceTable:
             self.face_short[rows],
             self.sharpness[rows],
             tuple(self.taken_at[i] for i in at),
+            None if self.exposure is None else self.exposure[rows],
+            None if self.others_in_crop is None else self.others_in_crop[rows],
         )
 
     def canonical(self) -> FaceTable:

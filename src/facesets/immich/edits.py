@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import BadAnswer
-from ..records import Asset, Box, FaceBox
-from . import wire
-from .transport import Client
+from facesets.errors import BadAnswer
+from facesets.immich import wire
+from facesets.immich.transport import Client
+from facesets.records import Asset, Box, FaceBox
 
 _TURNS: Mapping[float, int] = {0: 0, 90: 1, 180: 2, 270: 3}
 _AXES = ("horizontal", "vertical")
@@ -33,7 +33,7 @@ class Edits:
         Raises BadAnswer where boxes, edits and the asset's size do not fit together.
         """
         if not asset.width or not asset.height:
-            raise BadAnswer(f"edits of {asset.asset_id}: the size of the original is not told")
+            raise BadAnswer(f"edits of {asset.asset_id}: the size of the original is missing")
         size = asset.width, asset.height
         return wire.ordered(box if min(box.image_width, box.image_height) <= 0 else self._undone(box, size) for box in found)
 

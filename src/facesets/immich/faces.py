@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..records import FaceBox
-from . import wire
-from .transport import Client
+from facesets.immich import wire
+from facesets.immich.transport import Client
+from facesets.records import FaceBox
 
 
 def boxes(client: Client, asset_id: str) -> tuple[FaceBox, ...]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BadAnswer, MissingPermission, NotFound, ServerError
-from ..records import Asset
-from . import search, timeline, wire
-from .search import After, Asked
-from .timeline import VISIBILITIES, Bucket
-from .transport import Client
+from facesets.errors import BadAnswer, MissingPermission, NotFound, ServerError
+from facesets.immich import search, timeline, wire
+from facesets.immich.search import PageCursor, SearchQuery
+from facesets.immich.timeline import VISIBILITIES, Bucket
+from facesets.immich.transport import Client
+from facesets.records import Asset
 
 _COUNTED = ("timeline", "archive")  # what /assets/statistics counts
 _KEY = 16  # bytes of an id
@@ -25,7 +25,7 @@ _AHEAD = 2  # pages asked for before the one at hand is read
 
 
 @dataclass(slots=True)
-class Reconciliation:
+class ListingCounts:
     """The same library counted three ways, as the listing goes along. Complete once the listing is exhausted.
 
     ``listed`` are all assets yielded; ``own`` those of the key's owner, of which ``active`` stand in timeline or archive and not
@@ -41,43 +41,20 @@ class Reconciliation:
     fetched_singly: int = 0  # named by the timeline, lost by the search's pages
     lost: int = 0  # named by the timeline, gone when asked for
 
-    @property
-    def agrees(self) -> bool:
-        """Whether no count contradicts another."""
-        return self.timeline in (None, self.own) and self.statistics in (None, self.active)
 
-    def as_dict(self) -> dict[str, Any]:
-        """For the summary, with whether it ``agrees`` and the line that tells it."""
-        return {**asdict(self), "agrees": self.agrees, "told": self.told()}
-
-    def told(self) -> str:
-        """One line for the summary."""
-        parts = [f"listed {self.listed}", f"of them own {self.own}", f"timeline {_or_unknown(self.timeline)}"]
-        parts.append(f"statistics {_or_unknown(self.statistics)} for {self.active} active")
-        if self.fetched_singly:
-            parts.append(f"{self.fetched_singly} lost by paging and fetched singly")
-        if self.lost:
-            parts.append(f"{self.lost} named by the timeline and gone when asked for")
-        return ", ".join(parts) + (": complete" if self.agrees else ": THE COUNTS DIFFER")
-
-
-def _or_unknown(count: int | None) -> str:
-    return "not told" if count is None else str(count)
-
-
-def assets(client: Client, owner_id: str, counts: Reconciliation, *, page_size: int = 1000, workers: int = 8) -> Iterator[Asset]:
+def assets(client: Client, owner_id: str, counts: ListingCounts, *, page_size: int = 1000, workers: int = 8) -> Iterator[Asset]:
     """Every asset the key can see, videos, trashed, offline, archived and partners' included, each once. Fills ``counts``.
 
     Holds the ids (about 170 bytes each) and three pages. Raises the errors of :class:`Client`, BadAnswer.
     """
     seen: dict[bytes, bool] = {}  # id of what was yielded -> named by the timeline
-    with client.side_by_side(workers) as pool, client.side_by_side(_AHEAD + 1) as readers:
+    with client.threads(workers) as pool, client.threads(_AHEAD + 1) as readers:
         buckets = _buckets(client, pool)
         named = pool.map(lambda bucket: b"".join(map(_key, timeline.ids(client, bucket, owner_id))), buckets or ())
         counted = pool.submit(statistics, client)  # all of it on its way while the pages are read
         for visibility in VISIBILITIES:
             expected = sum(count for bucket, count in (buckets or {}).items() if bucket.visibility == visibility)
-            for asset in _pages(client, Asked(visibility), page_size, readers, expected):
+            for asset in _pages(client, SearchQuery(visibility), page_size, readers, expected):
                 yield from _once(asset, owner_id, seen, counts)
         counts.statistics = counted.result()
         missing = list[bytes]() if buckets is None else _unseen(named, seen, counts)
@@ -92,7 +69,7 @@ def assets(client: Client, owner_id: str, counts: Reconciliation, *, page_size: 
 def one(client: Client, asset_id: str) -> Asset | None:
     """One asset, in the form and coordinates of the search; None where the server shows it no longer."""
     for visibility in VISIBILITIES:
-        items, _ = search.page(client, Asked(visibility, asset_id=asset_id), 1)
+        items, _ = search.page(client, SearchQuery(visibility, asset_id=asset_id), 1)
         for item in items:
             asset = wire.asset(item)
             if asset.asset_id != asset_id:
@@ -118,9 +95,9 @@ def updated_since(client: Client, moment: str, *, page_size: int = 1000, most: i
     """
     found: dict[str, Asset] = {}
     for visibility in VISIBILITIES:
-        after: After = None
+        after: PageCursor = None
         while True:
-            items, after = search.page(client, Asked(visibility, updated_after=moment), page_size, after)
+            items, after = search.page(client, SearchQuery(visibility, updated_after=moment), page_size, after)
             for asset in map(wire.asset, items):
                 if asset.asset_id in found and asset.visibility == found[asset.asset_id].visibility:
                     return None
@@ -134,7 +111,7 @@ def updated_since(client: Client, moment: str, *, page_size: int = 1000, most: i
 
 def some(client: Client, size: int, number: int) -> list[Asset]:
     """``size`` assets of the timeline, by the number of their page: a sample. Not for servers with cursors."""
-    items, _ = search.page(client, Asked("timeline"), size, number)
+    items, _ = search.page(client, SearchQuery("timeline"), size, number)
     return [wire.asset(item) for item in items]
 
 
@@ -143,27 +120,29 @@ def statistics(client: Client) -> int | None:
     try:
         return int(wire.field(client.get("/assets/statistics", {"isTrashed": "false"}), "total", int, "statistics"))
     except ServerError:
-        return None  # a second opinion: its absence is told in the summary
+        return None  # a second opinion: the summary says where it is missing
 
 
-def _pages(client: Client, asked: Asked, size: int, pool: ThreadPoolExecutor, expected: int) -> Iterator[Asset]:
+def _pages(client: Client, asked: SearchQuery, size: int, pool: ThreadPoolExecutor, expected: int) -> Iterator[Asset]:
     """All pages of a search, the next ones on their way while one is read: by number as many as ``expected`` assets fill."""
     by_number = not search.has_cursors(client)
     last = -(-expected // size)
     number, after = 1, None
-    under_way: deque[Future[tuple[list[Any], After]]] = deque([pool.submit(search.page, client, asked, size, None)])
+    under_way: deque[Future[tuple[list[Any], PageCursor]]] = deque([pool.submit(search.page, client, asked, size, None)])
     while under_way:
         while by_number and len(under_way) <= _AHEAD and number < last:
             number += 1
             under_way.append(pool.submit(search.page, client, asked, size, number))
         items, after = under_way.popleft().result()
+        if not items:
+            last = number  # whatever the timeline counts
         if after is not None and not under_way:
             number += 1
             under_way.append(pool.submit(search.page, client, asked, size, after))
         yield from map(wire.asset, items)
 
 
-def _once(asset: Asset, owner_id: str, seen: dict[bytes, bool], counts: Reconciliation) -> Iterator[Asset]:
+def _once(asset: Asset, owner_id: str, seen: dict[bytes, bool], counts: ListingCounts) -> Iterator[Asset]:
     key = _key(asset.asset_id)
     if key in seen:
         return
@@ -183,7 +162,7 @@ def _buckets(client: Client, pool: ThreadPoolExecutor) -> dict[Bucket, int] | No
         return None
 
 
-def _unseen(named: Iterable[bytes], seen: dict[bytes, bool], counts: Reconciliation) -> list[bytes]:
+def _unseen(named: Iterable[bytes], seen: dict[bytes, bool], counts: ListingCounts) -> list[bytes]:
     """What the timeline names and the search's pages did not bring; counts what it names."""
     missing, known = dict[bytes, None](), 0
     for packed in named:

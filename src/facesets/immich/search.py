@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BadAnswer
-from . import server, wire
-from .transport import Client
+from facesets.errors import BadAnswer
+from facesets.immich import server, wire
+from facesets.immich.transport import Client
 
 CURSORS_SINCE = (3, 2)
-After = int | str | None  # where a page begins: its number, or the cursor that the page before gave
+PageCursor = int | str | None  # where a page begins: its number, or the cursor that the page before gave
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SearchQuery:
     """What a search is for. ``updated_after`` (ISO 8601) includes that moment; ``people`` brings the boxes where a server has them."""
 
     visibility: str
@@ -29,7 +29,7 @@ class Asked:
     people: bool = True
 
 
-def page(client: Client, asked: Asked, size: int, after: After = None) -> tuple[list[Any], After]:
+def page(client: Client, asked: SearchQuery, size: int, after: PageCursor = None) -> tuple[list[Any], PageCursor]:
     """The items of one page, trashed and offline ones too, and where the next begins (None: nowhere). Raises BadAnswer."""
     if has_cursors(client):
         begin = {"cursor": after} if after else {}
@@ -59,16 +59,16 @@ def version(client: Client) -> tuple[int, int, int]:
     return client.version
 
 
-def _with(asked: Asked, size: int) -> dict[str, Any]:
+def _with(asked: SearchQuery, size: int) -> dict[str, Any]:
     return {"size": size, "withExif": True, "withPeople": asked.people, "withDeleted": True}
 
 
-def _flat(asked: Asked) -> Mapping[str, Any]:
+def _flat(asked: SearchQuery) -> Mapping[str, Any]:
     named = {"id": asked.asset_id, "updatedAfter": asked.updated_after}
     return {"visibility": asked.visibility, **{name: value for name, value in named.items() if value is not None}}
 
 
-def _filter(asked: Asked) -> Mapping[str, Any]:
+def _filter(asked: SearchQuery) -> Mapping[str, Any]:
     made: dict[str, Any] = {"visibility": {"eq": asked.visibility}}
     if asked.asset_id is not None:
         made["id"] = {"eq": asked.asset_id}

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Unpack
 from urllib.parse import urljoin
 
-from ..connections import Url, address
-from ..errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, SettingsError, TooOld, Unreachable, WrongKey
-from . import wire
-from .refusals import Redirected
-from .transport import Client, Options
+from facesets.connections import Url, address
+from facesets.errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, SettingsError, TooOld, Unreachable, WrongKey
+from facesets.immich import wire
+from facesets.immich.response import Redirected
+from facesets.immich.transport import Client, Options, origin
 
 PERMISSIONS = ("asset.read", "asset.download", "face.read", "user.read")  # what listing, staging and naming the owner need
 
@@ -72,8 +72,8 @@ def connect(url: str, key: str, **options: Unpack[Options]) -> tuple[Client, Ser
                 answers.append(err)
         if found is None:
             raise NotImmich(
-                f"{scout.shown} does not answer as Immich ({answers[0]}). "
-                "Give the address at which you open Immich in the browser (IMMICH_URL, or url in facesets.toml)."
+                f"{scout.shown} does not answer as Immich: {str(answers[0]).rstrip('.')}. "
+                "Its address is what IMMICH_URL says, or url under [immich] in facesets.toml."
             )
         if found.major < MAJORS[0]:
             raise TooOld(
@@ -96,9 +96,17 @@ def _candidates(scout: Client, given: Url) -> Iterator[Url]:
     scout.api = base
     try:
         known = wire.field(scout.get("/.well-known/immich"), "api", dict, "well-known")
-        yield address(urljoin(base.url, wire.field(known, "endpoint", str, "well-known")))
+        endpoint = address(urljoin(base.url, wire.field(known, "endpoint", str, "well-known")))
     except (ServerError, ValueError):
-        pass  # most servers need it not; the first candidate's answer is the one to report
+        endpoint = base  # most servers need it not; the first candidate's answer is the one to report
+    if origin(endpoint) != origin(base):
+        raise Redirected(
+            f"{scout.shown} names {origin(endpoint)} as Immich's address, and your key is not sent to another one. "
+            "If that is your server, give its address as url.",
+            endpoint,
+        )
+    if endpoint != base:
+        yield endpoint
     if own != "/api":
         yield base._replace(path="/api")
 
@@ -139,6 +147,11 @@ def whoami(client: Client) -> Person:
 def permissions(client: Client) -> frozenset[str]:
     """What the key may do, by Immich's names; ``all`` means everything. Any key may ask."""
     return frozenset(str(name) for name in wire.field(client.get("/api-keys/me"), "permissions", list, "api-keys/me"))
+
+
+def looks_for_faces(client: Client) -> bool:
+    """Whether the server's face recognition is switched on; needs no key. Raises ServerError."""
+    return wire.field(client.get("/server/features"), "facialRecognition", bool, "server features") is True
 
 
 def missing(granted: frozenset[str], wanted: tuple[str, ...] = PERMISSIONS) -> tuple[str, ...]:

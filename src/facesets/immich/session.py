@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from ..errors import BadAnswer, UsageError, WrongKey
-from ..records import FaceBox
-from . import wire
-from .answer import Answer
-from .refusals import Garbled
-from .server import Person
-from .transport import Client
+from facesets.errors import BadAnswer, IncompleteBody, UsageError, WrongKey
+from facesets.immich import wire
+from facesets.immich.response import Response
+from facesets.immich.server import Person
+from facesets.immich.transport import Client
+from facesets.records import FaceBox, SourcePerson
 
 _TYPES = ("PeopleV1", "AssetFacesV2")
 _BATCH = 2000
@@ -35,10 +34,10 @@ class FaceRow:
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """A person as streamed; ``name`` is None where there is no such person any longer."""
+    """A person as streamed; ``person`` is None where there is no such person any longer."""
 
     person_id: str
-    name: str | None = None
+    person: SourcePerson | None = None
 
 
 Row = FaceRow | PersonRow
@@ -47,7 +46,7 @@ Row = FaceRow | PersonRow
 def login(client: Client, email: str, password: str) -> tuple[str, Person]:
     """A new session's token and its user. Raises UsageError where the server does not accept them."""
     try:
-        answer = client.search("/auth/login", {"email": email, "password": password})
+        answer = client.post("/auth/login", {"email": email, "password": password})
     except WrongKey as err:
         raise UsageError(
             "the server does not accept this e-mail address and password. Where you log in by OAuth only, there is no password: "
@@ -60,19 +59,19 @@ def login(client: Client, email: str, password: str) -> tuple[str, Person]:
 
 def logout(client: Client) -> None:
     """End the client's session on the server."""
-    client.search("/auth/logout", {})
+    client.post("/auth/logout", {})
 
 
 def stream(client: Client, take: Callable[[list[Row]], None], clear: Callable[[], None], *, reset: bool) -> tuple[list[str], bool]:
     """Hand over all faces and people (``reset``), or what changed since the last acknowledgement, in batches.
 
-    ``clear`` is called before everything is told: at ``reset``, and where the server itself wants to begin anew. After a broken
-    connection the same comes again. Returns what to :func:`acknowledge` once it is kept, and whether everything was told. Raises as
+    ``clear`` is called before everything is sent: at ``reset``, and where the server itself wants to begin anew. After a broken
+    connection the same comes again. Returns what to :func:`acknowledge` once it is kept, and whether everything was sent. Raises as
     Client.exchange, BadAnswer.
     """
     fresh = reset
 
-    def receive(response: Answer) -> list[str] | None:
+    def receive(response: Response) -> list[str] | None:
         if fresh:
             clear()
         acks: dict[str, str] = {}
@@ -82,13 +81,14 @@ def stream(client: Client, take: Callable[[list[Row]], None], clear: Callable[[]
         if "SyncResetV1" in acks:
             return None
         if "SyncCompleteV1" not in acks:
-            raise Garbled("the sync stream ended before it was complete")
+            raise IncompleteBody("the sync stream ended before it was complete")
         return list(acks.values())
 
     while True:
-        told = client.exchange("POST", "/sync/stream", receive, body={"types": list(_TYPES), **({"reset": True} if fresh else {})})
-        if told is not None:
-            return told, fresh
+        asked = {"types": list(_TYPES), **({"reset": True} if fresh else {})}
+        acks = client.exchange("POST", "/sync/stream", receive, body=asked, repeatable=True)  # it only asks
+        if acks is not None:
+            return acks, fresh
         if fresh:
             raise BadAnswer("sync stream: the server asks to begin anew, again and again")
         fresh = True
@@ -99,14 +99,14 @@ def acknowledge(client: Client, acks: list[str]) -> None:
     client.exchange("POST", "/sync/ack", lambda response: response.read(), body={"acks": acks})
 
 
-def _lines(response: Answer) -> Iterator[Any]:
-    if "json" not in response.kind:
+def _lines(response: Response) -> Iterator[Any]:
+    if "json" not in response.content_type:
         raise BadAnswer("sync stream: not JSON lines")
-    for line in response.lines():
+    for line in response.iter_lines():
         try:
             yield json.loads(line)
-        except ValueError as err:
-            raise Garbled("sync stream: a line that is no JSON") from err
+        except (ValueError, RecursionError) as err:
+            raise IncompleteBody("sync stream: a line that is no JSON") from err
 
 
 def _rows(lines: Iterator[Any], acks: dict[str, str]) -> Iterator[Row]:
@@ -119,7 +119,8 @@ def _rows(lines: Iterator[Any], acks: dict[str, str]) -> Iterator[Row]:
         elif kind == "AssetFaceDeleteV1":
             yield FaceRow(wire.uuid(data, "assetFaceId", kind))
         elif kind == "PersonV1":
-            yield PersonRow(wire.uuid(data, "id", kind), wire.field(data, "name", str, kind))
+            person = wire.person(data, wire.uuid(data, "ownerId", kind))
+            yield PersonRow(person.person_id, person)
         elif kind == "PersonDeleteV1":
             yield PersonRow(wire.uuid(data, "personId", kind))
 

@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from ..errors import BadAnswer
-from . import wire
-from .transport import Client
+from facesets.errors import BadAnswer
+from facesets.immich import wire
+from facesets.immich.transport import Client
 
 STACKABLE = ("timeline", "archive")  # what is hidden or in the trash has a reason of its own
 VISIBILITIES = ("timeline", "archive", "hidden")  # locked ones are not shown to API keys
 
 
 class Bucket(NamedTuple):
-    """A month (``2020-05``, of local time) of one visibility, in the trash or not."""
+    """A month (``2020-05``, of local time; years may be of any length) of one visibility, in the trash or not."""
 
     month: str
     visibility: str
@@ -42,7 +42,7 @@ def _counts(
     answers = pool.map(lambda kind: client.get("/timeline/buckets", _query(*kind, collapsed=collapsed)), kinds)
     for (visibility, trashed), answer in zip(kinds, answers, strict=True):
         for item in _listed(answer):
-            bucket = Bucket(wire.field(item, "timeBucket", str, "timeline")[:7], visibility, trashed)
+            bucket = Bucket(wire.month(item, "timeline"), visibility, trashed)
             found[bucket] = found.get(bucket, 0) + wire.field(item, "count", int, "timeline")
     return found
 

@@ -10,13 +10,16 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from operator import contains, itemgetter
 from typing import Any
 
-from ..errors import BadAnswer
-from ..records import Asset, FaceBox
+from facesets.errors import BadAnswer
+from facesets.records import Asset, FaceBox, SourcePerson
 
 _MISSING = object()
+_MONTH = re.compile(r"-?[0-9]{4,}-[0-9]{2}(?=-)")
+_YEAR = re.compile(r"(?!0000)[0-9]{4}-")  # JavaScript writes others with a sign and six digits
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_PIXELS = 1e9  # beyond any picture; what is no number is not within either
 _QUARTER_TURNS = frozenset("5678")  # EXIF orientations that swap width and height
@@ -124,6 +127,25 @@ def streamed_face(data: Mapping[str, Any], where: str) -> FaceBox:
     return _box(data, {"id": data.get("personId")}, where)
 
 
+def person(item: Any, owner_id: str) -> SourcePerson:
+    """Somebody of ``GET /people``. Raises BadAnswer."""
+    return SourcePerson(
+        owner_id,
+        uuid(item, "id", "people"),
+        field(item, "name", str, "people"),
+        birth_date(_text(item, "birthDate")),
+        item.get("isHidden") is True,
+    )
+
+
+def birth_date(text: str) -> str | None:
+    """A date (ISO 8601), also where a time follows it; None where it is none."""
+    try:
+        return date.fromisoformat(text[:10]).isoformat()
+    except ValueError:
+        return None
+
+
 def page(answer: Any, where: str) -> tuple[list[Any], int | None]:
     """The items of a search page and the number of the next one (a text, a number or null on the wire)."""
     assets = field(answer, "assets", dict, where)
@@ -131,9 +153,18 @@ def page(answer: Any, where: str) -> tuple[list[Any], int | None]:
     following = assets.get("nextPage")
     if following is None:
         return items, None
-    if isinstance(following, bool) or not str(following).isdigit():
+    if isinstance(following, bool) or not str(following).isdecimal():
         raise BadAnswer(f"{where}: 'nextPage' is {following!r}")
     return items, int(following)
+
+
+def month(bucket: Any, where: str) -> str:
+    """Which month a timeline bucket is of (``2020-05``). Raises BadAnswer."""
+    text = field(bucket, "timeBucket", str, where)
+    found = _MONTH.match(text)
+    if found is None:
+        raise BadAnswer(f"{where}: 'timeBucket' is {text[:40]!r}")
+    return found[0]
 
 
 def bucket_ids(answer: Any, where: str) -> Iterator[tuple[str, str]]:
@@ -146,9 +177,9 @@ def bucket_ids(answer: Any, where: str) -> Iterator[tuple[str, str]]:
 
 
 def _box(face: Any, person: Any, where: str) -> FaceBox:
-    x1, y1, x2, y2, width, height = told = _BOX.of(face, where)
-    if not all(-_MOST_PIXELS < number < _MOST_PIXELS for number in told):
-        raise BadAnswer(f"{where}: a face box that is no numbers")
+    x1, y1, x2, y2, width, height = numbers = _BOX.of(face, where)
+    if not all(-_MOST_PIXELS < number < _MOST_PIXELS for number in numbers):
+        raise BadAnswer(f"{where}: a face box whose coordinates are no numbers")
     known = isinstance(person, Mapping)
     return FaceBox(
         float(x1), float(y1), float(x2), float(y2), int(width), int(height), _text(face, "id"),
@@ -183,9 +214,9 @@ def _oriented_size(item: Mapping[str, Any], exif: Mapping[str, Any]) -> tuple[in
 
 
 def _local_time(item: Mapping[str, Any]) -> str | None:
-    """Wall-clock time where the photo was taken. Immich marks it Z, which it is not."""
+    """Wall-clock time where the photo was taken. Immich marks it Z, which it is not. None beyond the years 1 to 9999."""
     value = _text(item, "localDateTime") or _text(item, "fileCreatedAt")
-    return value.removesuffix("Z") or None
+    return value.removesuffix("Z") if _YEAR.match(value) else None
 
 
 def _text(table: Any, name: str) -> str:

@@ -18,13 +18,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..embedding import EmbedResult, Pack, QueueEntry, embed_photos
-from ..errors import CorruptFile
-from ..identity.scoring import main_face, persons_in_photos
-from ..progress import Progress
-from ..records import Face
+from facesets.clustering import main_face, persons_in_photos
+from facesets.errors import CorruptFile
+from facesets.exchange import QueueEntry
+from facesets.faces import EmbedResult, embed_photos
+from facesets.models import Pack
+from facesets.progress import Progress
+from facesets.records import Face
 
 SCOPES = ("main_face", "person_in_photo", "group")
+_APART = 1 / 4.5  # of the match distance: .1 for ArcFace vectors
 _COLUMNS = {"path", "identity", "scope"}
 
 
@@ -88,7 +91,7 @@ def embed_labelled(csv_path: Path, pack: Pack, progress: Progress, *, workers: i
                 photos.append((label, result))
             else:
                 left_out[result.reason.value] += 1
-    chosen = _chosen(photos, left_out)
+    chosen = _chosen(photos, left_out, pack.thresholds.match * _APART)
     faces, paths, scopes, vectors, said = [], [], [], [], []
     for (label, result), which in zip(photos, chosen, strict=True):
         for i, face in enumerate(result.faces):
@@ -101,8 +104,8 @@ def embed_labelled(csv_path: Path, pack: Pack, progress: Progress, *, workers: i
     return Labelled(tuple(faces), tuple(paths), tuple(scopes), stack, tuple(said), dict(sorted(left_out.items())))
 
 
-def _chosen(photos: list[tuple[Label, EmbedResult]], left_out: Counter[str]) -> list[int | None]:
-    """Which of its faces each photo's label means."""
+def _chosen(photos: list[tuple[Label, EmbedResult]], left_out: Counter[str], margin: float) -> list[int | None]:
+    """Which of its faces each photo's label means; faces within ``margin`` of each other are about as near."""
     chosen: list[int | None] = [None] * len(photos)
     scenes = []
     for i, (label, result) in enumerate(photos):
@@ -113,7 +116,7 @@ def _chosen(photos: list[tuple[Label, EmbedResult]], left_out: Counter[str]) -> 
             scenes.append(i)
         else:
             left_out["group"] += 1
-    found, ambiguous = persons_in_photos([photos[i][1].vectors for i in scenes], [photos[i][0].identity for i in scenes])
+    found, ambiguous = persons_in_photos([photos[i][1].vectors for i in scenes], [photos[i][0].identity for i in scenes], margin=margin)
     for i, which in zip(scenes, found, strict=True):
         chosen[i] = which
     if ambiguous:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..progress import Progress
-from ..registry import Registry, assets
-from ..staging import substitute
-from ..workspace import Workspace
-from .embed import known_elsewhere, queue_staged
-from .source import open_source
+from facesets.faces import known_in_caches, queue_staged
+from facesets.progress import Progress
+from facesets.registry import Registry, originals
+from facesets.sources import open_source
+from facesets.staging import substitute
+from facesets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from .summary import Summary
+    from facesets.pipeline.summary import Summary
 
 
 def show_undecoded(
@@ -28,17 +28,17 @@ def show_undecoded(
     for _ in ("fullsize", "preview"):
         brought = 0
         for label in labels:
-            if not assets.undecoded(registry, label, "immich"):
+            if not originals.undecoded(registry, label, "immich"):
                 continue
             with open_source(workspace, registry, label, None, progress) as source:
-                counters = substitute(workspace, registry, source, known_sha256=known_elsewhere(workspace), progress=progress)
+                counters = substitute(workspace, registry, source, known_sha256=known_in_caches(workspace), progress=progress)
                 requests = source.work.requests
             queue_staged(workspace, registry, label)
             brought += counters.renditions
-            told = summary.steps["stage"][label]
+            counts = summary.steps["stage"][label]
             for name in ("renditions", "downloads", "bytes_downloaded", "bytes_saved"):
-                told[name] += getattr(counters, name)
-            told["requests"] += requests
+                counts[name] += getattr(counters, name)
+            counts["requests"] += requests
             summary.requests += requests
             summary.downloads += counters.downloads
         if not brought:

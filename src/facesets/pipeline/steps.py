@@ -11,27 +11,40 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from ..embedding import Decoders, Pack
-from ..errors import UsageError
-from ..progress import Progress
-from ..records import State
-from ..registry import Registry, assets, listings, told
-from ..sources import Source
-from ..staging import stage as stage_source
-from ..workspace import Workspace
-from .adopt import adopt
-from .elsewhere import embed_elsewhere
-from .embed import embed, known_elsewhere, queue_staged
-from .measured import take_measured
-from .members import bring_members
-from .packs import choose_pack, reads_database
-from .plan import plan
-from .renditions import show_undecoded
-from .second_look import Looked, second_look
-from .source import open_source, verify_keys
-from .stream import streaming
-from .summary import Summary
-from .write import PhotosNeeded, write_planned
+from facesets.changes import PhotosNeeded, fetch_members, plan, write_planned, write_revisions
+from facesets.errors import UsageError
+from facesets.export import adopt
+from facesets.faces import (
+    WORKER_MODEL,
+    Looked,
+    ask_for_originals,
+    choose_pack,
+    concurrent_embed,
+    embed,
+    embed_on_worker,
+    import_immich_vectors,
+    known_in_caches,
+    queue_staged,
+    reads_database,
+    second_look,
+    stage_again,
+    to_look_at,
+)
+from facesets.models import Pack, VectorsOnly
+from facesets.people import read_xmp_names
+from facesets.photos import DecoderPool
+from facesets.pipeline.renditions import show_undecoded
+from facesets.pipeline.summary import Summary
+from facesets.progress import Progress
+from facesets.records import Reason, State
+from facesets.registry import Registry, assets, listings, preembedded, sets
+from facesets.sources import Source, open_source, verify_keys
+from facesets.staging import count_failures, fetch_again
+from facesets.staging import stage as stage_source
+from facesets.wording import count_of, plural
+from facesets.workspace import Workspace
+
+_LOOKS = 3  # at photos that change under our hands; then the next run looks again
 
 
 class Steps:
@@ -48,13 +61,15 @@ class Steps:
         folder: Path | None,
         pack_name: str | None,
         accept_missing: bool,
-        decoders: Decoders,
+        new_server: bool,
+        decoders: DecoderPool,
         progress: Progress,
     ) -> None:
         self.workspace, self.registry, self.labels, self.summary, self.run_id = workspace, registry, labels, summary, run_id
         self.folder, self.accept_missing, self.decoders, self.progress = folder, accept_missing, decoders, progress
         self.pack = _Lazy(lambda: choose_pack(workspace, registry, pack_name, progress))
         self.measured = reads_database(workspace, registry, pack_name)  # by Immich itself
+        self.new_server = new_server
         self._looks = dict[str, Looked]()
         self._ahead: list[dict[str, Any]] = []  # what was embedded while staging was still at it
 
@@ -71,23 +86,50 @@ class Steps:
                 "(--pack)"
             )
         workspace, registry, progress, summary = self.workspace, self.registry, self.progress, self.summary
-        verify_keys(workspace, registry, self.labels, self.folder, progress)
+        ids = {user.label: user.user_id for user in assets.users(registry)}
+        for requests in verify_keys(workspace, registry, self.labels, self.folder, progress, new_server=self.new_server):
+            summary.requests += requests
         streamed = embeds and not workspace.settings.worker.command and not self.measured
-        if embeds and self.measured:
-            self.pack()  # what is wrong with the database is said before anything is listed
         for label in self.labels:
             if not self.measured:
-                told.relist(registry, label)  # bytes that Immich's own vectors could do without
-            with open_source(workspace, registry, label, self.folder, progress) as source:
-                with streaming(workspace, label, self.pack(), self.decoders) if streamed else nullcontext() as stream:
-                    self._stage(stream.paced(source) if stream else source, label, full=full)
+                preembedded.relist_without_bytes(registry, label)  # bytes that Immich's own vectors could do without
+                if embeds and not workspace.settings.stage.keep_originals and not workspace.settings.worker.command:
+                    ask_for_originals(workspace, registry, label, self.pack().id)
+            with open_source(workspace, registry, label, self.folder, progress, new_server=self.new_server) as source:
+                if embeds and self.measured:
+                    self.pack()  # what is wrong with the database is said before anything is listed
+                with concurrent_embed(workspace, label, self.pack(), self.decoders) if streamed else nullcontext() as stream:
+                    anew = ids.get(label, source.user.user_id) != source.user.user_id  # what the old server said counts no more
+                    paced = stream.paced(source) if stream else source
+                    self._stage(paced, label, full=full or anew)
+                    if embeds and not self.measured and source.knows_faces:
+                        self._stage_again(paced, label)
                 queue_staged(workspace, registry, label)
                 if stream:
                     self._ahead.append(stream.counters)
-                if look_again and source.tells_faces:
-                    self._looks[label] = look = second_look(workspace, registry, source, self.pack(), progress)
+                if look_again and source.knows_faces:
+                    self._looks[label] = look = second_look(workspace, registry, source, self.pack(), self.decoders, progress)
                     summary.requests += look.requests
                     summary.downloads += look.downloads
+
+    def _stage_again(self, source: Source, label: str) -> None:
+        """Photos that the pack has been through, and in which the source has a face since where none was looked for."""
+        workspace, registry = self.workspace, self.registry
+        if workspace.settings.worker.command:
+            pack = registry.fact(WORKER_MODEL)
+        else:
+            pack = None if isinstance(self.pack(), VectorsOnly) else self.pack().id
+        rows = to_look_at(workspace, registry, label, pack) if pack else []
+        if not rows:
+            return
+        away, before = stage_again(workspace, registry, rows), source.work
+        came, failed = fetch_again(workspace, registry, source, away, self.progress)
+        self.summary.requests += source.work.requests - before.requests
+        self.summary.downloads += source.work.downloads - before.downloads
+        looked = len(rows) - len(away) + came
+        photos, are = count_of(looked, "photo"), plural(looked, "is")
+        missing = f"; {count_of(failed, 'more')} could not be fetched, and the next run tries again" if failed else ""
+        self.progress.note(f"{photos} {are} looked through again for faces that the source has there by now{missing}.")
 
     def _stage(self, source: Source, label: str, *, full: bool) -> None:
         summary = self.summary
@@ -96,9 +138,10 @@ class Steps:
             self.registry,
             source,
             run_id=self.run_id,
-            known_sha256=known_elsewhere(self.workspace),
+            known_sha256=known_in_caches(self.workspace),
             full=full,
-            bring=not self.measured,
+            accept_missing=self.accept_missing,
+            download=not self.measured,
             progress=self.progress,
         )
         summary.steps.setdefault("stage", {})[label] = counters.as_dict()
@@ -113,13 +156,14 @@ class Steps:
         summary.steps["embed"] = _with(self._embed(), self._ahead)
         if staged and self.folder is None and not self.measured:
             show_undecoded(self.workspace, self.registry, self.labels, summary, self._embed, self.progress)
+        count_failures(self.registry, self.labels, (Reason.EMBED_ERROR,), self.progress)
         summary.embedded = summary.steps["embed"]["queue"] - summary.steps["embed"]["load_errors"]
 
     def _embed(self) -> dict[str, Any]:
         if self.measured:
-            return take_measured(self.workspace, self.registry, self.labels, self.pack(), self.progress)
+            return import_immich_vectors(self.workspace, self.registry, self.labels, self.pack(), self.progress)
         if self.workspace.settings.worker.command:
-            return embed_elsewhere(self.workspace, self.registry, self.labels, self.progress)
+            return embed_on_worker(self.workspace, self.registry, self.labels, self.progress)
         return embed(self.workspace, self.registry, self.labels, self.pack(), self.progress, self.decoders)
 
     def tell_looks(self) -> None:
@@ -134,6 +178,9 @@ class Steps:
     def plan(self, *, classic: bool) -> None:
         """Know the sets that exist, and decide on the faces that are in none."""
         adopt(self.workspace, self.registry, self.pack(), self.run_id, self.progress, self.decoders)
+        told = read_xmp_names(self.workspace, self.registry, self.progress, self.decoders, again=False)
+        if told.names:
+            self.progress.note(f"Names in photos: {told.said}.")
         counts = plan(self.workspace, self.registry, self.labels, self.pack(), self.run_id, self.progress, classic=classic)
         self.summary.steps.setdefault("cluster", counts)
 
@@ -141,13 +188,22 @@ class Steps:
         """Bring what planned sets lack of photos that Immich measured, and write them. Whether one was dropped for want of photos, so
         that its faces are free again; and what still keeps one waiting.
         """
-        brought = bring_members(self.workspace, self.registry, self.progress, self.decoders, accept_missing=self.accept_missing)
+        for _ in range(_LOOKS - 1):  # a file that turned out to be another one is looked at anew
+            dropped, left = self._carry_out()
+            if left is None or not left.changed:
+                return dropped, left
+        return self._carry_out()
+
+    def _carry_out(self) -> tuple[bool, PhotosNeeded | None]:
+        brought = fetch_members(self.workspace, self.registry, self.progress, self.decoders, accept_missing=self.accept_missing)
         self.summary.requests += brought.requests
         self.summary.downloads += brought.downloads
         if self.measured or brought.requests or brought.placed:
             known = self.summary.steps.setdefault("originals", {})
             for name, value in brought.as_dict().items():
                 known[name] = known[name] + value if name in known else value
+        if sets.wanting(self.registry):  # their user decided; only photos were missing
+            self.summary.sets_revised += write_revisions(self.workspace, self.registry, self.progress, self.decoders).written
         try:
             self.summary.sets_new += write_planned(self.workspace, self.registry, self.progress, self.decoders)
         except PhotosNeeded as err:

@@ -1,95 +1,96 @@
-"""Queries about embedded photos and faces: vectors, signals, and where each face has got to."""
+"""Queries about embedded photos and faces: measures and vectors, a pack each, and where each face has got to.
+
+A face is a place in a photo and has one standing. What packs measured there are its measurements; the id by which the world knows a
+face is that of any of them (``Face.face_id``), or an unambiguous beginning of it.
+"""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Face, Reason
-from . import Registry
+from facesets.records import Face, Reason
+from facesets.registry import photos
+from facesets.registry.assets import TO_BE_HAD
+from facesets.registry.database import Registry
+from facesets.registry.measurements import UNKNOWN
 
-_UNKNOWN = -1.0  # a score or sharpness that nobody has told
+_UNUSABLE = (Reason.UNMEASURED, Reason.PHOTO_LOST)  # no plan can use them
+_KEY = "CASE m.by_source WHEN 1 THEN p.source_key ELSE p.sha256 END"
+_MEASURED = (
+    f"m.key, {_KEY} AS photo, m.idx, m.x1, m.y1, m.x2, m.y2, m.landmarks, m.det_score, m.face_short, m.sharpness, m.pack, m.signals, "
+    "m.vector"
+)
+_STANDING = (
+    "s.standing, t.name AS set_name, s.distance, (SELECT name FROM sets WHERE person_id = s.runner_up_id AND kind = "
+    "'canonical') AS other, "
+    "s.runner_up_distance, s.ambiguous, s.group_number, s.group_size, s.gate_has, s.gate_needs, s.better_key, s.was_for, "
+    "s.note, s.evidence"
+)
+_JOINS = "JOIN memberships AS s ON s.face_id = m.face_id LEFT JOIN sets AS t ON t.person_id = s.person_id AND t.kind = 'canonical' "
+_BY_PHOTO = f"SELECT {_MEASURED}, {_STANDING} FROM photos AS p CROSS JOIN measurements AS m ON m.photo_id = p.id {_JOINS}"
 
 
 @dataclass(frozen=True, slots=True)
 class FaceRow:
-    """A face as the registry knows it; ``vector`` is float32 [d]."""
+    """A face as the registry knows it, with one of its measurements; ``vector`` is float32 [d]."""
 
     face: Face
     vector: NDArray[np.float32]
     reason: Reason
-    detail: str | None
     set_name: str | None
     distance: float | None  # to that set's centroid
+    _said: tuple[Any, ...] = field(repr=False)
+
+    @property
+    def group(self) -> tuple[int, int] | None:
+        """The number of the group that the last decision found it in, and how many faces that had; None where it found none."""
+        number, size = self._said[3:5]
+        return None if number is None or number < 0 else (number, size)
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What is known beyond the reason: figures of the gate, the nearest other set, groups near by; empty where nothing is."""
+        other, other_distance, ambiguous, group, size, has, needs, better, was_for, note, evidence = self._said
+        known: dict[str, Any] = {"other_set": other, "other_distance": other_distance, "group": group, "group_size": size}
+        if group is not None:
+            known["ambiguous"] = bool(ambiguous)
+        if has is not None:
+            known["failed"] = {"has": has, "needs": needs, "better": better}
+        if self.reason is Reason.UNMEASURED:
+            known["lacks"] = note
+        elif self.reason is Reason.PHOTO_LOST:
+            known |= {"was_for": was_for, "lost": note}
+        known |= json.loads(evidence) if evidence else {}
+        if moved := known.get("moved"):  # kept under an older word
+            known["moved"] = {"face_id" if key == "face" else key: value for key, value in moved.items()}
+        return {name: value for name, value in known.items() if value not in (None, [])}
 
 
-def is_embedded(registry: Registry, sha256: str, pack: str) -> bool:
-    """Whether this pack has been through this photo."""
-    sql = "SELECT 1 FROM embedded WHERE sha256 = ? AND pack = ?"
-    return registry.db.execute(sql, (sha256, pack)).fetchone() is not None
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a run decided about a face, by one of its measurements (``face_id``). ``evidence`` is for explain alone."""
 
-
-def failure(registry: Registry, sha256: str) -> tuple[Reason, str | None] | None:
-    """Why a photo's bytes could not be decoded, and what the decoder said; None where no pack met them."""
-    row = registry.db.execute("SELECT reason, detail FROM embedded WHERE sha256 = ? ORDER BY pack LIMIT 1", (sha256,)).fetchone()
-    return None if row is None else (Reason(row["reason"]), row["detail"])
-
-
-def packs(registry: Registry) -> dict[str, int]:
-    """The packs whose vectors are here, and the length of those."""
-    names = [row[0] for row in registry.db.execute("SELECT DISTINCT pack FROM faces ORDER BY pack")]  # from an index alone
-    one = "SELECT length(vector) FROM faces WHERE pack = ? AND length(vector) > 0 LIMIT 1"
-    return {pack: row[0] // 4 if (row := registry.db.execute(one, (pack,)).fetchone()) else 0 for pack in names}
-
-
-def embedded_reason(registry: Registry, sha256: str, pack: str | None) -> Reason | None:
-    """With which reason this pack (None: any) has been through this photo; None where it has not."""
-    sql = "SELECT reason FROM embedded WHERE sha256 = ? AND (pack = ? OR ? IS NULL) ORDER BY pack LIMIT 1"
-    row = registry.db.execute(sql, (sha256, pack, pack)).fetchone()
-    return None if row is None else Reason(row["reason"])
-
-
-def add_embedded(
-    registry: Registry,
-    sha256: str,
-    pack: str,
-    reason: Reason,
-    faces: Sequence[Face] = (),
-    vectors: NDArray[np.float32] | None = None,
-    *,
-    detail: str | None = None,
-    size: tuple[int, int] | None = None,
-) -> None:
-    """Record that ``pack`` has been through a photo, and its faces (``vectors`` float32 [len(faces), d]). Idempotent."""
-    width, height = size or (None, None)
-    registry.db.execute(
-        "INSERT INTO embedded (sha256, pack, reason, detail, width, height) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET reason = excluded.reason, detail = excluded.detail",
-        (sha256, pack, reason, detail, width, height),
-    )
-    found = zip(faces, vectors if vectors is not None else (), strict=True)
-    add(registry, ((face, vector, Reason.NEW, None) for face, vector in found))
-
-
-def add(registry: Registry, found: Iterable[tuple[Face, NDArray[np.float32], Reason, str | None]]) -> None:
-    """Record faces with vector, reason and detail; one that is there stays as it is."""
-    registry.db.executemany(
-        "INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL) ON CONFLICT DO NOTHING",
-        (
-            (
-                face.face_id, face.sha256, face.pack, face.index, *face.box, json.dumps(face.landmarks),
-                _UNKNOWN if face.det_score is None else face.det_score, face.face_short,
-                _UNKNOWN if face.sharpness is None else face.sharpness, json.dumps(dict(face.signals), sort_keys=True),
-                np.ascontiguousarray(vector, "<f4").tobytes(), reason, detail,
-            )
-            for face, vector, reason, detail in found
-        ),
-    )  # fmt: skip
+    face_id: str
+    reason: Reason
+    set_name: str | None
+    distance: float | None
+    other: str | None = None
+    other_distance: float | None = None
+    ambiguous: bool = False
+    group: int | None = None
+    group_size: int | None = None
+    gate_has: float | None = None
+    gate_needs: float | None = None
+    better: str | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def select(
@@ -100,56 +101,140 @@ def select(
     reasons: Sequence[Reason] = (),
     set_name: str | None = None,
     sha256: str | None = None,
+    open_only: bool = False,
 ) -> Iterator[FaceRow]:
-    """Faces in canonical order: by photo hash, then box order. ``labels``: of photos that one of these users has."""
-    where, values = ["1"], list[str]()
-    for column, value in (("pack", pack), ("set_name", set_name), ("sha256", sha256)):
-        if value is not None:
-            where.append(f"{column} = ?")
-            values.append(value)
+    """Faces in canonical order: by photo hash, then box order; each by its measure of ``pack``, or by the one that decided on it.
+
+    ``labels``: of photos that one of these users has; ``open_only``: in no set (or likely of one), and of use to a plan.
+    """
+    where, values = _where(pack, labels, reasons, open_only=open_only)
+    if set_name is not None:
+        where.append("s.person_id = (SELECT person_id FROM sets WHERE name = ?)")
+        values.append(set_name)
+        sql = (
+            f"SELECT {_MEASURED}, {_STANDING} FROM memberships AS s CROSS JOIN measurements AS m ON m.face_id = s.face_id "
+            f"JOIN photos AS p ON p.id = m.photo_id LEFT JOIN sets AS t ON t.person_id = s.person_id AND t.kind = 'canonical' "
+            f"WHERE {' AND '.join(where)} ORDER BY photo, m.pack, m.idx"
+        )
+        return map(_row, registry.db.execute(sql, values))
+    if sha256 is not None:
+        where.append(f"p.{photos.column(sha256)} = ?")
+        sql = f"{_BY_PHOTO} WHERE {' AND '.join(where)} ORDER BY m.pack, m.idx"
+        return map(_row, registry.db.execute(sql, [*values, sha256]))
+    # one index after the other gives the order without sorting vectors
+    return chain.from_iterable(
+        map(_row, registry.db.execute(
+            f"{_BY_PHOTO} WHERE p.{column} IS NOT NULL AND m.by_source = {by_source} AND {' AND '.join(where)} "
+            f"ORDER BY p.{column}, m.pack, m.idx",
+            values,
+        ))
+        for by_source, column in enumerate(("sha256", "source_key"))
+    )  # fmt: skip
+
+
+def open_reasons(registry: Registry, pack: str, labels: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
+    """``(face_id, reason)`` of the faces that ``select(open_only=True)`` gives, in its order, without reading a vector."""
+    where, values = _where(pack, labels, (), open_only=True)
+    for by_source, column in enumerate(("sha256", "source_key")):
+        yield from (
+            (row[0], row[1])
+            for row in registry.db.execute(
+                "SELECT m.key, s.standing FROM photos AS p CROSS JOIN measurements AS m ON m.photo_id = p.id "
+                f"JOIN memberships AS s ON s.face_id = m.face_id WHERE p.{column} IS NOT NULL AND m.by_source = {by_source} "
+                f"AND {' AND '.join(where)} ORDER BY p.{column}, m.pack, m.idx",
+                values,
+            )
+        )
+
+
+def _where(pack: str | None, labels: Sequence[str], reasons: Sequence[Reason], *, open_only: bool) -> tuple[list[str], list[str]]:
+    where, values = ["m.pack = s.pack" if pack is None else "m.pack = ?"], [] if pack is None else [pack]
     if reasons:
-        where.append(f"reason IN ({', '.join('?' * len(reasons))})")
+        where.append(f"s.standing IN ({_marks(reasons)})")
         values += reasons
     if labels:
-        theirs = f"FROM assets WHERE label IN ({', '.join('?' * len(labels))})"
-        where.append(f"sha256 IN (SELECT sha256 {theirs} UNION ALL SELECT content {theirs})")
-        values += [*labels, *labels]
-    sql = f"SELECT * FROM faces WHERE {' AND '.join(where)} ORDER BY sha256, pack, idx"
-    return map(_row, registry.db.execute(sql, values))
+        where.append(f"EXISTS (SELECT 1 FROM assets AS a WHERE a.photo_id = p.id AND a.label IN ({_marks(labels)}))")
+        values += labels
+    if open_only:
+        free = f"(s.person_id IS NULL OR s.standing = '{Reason.LIKELY}')"  # what is likely may turn out to be somebody else's
+        where.append(f"{free} AND s.standing NOT IN ({_marks(_UNUSABLE)}) AND length(m.vector) > 0")
+        values += _UNUSABLE
+        # no set is planned from photos that cannot be had any more
+        where.append(f"EXISTS (SELECT 1 FROM assets AS b WHERE b.photo_id = p.id AND b.reason IN ({_marks(TO_BE_HAD)}))")
+        values += TO_BE_HAD
+    return where, values
 
 
 def find(registry: Registry, face_id: str) -> FaceRow | None:
-    """The face with this id, or the only one whose id begins with it (six characters at least)."""
-    rows = registry.db.execute("SELECT * FROM faces WHERE face_id = ?", (face_id,)).fetchall()
+    """The face with this id, or the only one with an id that begins so (six characters at least)."""
+    sql = f"SELECT {_MEASURED}, {_STANDING}, m.face_id FROM measurements AS m JOIN photos AS p ON p.id = m.photo_id {_JOINS} WHERE "
+    rows = registry.db.execute(sql + "m.key = ?", (face_id,)).fetchall()
     if not rows and len(face_id) >= 6 and face_id.isalnum():
-        rows = registry.db.execute("SELECT * FROM faces WHERE face_id LIKE ? LIMIT 2", (face_id + "%",)).fetchall()
-    return _row(rows[0]) if len(rows) == 1 else None
+        # all that begin so lie between these in the index; more than a face has measurements is ambiguous anyway
+        rows = registry.db.execute(sql + "m.key >= ? AND m.key < ? ORDER BY m.key LIMIT 20", (face_id, face_id + "~")).fetchall()
+    return _row(rows[0]) if len({row["face_id"] for row in rows}) == 1 else None
 
 
-def settle(registry: Registry, decided: Iterable[tuple[str, Reason, str | None, str | None, float | None]]) -> None:
-    """Give faces their reason: ``(face_id, reason, detail, set_name, distance)``."""
+def beginning_with(registry: Registry, start: str, limit: int = 9) -> list[str]:
+    """The first ids of faces, in their order, that begin so; none where that is no beginning of an id."""
+    if not start.isalnum():
+        return []
+    sql = "SELECT key FROM measurements WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
+    return [row[0] for row in registry.db.execute(sql, (start, f"{start}~", limit))]
+
+
+def decide(registry: Registry, pack: str, decided: Iterable[Standing]) -> None:
+    """Give faces their standing, by this pack's measure."""
+    people: dict[str | None, int | None] = {None: None, **dict(registry.db.execute("SELECT name, person_id FROM sets").fetchall())}
     registry.db.executemany(
-        "UPDATE faces SET reason = ?, detail = ?, set_name = ?, distance = ? WHERE face_id = ?",
-        ((reason, detail, name, distance, face_id) for face_id, reason, detail, name, distance in decided),
-    )
+        "UPDATE memberships SET standing = ?, person_id = ?, pack = ?, distance = ?, runner_up_id = ?, runner_up_distance = ?, "
+        "ambiguous = ?, "
+        "group_number = ?, group_size = ?, gate_has = ?, gate_needs = ?, better_key = ?, was_for = NULL, note = NULL, evidence = ?, "
+        "decided_by = 'run' WHERE face_id = (SELECT face_id FROM measurements WHERE key = ?)",
+        (
+            (
+                one.reason, people[one.set_name], pack, one.distance, people[one.other], one.other_distance, one.ambiguous, one.group,
+                one.group_size, one.gate_has, one.gate_needs, one.better,
+                json.dumps(one.evidence, sort_keys=True) if one.evidence else None, one.face_id,
+            )
+            for one in decided
+        ),
+    )  # fmt: skip
 
 
 def counts(registry: Registry) -> dict[Reason, int]:
-    """How many faces have each reason."""
-    rows = registry.db.execute("SELECT reason, count(*) FROM faces GROUP BY reason ORDER BY reason")
+    """How many faces have each reason; a face counts once whatever the number of packs."""
+    rows = registry.db.execute("SELECT standing, count(*) FROM memberships GROUP BY standing ORDER BY standing")
     return {Reason(reason): count for reason, count in rows}
 
 
 def _row(row: sqlite3.Row) -> FaceRow:
+    key, photo, index, x1, y1, x2, y2, landmarks, score, short, sharpness, pack, signals, vector, standing, name, distance, *said = (
+        tuple(row)
+    )
     face = Face(
-        row["face_id"], row["sha256"], row["idx"], (row["x1"], row["y1"], row["x2"], row["y2"]),
-        tuple((x, y) for x, y in json.loads(row["landmarks"])), _known(row["det_score"]), row["face_short"],
-        _known(row["sharpness"]),
-        row["pack"], json.loads(row["signals"]),
+        key, photo, index, (x1, y1, x2, y2), tuple((x, y) for x, y in json.loads(landmarks)), _known(score), short, _known(sharpness),
+        pack, json.loads(signals),
     )  # fmt: skip
-    vector = np.frombuffer(row["vector"], "<f4")
-    return FaceRow(face, vector, Reason(row["reason"]), row["detail"], row["set_name"], row["distance"])
+    return FaceRow(face, np.frombuffer(vector, "<f4"), Reason(standing), name, distance, tuple(said[:11]))
 
 
 def _known(value: float) -> float | None:
-    return None if value == _UNKNOWN else value
+    return None if value == UNKNOWN else value
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def open_again(registry: Registry, pack: str) -> int:
+    """Faces that lost their place for want of their photo are anybody's again where that is back and was looked through: moved to
+    another folder, on a disk that was not mounted, out of the trash. Returns how many.
+    """
+    with registry.transaction():
+        return registry.db.execute(
+            "UPDATE memberships SET standing = 'new', note = NULL, was_for = NULL, distance = NULL, person_id = NULL "
+            "WHERE standing = 'photo_lost' AND pack = ? AND face_id IN (SELECT f.id FROM faces AS f JOIN assets AS a "
+            "ON a.photo_id = f.photo_id WHERE a.reason = 'embedded')",
+            (pack,),
+        ).rowcount

@@ -7,23 +7,42 @@ it is through and keeps its reason.
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
 
-from ..records import Reason
-from . import Registry
-from .assets import ROW, STAYS, AssetRow, row_of
+from facesets.records import Reason
+from facesets.registry.assets import ROWS, STAYS, AssetRow, row_of
+from facesets.registry.database import Registry
 
 _LEFT_ASIDE = (Reason.NO_FACES, Reason.NO_BIG_FACE)  # for what the source said of their faces
+# what becomes of these, or whose faces they are, hangs on what the source says of their faces
+_BY_FACES = (
+    *(*_LEFT_ASIDE, Reason.NOT_SCANNED, Reason.LISTED, Reason.STAGED, Reason.EMBED_ERROR),
+    *(Reason.EMBEDDED, Reason.EMBEDDED_NO_FACE, Reason.MEASURED),
+)
+
+# Knuth's multiplicative hash: what alternates in a library (a JPEG and its RAW) does not in the shards
+_SHARD = "(id * 2654435761 % 4294967296 / 65536)"
 
 
-def mark(registry: Registry, label: str, source: str) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """``photos`` are asked for their faces again, a shard of them in each run: ``asked`` by the last one, ``unanswered`` in vain."""
+
+    photos: int
+    asked: int
+    unanswered: int
+
+
+def cursor(registry: Registry, label: str, source: str) -> str | None:
     """How far the last listing of a user's photos from this source has told; None where there was none that can be taken up."""
     fact = registry.fact(f"listing:{label}")
     known = json.loads(fact) if fact else {}
     return known.get("mark") if known.get("source") == source else None
 
 
-def remember(registry: Registry, label: str, source: str, marked: str | None) -> None:
+def set_cursor(registry: Registry, label: str, source: str, marked: str | None) -> None:
     """Keep how far a listing has told."""
     registry.set_fact(f"listing:{label}", json.dumps({"source": source, "mark": marked}))
 
@@ -45,10 +64,7 @@ def counts(registry: Registry, owner_id: str, source: str) -> dict[tuple[str, st
 
 def ids(registry: Registry, owner_id: str, source: str, bucket: tuple[str, str, bool]) -> set[str]:
     """The owner's present assets of one (month, visibility, trashed or not)."""
-    sql = (
-        "SELECT asset_id FROM assets WHERE owner_id = ? AND source = ? AND seen_run > 0 "
-        "AND visibility = ? AND is_trashed = ? AND "
-    )
+    sql = "SELECT asset_id FROM assets WHERE owner_id = ? AND source = ? AND seen_run > 0 AND visibility = ? AND is_trashed = ? AND "
     month, *rest = bucket
     # a time begins with its month, and "~" comes after all that may follow
     sql, within = (sql + "taken_at BETWEEN ? AND ?", [month, month + "~"]) if month else (sql + "taken_at IS NULL", [])
@@ -90,39 +106,70 @@ def in_timelines(registry: Registry, owner_ids: Collection[str]) -> int:
 
 
 def mark_gone(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> int:
-    """The source has these no longer: they are GONE, unless they are through; returns how many became so."""
-    gone = 0
-    for asset_id in asset_ids:
-        gone += registry.db.execute(
-            f"UPDATE assets SET reason = 'gone' WHERE owner_id = ? AND asset_id = ? AND reason NOT IN ({', '.join('?' * len(STAYS))})",
-            (owner_id, asset_id, *STAYS),
-        ).rowcount
-        registry.db.execute("UPDATE assets SET seen_run = 0 WHERE owner_id = ? AND asset_id = ?", (owner_id, asset_id))
-    return gone
+    """The source has these no longer: they are GONE; returns how many became so."""
+    return registry.db.executemany(
+        "UPDATE assets SET reason = 'gone', seen_run = 0 WHERE owner_id = ? AND asset_id = ? AND reason <> 'gone'",
+        ((owner_id, asset_id) for asset_id in asset_ids),
+    ).rowcount
 
 
-def faceless(registry: Registry, label: str, source: str, *, limit: int = -1, skip: int = 0) -> list[AssetRow]:
+def left_aside_for_faces(registry: Registry, label: str, source: str, *, limit: int = -1, skip: int = 0) -> list[AssetRow]:
     """Assets left aside for what the source said of their faces; changed last come first: a detector gets to them last."""
     sql = (
-        f"SELECT {ROW} FROM assets WHERE label = ? AND source = ? AND boxes IS NOT NULL "
-        f"AND reason IN ({', '.join('?' * len(_LEFT_ASIDE))}) ORDER BY updated_at DESC, id LIMIT ? OFFSET ?"
+        f"{ROWS} WHERE a.label = ? AND a.source = ? AND a.boxes IS NOT NULL "
+        f"AND a.reason IN ({', '.join('?' * len(_LEFT_ASIDE))}) ORDER BY a.updated_at DESC, a.id LIMIT ? OFFSET ?"
     )
     return [row_of(row) for row in registry.db.execute(sql, (label, source, *_LEFT_ASIDE, limit, skip))]
 
 
-def with_boxes(registry: Registry, label: str, source: str, turn: int, limit: int) -> list[AssetRow]:
-    """A few present assets whose face boxes are known, others at each ``turn``."""
-    (highest,) = registry.db.execute("SELECT coalesce(max(id), 0) FROM assets").fetchone()
-    start = turn * 2654435761 % (highest + 1)  # Knuth's multiplier: turns lie far apart
-    sql = f"SELECT {ROW} FROM assets WHERE label = ? AND source = ? AND boxes IS NOT NULL AND seen_run > 0 AND "
-    rows = registry.db.execute(sql + "id >= ? ORDER BY id LIMIT ?", (label, source, start, limit)).fetchall()
-    rows += registry.db.execute(sql + "id < ? ORDER BY id LIMIT ?", (label, source, start, limit - len(rows))).fetchall()
-    return [row_of(row) for row in rows]
+def refreshable(registry: Registry, label: str, source: str, shard: int = 0, shards: int = 1) -> array[int]:
+    """Row ids of the present assets whose faces were asked for and matter; those of one ``shard`` out of ``shards``.
+
+    A row has its shard for good, so that of any ``shards`` shards in a row each row is in one.
+    """
+    sql = (
+        f"SELECT id FROM assets WHERE label = ? AND source = ? AND reason IN ({', '.join('?' * len(_BY_FACES))}) "
+        f"AND boxes IS NOT NULL AND seen_run > 0 AND {_SHARD} % ? = ? ORDER BY id"
+    )
+    return array("q", (row[0] for row in registry.db.execute(sql, (label, source, *_BY_FACES, shards, shard % shards))))
+
+
+def refresh_shard(registry: Registry, label: str) -> int:
+    """The shard that is to be asked for their faces next."""
+    return int(registry.fact(f"drift_turn:{label}") or 0)
+
+
+def set_refresh(registry: Registry, label: str, shard: int, last: Refresh | None) -> None:
+    """The next shard, and what the ``last`` came to; None: the source tells of changes itself."""
+    registry.set_fact(f"drift_turn:{label}", str(shard))
+    registry.set_fact(f"boxes_refresh:{label}", json.dumps(None if last is None else asdict(last)))
+
+
+def last_refresh(registry: Registry, label: str) -> Refresh | None:
+    """What the last shard came to; None where the source tells of changes itself."""
+    known = json.loads(registry.fact(f"boxes_refresh:{label}") or "null")
+    return None if known is None else Refresh(**known)
+
+
+def unanswered(registry: Registry, label: str) -> list[int]:
+    """Row ids of those that gave no answer when they were asked."""
+    return list(json.loads(registry.fact(f"boxes_unanswered:{label}") or "[]"))
+
+
+def set_unanswered(registry: Registry, label: str, row_ids: Iterable[int]) -> None:
+    """These gave no answer."""
+    registry.set_fact(f"boxes_unanswered:{label}", json.dumps(list(row_ids)))
+
+
+def unnamed(registry: Registry, label: str, source: str, run_id: int) -> list[AssetRow]:
+    """Present assets that the listing of this run has not named."""
+    sql = f"{ROWS} WHERE a.label = ? AND a.source = ? AND a.seen_run NOT IN (0, ?) ORDER BY a.id"
+    return [row_of(row) for row in registry.db.execute(sql, (label, source, run_id))]
 
 
 def owned(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> list[AssetRow]:
     """The rows of these assets, as far as they are known."""
-    sql = f"SELECT {ROW} FROM assets WHERE owner_id = ? AND asset_id = ?"
+    sql = f"{ROWS} WHERE a.owner_id = ? AND a.asset_id = ?"
     found = (registry.db.execute(sql, (owner_id, asset_id)).fetchone() for asset_id in asset_ids)
     return [row_of(row) for row in found if row is not None]
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from . import Registry
+from facesets.registry.database import Registry
 
 
 def start(registry: Registry, command: str) -> int:
     """Begin a run; returns its id."""
     with registry.transaction():
-        cursor = registry.db.execute("INSERT INTO runs (command, started_at) VALUES (?, ?)", (command, _now()))
+        cursor = registry.db.execute("INSERT INTO runs (command, pid, started_at) VALUES (?, ?, ?)", (command, os.getpid(), _now()))
     assert cursor.lastrowid is not None
     return cursor.lastrowid
 
@@ -31,6 +32,11 @@ def last(registry: Registry) -> dict[str, Any] | None:
     """The last run: command, times, exit code (None while it runs, or where it was killed) and counters."""
     row = registry.db.execute("SELECT * FROM runs ORDER BY id DESC LIMIT 1").fetchone()
     return None if row is None else {**dict(row), "counters": json.loads(row["counters"])}
+
+
+def verb(command: str) -> str:
+    """What its user called: the step, or ``run`` where it was several."""
+    return "run" if " " in command else command
 
 
 def note(registry: Registry, run_id: int | None, event: str, **data: Any) -> None:

@@ -10,18 +10,20 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BadAnswer, MissingGrant, Unreachable, UsageError
-from ..immich import wire
-from ..immich.listing import Reconciliation
-from ..immich.timeline import Bucket
-from ..progress import Progress
-from ..records import Asset, FaceBox, User
-from . import Fetched, Work
-from .immich import ImmichSource
+from facesets import extras
+from facesets.errors import BadAnswer, MissingGrant, SettingsError, Unreachable, UsageError
+from facesets.immich import ListingCounts, wire
+from facesets.progress import Progress
+from facesets.records import Asset, FaceBox, SourcePerson, User
+from facesets.secrets import database_problem, scrub
+from facesets.sources.immich import ImmichSource
+from facesets.sources.month import Month
+from facesets.sources.source import Fetched, Reconciliation, Work
 
 if TYPE_CHECKING:
     import psycopg
@@ -32,7 +34,8 @@ _COUNTED = ("timeline", "archive")
 # deleted and invisible faces are hidden by the API, and shown by nothing but the database
 _ASSETS = """
 SELECT a.id::text, a."ownerId"::text, a.type::text, a."originalPath", a."originalFileName", a.checksum, a."libraryId"::text,
-       a."isOffline", a."deletedAt" IS NOT NULL OR a.status::text <> 'active', a.visibility::text, a."localDateTime", a."updatedAt",
+       a."isOffline", a."deletedAt" IS NOT NULL OR a.status::text <> 'active', a.visibility::text,
+       CASE WHEN a."localDateTime" BETWEEN '0001-01-02' AND '9999-12-30' THEN a."localDateTime" END, a."updatedAt",
        a.thumbhash, a.width, a.height, a."isEdited", e."assetId" IS NOT NULL, e."exifImageWidth", e."exifImageHeight", e.orientation,
        e."fileSizeInByte", f.found
 FROM asset a
@@ -41,23 +44,41 @@ LEFT JOIN (
     SELECT s."assetId", json_agg(json_build_object(
         'id', s.id, 'boundingBoxX1', s."boundingBoxX1", 'boundingBoxY1', s."boundingBoxY1", 'boundingBoxX2', s."boundingBoxX2",
         'boundingBoxY2', s."boundingBoxY2", 'imageWidth', s."imageWidth", 'imageHeight', s."imageHeight",
-        'person', CASE WHEN p.id IS NULL THEN NULL ELSE json_build_object('id', p.id, 'name', p.name) END)) AS found
-    FROM asset_face s LEFT JOIN person p ON p.id = s."personId"
+        'person', CASE WHEN {person_id} IS NULL THEN NULL ELSE json_build_object('id', {person_id}, 'name', p.name) END)) AS found
+    FROM asset_face s {people}
     WHERE s."deletedAt" IS NULL AND s."isVisible" GROUP BY s."assetId"
 ) f ON f."assetId" = a.id
 WHERE a."ownerId" = %s ORDER BY a.id
 """
+_GROUPED = """
+SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('person') AND attname = 'personGroupId' AND NOT attisdropped
+"""
+# before 3.2, and from it on
+_EVERYBODY = tuple(
+    f'SELECT {key}::text, name, "birthDate"::text, "isHidden" FROM person WHERE "ownerId" = %s ORDER BY {key}'  # noqa: S608
+    for key in ("id", '"personGroupId"')
+)
+# until 3.1 a face names its person; from 3.2 on a group, in which each owner has a person of their own under the group's id
+_PEOPLE = {
+    "personId": ("p.id", 'LEFT JOIN person p ON p.id = s."personId"'),
+    "personGroupId": (
+        'p."personGroupId"',
+        'JOIN asset o ON o.id = s."assetId" LEFT JOIN person p ON p."personGroupId" = s."personGroupId" AND p."ownerId" = o."ownerId"',
+    ),
+}
+_FACE_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('asset_face') AND attnum > 0 AND NOT attisdropped"
 _MAY_SEE_STACKS = "SELECT CASE WHEN to_regclass('stack') IS NULL THEN false ELSE has_table_privilege('stack', 'SELECT') END"
-_STACKED = '''
+_STACKED = """
 SELECT a.id::text FROM asset a JOIN stack s ON s.id = a."stackId" WHERE a."ownerId" = %s AND a.id <> s."primaryAssetId"
-'''
+"""
 
 
 class ImmichDbSource:
     """Lists from the database at ``url`` (libpq's form), brings bytes through ``api``. Every run lists everything: it is one query."""
 
     name = "immich"
-    tells_faces = True
+    knows_faces = True
+    unlisted = ()
     changes = mark = stream = None
 
     def __init__(self, api: ImmichSource, url: str) -> None:
@@ -79,20 +100,22 @@ class ImmichDbSource:
 
         Raises Unreachable, UsageError (another Immich's database, no driver), MissingPermission, BadAnswer.
         """
-        counts = self.reconciliation = Reconciliation()
+        counts = ListingCounts()
         with reading(self.url) as db, progress.task("listing from the database", unit="assets") as task:
             check_owner(db, self.user)
+            query = _assets_query(db)
             with db.cursor(name="facesets") as cursor:
                 cursor.itersize = _ROWS
-                for row in cursor.execute(_ASSETS, (self.user.user_id,)):
+                for row in cursor.execute(query, (self.user.user_id,)):
                     asset = wire.asset(_item(row), "database")
                     counts.listed += 1
                     counts.own += 1
                     counts.active += asset.visibility in _COUNTED and not asset.is_trashed
                     task.advance()
                     yield asset
+        self.reconciliation = Reconciliation(**asdict(counts))
 
-    def stacked(self, on_top: Mapping[tuple[str, str, bool], int]) -> Iterator[tuple[Bucket | None, set[str]]]:  # noqa: ARG002
+    def stacked(self, on_top: Mapping[Month, int]) -> Iterator[tuple[Month | None, set[str]]]:  # noqa: ARG002
         """All of the user's assets that lie beneath another of their stack, where the role may read that table. Raises as listing."""
         with reading(self.url) as db:
             row = db.execute(_MAY_SEE_STACKS).fetchone()
@@ -104,9 +127,19 @@ class ImmichDbSource:
         with reading(self.url) as db:
             check_owner(db, self.user)
             row = db.execute('SELECT count(*) FROM asset WHERE "ownerId" = %s', (self.user.user_id,)).fetchone()
-            db.execute(_ASSETS + " LIMIT 0", (self.user.user_id,))
+            db.execute(_assets_query(db) + " LIMIT 0", (self.user.user_id,))
         assert row is not None
         return int(row[0])
+
+    def people(self) -> Iterator[SourcePerson]:
+        """Everybody, those without a name too. Raises as :meth:`listing`."""
+        with reading(self.url) as db:
+            check_owner(db, self.user)
+            grouped = db.execute(_GROUPED).fetchone() is not None
+            with db.cursor(name="facesets_people") as cursor:
+                cursor.itersize = _ROWS
+                for person_id, name, birth_date, hidden in cursor.execute(_EVERYBODY[grouped], (self.user.user_id,)):
+                    yield SourcePerson(self.user.user_id, person_id, wire.clean(name), wire.birth_date(birth_date or ""), hidden)
 
     def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
         """They came with the listing."""
@@ -116,13 +149,17 @@ class ImmichDbSource:
         """As the API's source does."""
         return self.api.fetch(asset, target, pixels)
 
+    def scanned(self, asset: Asset) -> bool:
+        """As the API's source does."""
+        return self.api.scanned(asset)
+
     def preview(self, asset: Asset) -> bytes:
         """As the API's source does."""
         return self.api.preview(asset)
 
-    def looks_like(self, asset: Asset, other: Path) -> bool:
+    def samples_match(self, asset: Asset, other: Path) -> bool:
         """As the API's source does."""
-        return self.api.looks_like(asset, other)
+        return self.api.samples_match(asset, other)
 
     def stop(self) -> None:
         """End every request at once."""
@@ -138,13 +175,26 @@ def check_owner(db: psycopg.Connection, user: User) -> None:
         )
 
 
+def _assets_query(db: psycopg.Connection) -> str:
+    """The listing in the form of this database's schema, which is looked up and not derived from a version. Raises BadAnswer."""
+    columns = {name for (name,) in db.execute(_FACE_COLUMNS)}
+    for column, (person_id, people) in _PEOPLE.items():
+        if column in columns:
+            return _ASSETS.format(person_id=person_id, people=people)
+    if not columns:
+        return _ASSETS.format(person_id="p.id", people=_PEOPLE["personId"][1])  # what is missing is named by the query itself
+    raise BadAnswer('Immich\'s database: asset_face has neither "personId" nor "personGroupId"; this facesets knows that of 2.7 to 3.2')
+
+
 @contextmanager
 def reading(url: str) -> Iterator[psycopg.Connection]:
     """A connection that cannot write, whose errors are ours."""
     try:
         import psycopg  # noqa: PLC0415 - an extra: most people have no way to the database
     except ImportError as err:
-        raise UsageError("reading Immich's database needs a driver: pip install 'facesets[db]'") from err
+        raise UsageError(f"reading Immich's database needs a driver: {extras.get('db')}") from err
+    if problem := database_problem(url):  # the driver's own message would quote parts of the password
+        raise SettingsError(problem, key="[sources.immich_db] url")
     role = "the reader"
     try:
         with psycopg.connect(url, connect_timeout=10, application_name="facesets") as db:
@@ -154,14 +204,16 @@ def reading(url: str) -> Iterator[psycopg.Connection]:
         named = re.search(r"\btable (\w+)", str(err))  # servers that speak another language do not say it so: then all of them
         table = f'"{named[1]}"' if named and named[1] == "user" else named[1] if named else TABLES
         raise MissingGrant(_line(err), role, table) from err
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as err:
-        raise BadAnswer(f"Immich's database: {_line(err)}; this facesets knows that of 2.7 to 3.1") from err
+    except (psycopg.ProgrammingError, psycopg.DataError) as err:  # columns of other types, say
+        if err.sqlstate is None:  # of the address, not of the database
+            raise SettingsError("must be postgresql://USER@HOST/DATABASE", key="[sources.immich_db] url") from None
+        raise BadAnswer(f"Immich's database: {_line(err)}; this facesets knows that of 2.7 to 3.2") from err
     except psycopg.OperationalError as err:
         raise Unreachable(f"Immich's database ([sources.immich_db] url): {_line(err)}") from err
 
 
 def _line(err: Exception) -> str:
-    return (str(err).splitlines() or [type(err).__name__])[0]
+    return scrub((str(err).splitlines() or [type(err).__name__])[0])
 
 
 def _item(row: tuple[Any, ...]) -> Mapping[str, Any]:
@@ -183,5 +235,5 @@ def _item(row: tuple[Any, ...]) -> Mapping[str, Any]:
     }  # fmt: skip
 
 
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -5,26 +5,20 @@ They come in binary and by the faces' own ids, a few thousand at a time, so noth
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..errors import BadAnswer
-from ..records import User
-from .immich_db import check_owner, reading
+from facesets.records import User
+from facesets.sources.configured import DEFAULT_MODEL, Configured
+from facesets.sources.immich_db import check_owner, reading
+from facesets.sources.vector_text import Vector
 
 if TYPE_CHECKING:
     import psycopg
 
-Vector = npt.NDArray[np.float32]
-
-DEFAULT_MODEL = "buffalo_l"  # Immich's own default
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 _FLOATS = np.dtype([("length", ">i4"), ("value", ">f4")])  # an element of a real[] as it comes over the wire
 _ARRAY_HEAD = 20  # bytes: dimensions, null flag, element type, and length and lower bound of the one dimension
 
@@ -42,16 +36,10 @@ WHERE a."ownerId" = %s AND f."deletedAt" IS NULL AND f."isVisible"
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Configured:
-    """Which model Immich is set to use; ``seen``: it said so, or said nothing, which means its default. Else that is a guess."""
-
-    model: str
-    seen: bool
-
-
-class Vectors:
+class DatabaseVectors:
     """An open connection."""
+
+    as_of = None  # of now
 
     def __init__(self, db: psycopg.Connection) -> None:
         self._db = db
@@ -63,10 +51,7 @@ class Vectors:
         if not may_see:
             return Configured(DEFAULT_MODEL, seen=False)
         found = self._db.execute(_CONFIGURED).fetchone()
-        model = found[0] if found and found[0] is not None else DEFAULT_MODEL  # only what differs from the default is kept there
-        if not _MODEL.fullmatch(model):
-            raise BadAnswer(f"Immich's database: the face recognition model is called {model[:80]!r}, which is no name")
-        return Configured(model, seen=True)
+        return Configured.read(found[0] if found else None)
 
     def of(self, face_ids: Sequence[str]) -> dict[str, Vector]:
         """The vectors of these faces as they are kept, float32 [d]; of those that have one."""
@@ -89,7 +74,7 @@ class Vectors:
 
 
 @contextmanager
-def vectors(url: str) -> Iterator[Vectors]:
+def vectors(url: str) -> Iterator[DatabaseVectors]:
     """The vectors in the database at ``url``. Raises as :func:`facesets.sources.immich_db.reading`."""
     with reading(url) as db:
         from psycopg.adapt import Loader  # noqa: PLC0415 - an extra, which reading() has asked for
@@ -107,4 +92,4 @@ def vectors(url: str) -> Iterator[Vectors]:
                 return np.frombuffer(raw, _FLOATS, offset=_ARRAY_HEAD)["value"].astype(np.float32)
 
         db.adapters.register_loader(db.adapters.types["float4"].array_oid, Floats)
-        yield Vectors(db)
+        yield DatabaseVectors(db)

@@ -1,12 +1,11 @@
-"""The staging room: which of the listed photos matter, and their bytes, none twice.
-
-``filters`` and ``dedup`` are pure; ``stage`` (list and decide) and ``bring`` (fetch) do the I/O: source, ``photos`` and registry.
-"""
+"""Staging: which of the listed photos matter, and their bytes, none twice."""
 
 from __future__ import annotations
 
-from .counters import StageCounters
-from .renditions import want_next as want_rendition
-from .stage import bring_only, stage, substitute
+from facesets.staging import filters
+from facesets.staging.counters import StageCounters
+from facesets.staging.download import fetch_again
+from facesets.staging.renditions import want_next as want_rendition
+from facesets.staging.stage import count_failures, download_only, stage, substitute
 
-__all__ = ["StageCounters", "bring_only", "stage", "substitute", "want_rendition"]
+__all__ = ["StageCounters", "count_failures", "download_only", "fetch_again", "filters", "stage", "substitute", "want_rendition"]

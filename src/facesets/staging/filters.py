@@ -1,12 +1,19 @@
-"""Staging room: which assets are worth their bytes. Pure."""
+"""Staging room: which assets are worth their bytes, and whose bytes are kept when several have the same. Pure.
+
+Of byte duplicates of one user the first in canonical order is kept (registry.canonical_order: own before a partner's, an upload before
+an external file, then by date), whatever order the downloads end in.
+Between users, and against external caches, what was there first stays.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from ..records import Asset, FaceBox, Reason
+from facesets.records import Asset, FaceBox, Reason
+from facesets.registry import AssetRow, canonical_order
 
 _TYPES = frozenset(("IMAGE", "VIDEO", "AUDIO", "OTHER"))
 _VISIBILITIES = frozenset(("timeline", "archive", "hidden", "locked"))
@@ -57,12 +64,12 @@ def _set(piece: str) -> str:
     return regex
 
 
-def standing(
+def by_listing(
     asset: Asset, owner_id: str, *, archived: bool, stacked: bool = False, excluded: Callable[[str], bool]
 ) -> tuple[Reason, str | None] | None:
-    """Why an asset is left aside without looking at its faces, and what to say of it; None where nothing stands against it.
+    """Why an asset is left aside without looking at its faces, and the detail; None where it is taken.
 
-    ``archived``: such are taken; ``stacked``: it lies beneath another one, and such are not taken.
+    ``archived``: archived ones are taken; ``stacked``: it lies beneath another one, and such are not taken.
     """
     if asset.owner_id != owner_id:
         return Reason.OTHER_OWNER, f"belongs to {asset.owner_id}"
@@ -107,7 +114,7 @@ def face_short(asset: Asset, boxes: Sequence[FaceBox]) -> float:
     return best
 
 
-def nowhere(asset: Asset, boxes: Sequence[FaceBox]) -> bool:
+def is_unplaced(asset: Asset, boxes: Sequence[FaceBox]) -> bool:
     """Whether an edited asset has faces, and none of them a place in the original: its edits were not understood."""
     return asset.is_edited and bool(boxes) and all(min(box.image_width, box.image_height) <= 0 for box in boxes)
 
@@ -119,11 +126,41 @@ def by_size(asset: Asset, min_face_short: float) -> tuple[Reason, str | None] | 
     return Reason.NO_BIG_FACE, f"the whole photo is {asset.width} x {asset.height} px, wanted {min_face_short:g}"
 
 
-def by_faces(asset: Asset, boxes: Sequence[FaceBox], min_face_short: float) -> tuple[Reason, str | None] | None:
-    """Why an asset is left aside for its faces; None where at least one is big enough."""
+def by_faces(
+    asset: Asset, boxes: Sequence[FaceBox], min_face_short: float, scanned: Callable[[Asset], bool] = lambda _: True
+) -> tuple[Reason, str | None] | None:
+    """Why an asset is left aside for its faces; None where at least one is big enough. ``scanned``: whether its source has looked."""
     if not boxes:
-        return Reason.NO_FACES, None
+        return (Reason.NO_FACES if scanned(asset) else Reason.NOT_SCANNED), None
     short = face_short(asset, boxes)
     if short < min_face_short or short == 0:
         return Reason.NO_BIG_FACE, f"largest face {short:.0f} px, wanted {min_face_short:g}"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The bytes are here already: in ``kept``, or in an external cache (None). ``first``: this one should be kept instead."""
+
+    reason: Reason
+    detail: str
+    sha256: str
+    kept: AssetRow | None
+    first: bool = False
+
+
+def same_bytes(row: AssetRow, kept: AssetRow | None, sha256: str | None, external: Mapping[str, str], user_id: str) -> Duplicate | None:
+    """What it means for ``row`` of the user with this id that ``kept`` holds its bytes, or that an external cache knows ``sha256``.
+
+    None: it is new.
+    """
+    if kept is not None and kept.id != row.id:
+        assert kept.sha256 is not None
+        if kept.label != row.label:
+            return Duplicate(Reason.DUP_EXISTING, f"same bytes as {kept.asset.asset_id} of {kept.label}", kept.sha256, kept)
+        # a later one may be kept only because this one's download failed when its turn came
+        first = row.attempts > 0 and canonical_order(row, user_id) < canonical_order(kept, user_id)
+        return Duplicate(Reason.DUP_STAGED, f"same bytes as {kept.asset.asset_id}", kept.sha256, kept, first)
+    if sha256 is not None and sha256 in external:
+        return Duplicate(Reason.DUP_EXISTING, f"in {external[sha256]}", sha256, None)
     return None

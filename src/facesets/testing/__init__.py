@@ -3,7 +3,7 @@
 >>> from facesets.testing import Box, Faults, Library, faults, immich_server
 """
 
-from .immich import (
+from facesets.testing.immich import (
     Album,
     ApiKey,
     Asset,
@@ -20,7 +20,6 @@ from .immich import (
     Partner,
     Person,
     Stack,
-    SyntheticLibrary,
     Tag,
     User,
     faults,
@@ -44,7 +43,6 @@ __all__ = [
     "Partner",
     "Person",
     "Stack",
-    "SyntheticLibrary",
     "Tag",
     "User",
     "faults",

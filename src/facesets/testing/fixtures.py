@@ -1,4 +1,4 @@
-"""Testing room: pytest fixtures for a test suite of your own: ``pytest_plugins = ["facesets.testing.fixtures"]`` in conftest.py.
+"""Pytest fixtures for a test suite of your own: ``pytest_plugins = ["facesets.testing.fixtures"]`` in conftest.py.
 
 ``immich`` is a running server; override ``immich_library`` to say what is on it and ``immich_version`` to say what it speaks.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .immich import Faults, ImmichServer, Library, immich_server
+from facesets.testing.immich import Faults, ImmichServer, Library, immich_server
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Testing room: an Immich machine-learning service on loopback, over real HTTP, answering with any model that you hand it.
+"""An Immich machine-learning service on loopback, over real HTTP, answering with any model that you hand it.
 
     with immich_ml_server(pack) as server:      # a pack: anything with ``detect(rgb)`` and ``embed(rgb, landmarks)``
         ImmichMl([server.url])
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import threading
 import time
 from collections import Counter
@@ -23,8 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .immich.transport import Delivery, HttpServer, Request, Response
+from facesets.testing.immich.transport import Delivery, HttpServer, Request, Response
+from facesets.testing.services import fields, json_answer
 
+_MIN_SCORE = 0.7  # Immich's, where a request names none
 _TASK = "facial-recognition"
 
 
@@ -69,30 +70,31 @@ class ImmichMlServer:
         try:
             time.sleep(self.delay)
             if self.status != 200:
-                return _json(self.status, {"detail": "Failed to load model"}), Delivery(drop=self.drop)
+                return json_answer(self.status, {"detail": "Failed to load model"}), Delivery(drop=self.drop)
             if (request.method, request.path) == ("GET", "/ping"):
                 return Response(headers={"Content-Type": "text/plain"}, body=b"pong"), Delivery(drop=self.drop)
             if (request.method, request.path) == ("POST", "/predict"):
                 return self._predict(request), Delivery(drop=self.drop)
-            return _json(404, {"detail": "Not Found"}), Delivery()
+            return json_answer(404, {"detail": "Not Found"}), Delivery()
         finally:
             with self._lock:
                 self._busy -= 1
 
     def _predict(self, request: Request) -> Response:
-        parts = _parts(request)
+        parts = fields(request)
         try:
             types = json.loads(parts["entries"])[_TASK]
             names = {entry["modelName"] for entry in types.values()}
+            least = float(types["detection"].get("options", {}).get("minScore", _MIN_SCORE))
         except (KeyError, ValueError, AttributeError, TypeError):
-            return _json(422, {"detail": "Invalid request format."})
+            return json_answer(422, {"detail": "Invalid request format."})
         if "image" not in parts:
-            return _json(400, {"detail": "Either image or text must be provided"})
+            return json_answer(400, {"detail": "Either image or text must be provided"})
         self.names |= names
         if names != {self._model_name}:
-            return _json(500, {"detail": f"Failed to load model '{', '.join(names)}'"})
+            return json_answer(500, {"detail": f"Failed to load model '{', '.join(names)}'"})
         rgb = np.asarray(Image.open(io.BytesIO(parts["image"])).convert("RGB"))
-        found = self._model.detect(rgb)
+        found = [face for face in self._model.detect(rgb) if face.score >= least]
         boxes = [[float(round(side)) for side in face.box] for face in found]
         answer: Any
         if "recognition" in types:
@@ -108,7 +110,7 @@ class ImmichMlServer:
             ]
         else:
             answer = {"boxes": boxes, "scores": [face.score for face in found], "landmarks": [face.landmarks for face in found]}
-        return _json(200, {_TASK: answer, "imageHeight": rgb.shape[0], "imageWidth": rgb.shape[1]})
+        return json_answer(200, {_TASK: answer, "imageHeight": rgb.shape[0], "imageWidth": rgb.shape[1]})
 
 
 @contextmanager
@@ -119,18 +121,3 @@ def immich_ml_server(model: Model, *, model_name: str = "buffalo_l", port: int =
         yield server
     finally:
         server.stop()
-
-
-def _json(status: int, value: Any) -> Response:
-    return Response(status, {"Content-Type": "application/json"}, json.dumps(value).encode())
-
-
-def _parts(request: Request) -> dict[str, bytes]:
-    """The fields of a multipart body."""
-    boundary = re.search(r'boundary="?([^";]+)', request.headers.get("content-type", ""))
-    parts = {}
-    for part in request.body.split(b"--" + boundary[1].encode())[1:-1] if boundary else ():
-        head, _, data = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        if name := re.search(rb'name="([^"]+)"', head):
-            parts[name[1].decode()] = data.removesuffix(b"\r\n")
-    return parts

@@ -1,4 +1,4 @@
-"""Testing room: a small Immich library with what a real one has, made of the sample photos. No files, no network.
+"""A small Immich library with what a real one has, made of the sample photos. No files, no network.
 
 Seven people over fifteen years, one of them curated into a set already; groups, bursts, turned and HEIC photos, copies, an indexed
 thumbnail, faces too small, none at all, broken files, a video, an archive, a partner's photos, and names that nobody should trust.
@@ -16,10 +16,10 @@ import pillow_heif
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from .. import records
-from . import samples
-from .immich import Asset, Box, Library, Person, User
-from .samples import LOOKS, SITTERS, Look
+from facesets import records
+from facesets.testing import samples
+from facesets.testing.immich import Asset, Box, Library, Person, User
+from facesets.testing.samples import LOOKS, SITTERS, Look
 
 Boxes = Mapping[str, records.Box]  # by sitter, in upright original pixels
 
@@ -124,7 +124,11 @@ def sample_library() -> SampleLibrary:
         library,
         owner,
         {f"{number:02d}.jpg": data for number, (data, _) in enumerate(files, 1)},
-        {a.id: told for a in library.assets.values() if (told := tuple(sitters[f.person_id] for f in a.faces if f.person_id))},
+        {
+            a.id: sitters_of
+            for a in library.assets.values()
+            if (sitters_of := tuple(sitters[f.person_id] for f in a.faces if f.person_id))
+        },
         second,
     )
 

@@ -1,4 +1,4 @@
-"""Testing room: photos of seven people, made from two pictures that installed packages carry. Reads those files, nothing else.
+"""Photos of seven people, made from two pictures that installed packages carry. Reads those files, nothing else.
 
 Each photo is one of few known faces seen anew: the head turned a little in depth, another mouth, light, lens, frame and print.
 The face boxes are the known ones, carried through the same geometry. The same packages give the same bytes.
@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..errors import PackUnavailable
-from ..records import Box
+from facesets import extras
+from facesets.errors import PackUnavailable
+from facesets.records import Box
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -82,8 +83,17 @@ LOOKS = (
     Look(scale=2.1, colour=0.3, contrast=1.2, grain=7, yaw=-6, pitch=3, roll=4, smile=0.06),
     Look(scale=1.25, yaw=-9, pitch=-7, roll=-12, colour=0.6, warmth=0.15, contrast=0.75, grain=5, blur=0.8, quality=62),
     Look(
-        scale=1.8, roll=11, yaw=3, pitch=3, light=(0.2, -0.9), gamma=0.9, stretch=0.94, smile=0.08, keystone=-0.08,
-        backdrop="gravel.png", room=1.1,
+        scale=1.8,
+        roll=11,
+        yaw=3,
+        pitch=3,
+        light=(0.2, -0.9),
+        gamma=0.9,
+        stretch=0.94,
+        smile=0.08,
+        keystone=-0.08,
+        backdrop="gravel.png",
+        room=1.1,
     ),
     Look(scale=1.45, light=(-0.4, 0.6), contrast=1.2, yaw=12, pitch=-2, stretch=1.06, colour=0.5, warmth=0.1, smile=-0.05, quality=70),
 )
@@ -139,19 +149,19 @@ def _turn(sx: Floats, sy: Floats, who: Sitter, look: Look, side: int) -> None:
     """Change where pixels come from as if the head (taken as a paraboloid) were turned in depth and its mouth had moved."""
     x1, _, x2, _ = who.box
     wide, (cx, cy) = x2 - x1, _centre(who.box)
-    near_head = (abs(sx - cx) < 1.2 * wide) & (abs(sy - cy) < 1.2 * wide)
-    if not near_head.any():
+    at_head = (abs(sx - cx) < 1.2 * wide) & (abs(sy - cy) < 1.2 * wide)
+    if not at_head.any():
         return
-    left, top, right, bottom = _bounds(near_head)
+    left, top, right, bottom = _bounds(at_head)
     part = np.s_[top:bottom, left:right]
     px, py = sx[part].copy(), sy[part].copy()
     deep = np.clip(1 - ((px - cx) / (0.85 * wide)) ** 2 - ((py - cy) / (1.1 * wide)) ** 2, 0, None)
     sx[part] -= math.sin(math.radians(look.yaw)) * side * deep * wide
     sy[part] -= math.sin(math.radians(look.pitch)) * deep * wide
     for (mx, my), outward in zip(who.mouth, (-1, 1), strict=True):
-        near = np.exp(-((px - mx) ** 2 + (py - my) ** 2) / (2 * (0.14 * wide) ** 2)) * look.smile * wide
-        sx[part] -= near * outward
-        sy[part] += near
+        falloff = np.exp(-((px - mx) ** 2 + (py - my) ** 2) / (2 * (0.14 * wide) ** 2)) * look.smile * wide
+        sx[part] -= falloff * outward
+        sy[part] += falloff
 
 
 def _box(sx: Floats, sy: Floats, box: Box) -> Box:
@@ -210,6 +220,6 @@ def picture(name: str) -> Pixels:
     found = importlib.util.find_spec(package)  # finds the folder without importing the package
     path = Path(found.origin).parent / rest if found and found.origin else None
     if path is None or not path.is_file():
-        raise PackUnavailable(f"the sample photos come with the package {package}: pip install 'facesets[open]'")
+        raise PackUnavailable(f"the sample photos come with the package {package}: {extras.get('open')}")
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))

@@ -1,4 +1,4 @@
-"""Testing room: a tiny model pack with the file names, inputs and outputs of InsightFace's buffalo_l, and photos that it understands.
+"""A tiny model pack with the file names, inputs and outputs of InsightFace's buffalo_l, and photos that it understands.
 
 Its detector fires on squares with a magenta frame whose side is 32, 64 or 128 px and whose centre lies on a grid of 32 px, both
 counted in the photo scaled to 640 px; its recogniser is a fixed random projection of what is in the frame. Nothing is learnt,

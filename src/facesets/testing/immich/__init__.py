@@ -1,11 +1,24 @@
-"""Testing room: an Immich over real HTTP on loopback, as true as recordings of real servers allow, that misbehaves on command."""
+"""An Immich over real HTTP on loopback, as true as recordings of real servers allow, that misbehaves on command."""
 
-from . import faults
-from .faults import Fault, Faults
-from .library import Library
-from .records import Album, ApiKey, Asset, Box, Edit, Exif, ExternalLibrary, Face, Partner, Person, Stack, Tag, User
-from .server import Exchange, ImmichServer, immich_server
-from .synthetic import SyntheticLibrary
+from facesets.testing.immich import faults
+from facesets.testing.immich.faults import Fault, Faults
+from facesets.testing.immich.library import Library
+from facesets.testing.immich.records import (
+    Album,
+    ApiKey,
+    Asset,
+    Box,
+    Edit,
+    Exif,
+    ExternalLibrary,
+    Face,
+    Partner,
+    Person,
+    Stack,
+    Tag,
+    User,
+)
+from facesets.testing.immich.server import Exchange, ImmichServer, immich_server
 
 __all__ = [
     "Album",
@@ -24,7 +37,6 @@ __all__ = [
     "Partner",
     "Person",
     "Stack",
-    "SyntheticLibrary",
     "Tag",
     "User",
     "faults",

@@ -1,4 +1,4 @@
-"""Testing room: who asks, and what they may see: API keys, sessions, permissions, partners and shared albums. Pure."""
+"""Who asks, and what they may see: API keys, sessions, permissions, partners and shared albums. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
-from .dialects import Problem, invalid, no_access
-from .ids import UUID4
-from .library import Library
-from .records import ApiKey, Asset, Person, User
-from .transport import Request
+from facesets.testing.immich.dialects import Problem, invalid, no_access
+from facesets.testing.immich.ids import UUID4
+from facesets.testing.immich.library import Library
+from facesets.testing.immich.records import ApiKey, Asset, Person, User
+from facesets.testing.immich.transport import Request
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def find_own_asset(library: Library, viewer: User, asset_id: str | None, permiss
 
 def find_person(library: Library, viewer: User, person_id: str | None, permission: str = "person.read") -> Person:
     """The viewer's own person of this id. Raises 400."""
-    found = library.people.get(require_uuid(person_id))
-    if found is None or found.owner_id != viewer.id:
+    found = library.person_of(require_uuid(person_id), viewer.id)
+    if found is None:
         raise no_access(permission)
     return found

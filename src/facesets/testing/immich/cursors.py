@@ -1,4 +1,4 @@
-"""Testing room: the second way to search, of 3.2 on: a ``filter`` of operators and a ``cursor``. Pure.
+"""The second way to search, of 3.2 on: a ``filter`` of operators and a ``cursor``. Pure.
 
 Made after the types that 3.2.2 publishes (there is no recording of one), and only as far as ``filter`` says what a flat field says too.
 """
@@ -9,7 +9,7 @@ import base64
 import binascii
 from typing import Any
 
-from .dialects import Problem
+from facesets.testing.immich.dialects import Problem
 
 SINCE = (3, 2)
 _FLAT = {

@@ -1,4 +1,4 @@
-"""Testing room: what differs between Immich's majors, as values, and how each words a refusal. Pure.
+"""What differs between Immich's majors, as values, and how each words a refusal. Pure.
 
 Recorded of 2.7.2 and 3.1.0; another version number is announced as asked and otherwise speaks its major's dialect (see also
 ``cursors``).
@@ -14,6 +14,7 @@ from typing import Any
 NO_CACHE = {"Cache-Control": "none"}
 _STATUS_NAMES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 500: "Internal Server Error"}
 _UUID_PATTERN = "/^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12})$/"
+_COLOUR_PATTERN = "/^#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})$/"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Dialect:
     def faces_in_search(self) -> bool:
         """``withPeople`` brings boxes and ``unassignedFaces``."""
         return not self.modern
+
+    @property
+    def has_cluster_groups(self) -> bool:
+        """3.2 and later: several users' photos may be clustered together, and each has the people of the others."""
+        return self.parts >= (3, 2)
 
     @property
     def parts(self) -> tuple[int, int, int]:
@@ -53,7 +59,10 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Invalid:
-    """One field of a request that does not validate. ``kind``: uuid, missing, max, min, enum, type, each."""
+    """One field of a request that does not validate.
+
+    ``kind``: uuid, missing, max, min, enum, type, each, past (a date), day, colour, coordinate, integer, empty, unset.
+    """
 
     field: str
     kind: str
@@ -93,7 +102,16 @@ def _class_validator(one: Invalid) -> list[str]:
         "min": [f"must not be less than {one.limit}"],
         "enum": [listed],
         "each": [listed],
+        "colour": ["must be a hexadecimal color"],
+        "coordinate": ["must be a number conforming to the specified constraints"],
+        "empty": ["should not be empty"],
+        "unset": ["must be a UUID", "must be a string"],
     }
+    if one.kind in ("past", "day"):  # of a nested object the whole message is put behind the path
+        parent = one.field.rpartition(".")[0]
+        said = ["birthDate must be a string in the format yyyy-MM-dd"] if one.kind == "day" else []
+        said += ["Birth date cannot be in the future"] if one.received != "date-time" else []
+        return [f"{parent}.{text}" if parent else text for text in said]
     subject = f"each value in {one.field}" if one.kind == "each" else one.field
     return [f"{subject} {text}" for text in texts.get(one.kind, [f"must be a {one.expected}"])]
 
@@ -105,7 +123,7 @@ def _zod(one: Invalid) -> dict[str, Any]:
             message = "Invalid UUID"
         case "missing":
             text = {"expected": "string", "code": "invalid_type"}
-            message = "Invalid input: expected string, received undefined"
+            message = f"Invalid input: expected string, received {one.received or 'undefined'}"
         case "max":
             text = {"origin": "number", "code": "too_big", "maximum": one.limit, "inclusive": True}
             message = f"Too big: expected number to be <={one.limit}"
@@ -115,10 +133,19 @@ def _zod(one: Invalid) -> dict[str, Any]:
         case "enum" | "each":
             text = {"code": "invalid_value", "values": list(one.values)}
             message = "Invalid option: expected one of " + "|".join(f'"{v}"' for v in one.values)
+        case "past" | "day":
+            text, message = {"code": "custom"}, "Birth date cannot be in the future"
+        case "colour":
+            text = {"origin": "string", "code": "invalid_format", "format": "regex", "pattern": _COLOUR_PATTERN}
+            message = f"Invalid string: must match pattern {_COLOUR_PATTERN}"
+        case "integer":
+            text = {"expected": "int", "format": "safeint", "code": "invalid_type"}
+            message = "Invalid input: expected int, received number"
         case _:
             text = {"expected": one.expected, "code": "invalid_type"}
             message = f"Invalid input: expected {one.expected}, received {one.received}"
-    return {**text, "path": one.field.split("."), "message": message}
+    path = [int(part) if part.isdecimal() else part for part in one.field.split(".") if part]
+    return {**text, "path": path, "message": message}
 
 
 def dialect_for(version: str) -> Dialect:

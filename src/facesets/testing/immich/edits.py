@@ -1,8 +1,8 @@
-"""Testing room: non-destructive edits and the frames they make: original, edited, and the preview's of each. Pure."""
+"""Non-destructive edits and the frames they make: original, edited, and the preview's of each. Pure."""
 
 from __future__ import annotations
 
-from .records import Asset, Face
+from facesets.testing.immich.records import Asset, Face
 
 EDIT_ACTIONS = ("crop", "rotate", "mirror")
 Steps = tuple[tuple[str, tuple[float, ...]], ...]
@@ -59,3 +59,29 @@ def edited_box(asset: Asset, face: Face) -> tuple[int, int, int, int, int, int]:
         else:
             y1, y2 = height - y2, height - y1
     return round(x1), round(y1), round(x2), round(y2), round(width), round(height)
+
+
+Numbers = tuple[float, float, float, float, float, float]  # x1, y1, x2, y2, frame's width and height
+
+
+def original_box(asset: Asset, box: Numbers) -> Numbers:
+    """A box drawn on the edited picture, in a frame of its shape, as a box of the original in full size: what ``edited_box`` undoes."""
+    x1, y1, x2, y2, width, height = box
+    full, size = asset.size_upright, edited_size(asset)
+    if not full or not size or not width or not height:
+        return box
+    across, down = size[0] / width, size[1] / height
+    x1, y1, x2, y2 = x1 * across, y1 * down, x2 * across, y2 * down
+    frame = [float(n) for n in size]
+    for action, numbers in reversed(steps(asset)):
+        if action == "crop":
+            x1, y1, x2, y2 = x1 + numbers[0], y1 + numbers[1], x2 + numbers[0], y2 + numbers[1]
+        elif action == "rotate":
+            for _ in range(-round(numbers[0] / 90) % 4):
+                x1, y1, x2, y2 = frame[1] - y2, x1, frame[1] - y1, x2
+                frame.reverse()
+        elif numbers[0]:
+            x1, x2 = frame[0] - x2, frame[0] - x1
+        else:
+            y1, y2 = frame[1] - y2, frame[1] - y1
+    return x1, y1, x2, y2, *full

@@ -1,4 +1,4 @@
-"""Testing room: ways in which a server can misbehave, by switch or by script, deterministic by seed and counted.
+"""Ways in which a server can misbehave, by switch or by script, deterministic by seed and counted.
 
 A :class:`Fault` says what goes wrong, :meth:`Faults.add` where and how often. Chance is drawn from the seed, the request's target and
 how often that target was asked, so that the order in which threads arrive changes nothing.
@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .ids import digest, make_uuid
-from .transport import Delivery, Request, Response, gzip
+from facesets.testing.immich.ids import digest, make_uuid
+from facesets.testing.immich.transport import Delivery, Request, Response, gzip
 
 Draw = random.Random
 
@@ -158,6 +158,12 @@ def status(code: int, *, headers: dict[str, str] | None = None) -> Fault:
     """An error status with a proxy's plain text, whatever was asked."""
     text = f"{code} from the testing server\n".encode()
     return Fault(f"status {code}", answer=lambda _: Response(code, {"Content-Type": "text/plain", **(headers or {})}, text))
+
+
+def failed_after_writing(code: int = 500) -> Fault:
+    """What was asked for is done, and the answer is an error all the same."""
+    text = f"{code} from the testing server\n".encode()
+    return Fault(f"{code} after writing", change=lambda *_: Response(code, {"Content-Type": "text/plain"}, text))
 
 
 def too_many_requests(retry_after: float | str = 1) -> Fault:

@@ -1,4 +1,4 @@
-"""Testing room: files over HTTP as Express's ``sendFile`` does it: weak ETag, ranges, conditional requests. Pure."""
+"""Files over HTTP as Express's ``sendFile`` does it: weak ETag, ranges, conditional requests. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from urllib.parse import quote
 
-from .dialects import Dialect
-from .transport import Request, Response
+from facesets.testing.immich.dialects import Dialect
+from facesets.testing.immich.transport import Request, Response
 
 CACHE = "private, max-age=86400, no-transform, stale-while-revalidate=2592000, stale-if-error=2592000"
 

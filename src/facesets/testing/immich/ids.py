@@ -1,4 +1,4 @@
-"""Testing room: ids and times that follow from a seed, so that the same library is the same everywhere. Pure."""
+"""Ids and times that follow from a seed, so that the same library is the same everywhere. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Testing room: a library for the testing server, with builders that derive all that a test does not say.
+"""A library for the testing server, with builders that derive all that a test does not say.
 
 Ids, times, paths and keys follow from the library's seed and the order of calls. A running server sees every change at once.
 """
@@ -10,14 +10,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from . import pictures
-from .ids import EPOCH, as_time, hours, make_secret, make_thumbhash, make_uuid
-from .records import (
+from facesets.testing.immich import pictures
+from facesets.testing.immich.ids import EPOCH, as_time, hours, make_secret, make_thumbhash, make_uuid
+from facesets.testing.immich.records import (
     SEEDED,
     Album,
     ApiKey,
     Asset,
     Box,
+    Detection,
     Edit,
     Exif,
     ExternalLibrary,
@@ -47,6 +48,8 @@ class Library:
         self.tags: dict[str, Tag] = {}
         self.stacks: dict[str, Stack] = {}
         self.partners: list[Partner] = []
+        self.backups: dict[str, bytes] = {}  # of the database, by file name
+        self.machine_learning = True  # 2.x makes no thumbnails of people without
         self._made = 0
 
     def _uuid(self, kind: str, *parts: object) -> str:
@@ -68,13 +71,12 @@ class Library:
             storage_label="admin" if first else None,
         )
         user.updated_at = user.created_at
+        user.cluster_group_id = make_uuid(self.seed, "cluster group", user.id)
         self.users[user.id] = user
         self.key(user)
         return user
 
-    def key(
-        self, owner: User, permissions: Sequence[str] = ("all",), *, secret: str | None = None, name: str | None = None
-    ) -> ApiKey:
+    def key(self, owner: User, permissions: Sequence[str] = ("all",), *, secret: str | None = None, name: str | None = None) -> ApiKey:
         """A further API key of ``owner`` with these permissions only."""
         key_id = self._uuid("key", owner.id)
         key = ApiKey(
@@ -180,9 +182,13 @@ class Library:
             source_type=box.source_type,
             is_visible=box.is_visible,
             updated_at=self._tick(),
+            identity=who.id if (who := box.resembles or box.person) else None,
+            has_vector=box.source_type == "machine-learning",
         )
+        if face.has_vector:
+            asset.detections.append(Detection(face.x1, face.y1, face.x2, face.y2, face.image_width, face.image_height, face.identity))
         if box.person and box.person.face_id is None:
-            box.person.face_id = face.id
+            box.person.face_id, box.person.thumbnail = face.id, asset.id
         return face
 
     def face(self, asset: Asset, box: Box) -> Face:
@@ -267,7 +273,7 @@ class Library:
         """The next id of this library."""
         return self._uuid(kind)
 
-    # what the routes ask; a lazily answered library overrides these (see synthetic.py)
+    # what the routes ask; a library that makes its photos when they are asked for overrides these
 
     def asset(self, asset_id: str) -> Asset | None:
         """The asset of this id, whoever owns it."""
@@ -289,22 +295,33 @@ class Library:
         return sum(a.size for a in self.owned_by(frozenset({user_id})) if a.library_id is None)
 
     def face_counts(self, user_id: str) -> dict[str, int]:
-        """How many faces each person of a user has."""
+        """How many faces each person of a user has in the timeline."""
         counts: dict[str, int] = {}
         for asset in self.owned_by(frozenset({user_id})):
-            for face in asset.faces:
-                if face.person_id and face.deleted_at is None and not asset.is_trashed:
+            for face in asset.faces if asset.visibility == "timeline" and not asset.is_trashed else ():
+                if face.person_id and face.is_visible and face.deleted_at is None:
                     counts[face.person_id] = counts.get(face.person_id, 0) + 1
         return counts
+
+    def person_of(self, person_id: str | None, owner_id: str) -> Person | None:
+        """The person of this id as this user has it: in a cluster group several users may have one of the same id."""
+        if person_id is None:
+            return None
+        shared = self.people.get(f"{owner_id}/{person_id}")
+        found = shared or self.people.get(person_id)
+        return found if found and found.owner_id == owner_id else None
+
+    def members_of(self, cluster_group_id: str) -> frozenset[str]:
+        """Ids of the users whose photos are clustered together."""
+        return frozenset(u.id for u in tuple(self.users.values()) if u.cluster_group_id == cluster_group_id)
 
     def partners_of(self, viewer_id: str, *, in_timeline: bool = False) -> frozenset[str]:
         """Ids of the users who share with ``viewer_id``."""
         return frozenset(p.sharer_id for p in self.partners if p.viewer_id == viewer_id and (p.in_timeline or not in_timeline))
 
     def faces_of(self, person_id: str) -> list[tuple[Asset, Face]]:
-        """Where a person stands, in the order the photos were added."""
-        owner = self.people[person_id].owner_id
-        return [(a, f) for a in self.owned_by(frozenset({owner})) for f in a.faces if f.person_id == person_id]
+        """Where a person stands, whoever's photos those are, in the order they were added."""
+        return [(a, f) for a in self.owned_by(frozenset(self.users)) for f in a.faces if f.person_id == person_id]
 
 
 def _set(record: object, name: str, value: object) -> None:

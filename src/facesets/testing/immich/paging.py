@@ -1,14 +1,14 @@
-"""Testing room: one page of a search, and how many there are. Pure."""
+"""One page of a search, and how many there are. Pure."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 
-from . import query
-from .ids import digest
-from .library import Library
-from .records import Asset
+from facesets.testing.immich import query
+from facesets.testing.immich.ids import digest
+from facesets.testing.immich.library import Library
+from facesets.testing.immich.records import Asset
 
 
 def page(asked: query.Query, owners: frozenset[str], library: Library, *, ties_lost: bool) -> tuple[Sequence[Asset], bool]:

@@ -1,4 +1,4 @@
-"""Testing room: what Immich's own jobs read off a file (size, orientation, camera) and make of it (thumbnails). No I/O but bytes."""
+"""What Immich's own jobs read off a file (size, orientation, camera) and make of it (thumbnails). No I/O but bytes."""
 
 from __future__ import annotations
 

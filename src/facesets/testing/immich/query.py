@@ -1,19 +1,20 @@
-"""Testing room: the search request: what it may say, which assets it means, and in which order they come. Pure."""
+"""The search request: what it may say, which assets it means, and in which order they come. Pure."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .auth import require_uuid
-from .dialects import Dialect, Problem, invalid
-from .ids import as_time
-from .library import Library
-from .records import SEEDED, Asset, User
+from facesets.testing.immich.auth import require_uuid
+from facesets.testing.immich.dialects import Dialect, Problem, invalid
+from facesets.testing.immich.ids import as_time
+from facesets.testing.immich.library import Library
+from facesets.testing.immich.records import SEEDED, Asset, User
 
 TYPES = ("IMAGE", "VIDEO", "AUDIO", "OTHER")
 VISIBILITIES = ("archive", "timeline", "hidden", "locked")
@@ -46,7 +47,7 @@ class Query:
     taken: tuple[datetime | None, datetime | None] = (None, None)
     asset_id: str | None = None
     plain: bool = False  # nothing but page, size, order, type IMAGE and a range of time is asked: a lazy library need not scan
-    elsewhere: bool = False  # only where a lazy library has nothing
+    not_in_timeline: bool = False  # only where a lazy library has nothing
     tests: tuple[Callable[[Asset], bool], ...] = field(default=(), compare=False)
 
     def matches(self, asset: Asset) -> bool:
@@ -88,7 +89,7 @@ def parse(body: dict[str, Any], dialect: Dialect, library: Library) -> Query:
         taken=(since, _time(body, "takenBefore")),
         asset_id=asset_id,
         plain=not touched or (touched == {"type"} and kind == "IMAGE"),
-        elsewhere=visibility not in (None, "timeline"),
+        not_in_timeline=visibility not in (None, "timeline"),
         tests=tuple(tests),
     )
 
@@ -106,7 +107,7 @@ def scope(query: Query, viewer: User, library: Library, dialect: Dialect) -> fro
 def select(query: Query, owners: frozenset[str], library: Library) -> Sequence[Asset]:
     """The assets a query means, newest first unless asked otherwise; rows of one instant by id."""
     if query.plain and (rows := library.rows(owners, query.taken, descending=query.descending)) is not None:
-        return [] if query.elsewhere else rows
+        return [] if query.not_in_timeline else rows
     found = [a for a in _candidates(query, owners, library) if query.matches(a)]
     return sorted(found, key=lambda a: (a.file_created_at, a.id), reverse=query.descending)
 
@@ -136,7 +137,7 @@ def _number(body: dict[str, Any], name: str, low: int, high: int | None, dialect
     if value is None:
         return None
     if isinstance(value, str):
-        if dialect.modern or not value.strip().lstrip("-").isdigit():
+        if dialect.modern or re.fullmatch(r"\s*-?[0-9]+\s*", value) is None:
             raise invalid(name, "type", expected="number", received="string")
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Testing room: what stands on a testing server, as plain dataclasses: users, keys, people, photos with faces, albums, tags."""
+"""What stands on a testing server, as plain dataclasses: users, keys, people, photos with faces, albums, tags."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from . import pictures
-from .ids import EPOCH, make_thumbhash
+from facesets.testing.immich import pictures
+from facesets.testing.immich.ids import EPOCH, make_thumbhash
 
 Media = bytes | Path | Callable[[], bytes]
 Visibility = Literal["timeline", "archive", "hidden", "locked"]
@@ -30,6 +30,7 @@ class User:
     updated_at: datetime = SEEDED
     avatar_color: str = "primary"
     storage_label: str | None = None
+    cluster_group_id: str = ""  # from 3.2 on: whose photos are clustered together with this user's; "" is a group of one
 
 
 @dataclass
@@ -56,7 +57,8 @@ class Person:
     is_hidden: bool = False
     is_favorite: bool = False
     color: str | None = None
-    face_id: str | None = None  # its featured face
+    face_id: str | None = None  # its featured face, which may since be somebody else's
+    thumbnail: str | None = None  # the photo that its thumbnail was cut from, None where none was made
     created_at: datetime = SEEDED
     updated_at: datetime = SEEDED
 
@@ -77,11 +79,29 @@ class Face:
     is_visible: bool = True
     deleted_at: datetime | None = None
     updated_at: datetime = SEEDED
+    identity: str | None = None  # faces of one identity are near one another to Immich's model; None is near nobody
+    has_vector: bool = True  # False where Immich never measured it, as of faces drawn by hand
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What Immich's detector finds on a photo each time it looks: pixels of the preview ``image_width x image_height``."""
+
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+    image_width: int
+    image_height: int
+    identity: str | None = None
 
 
 @dataclass(frozen=True)
 class Box:
-    """A face for ``Library.photo``: pixels of the upright original, or of ``frame`` where one is given."""
+    """A face for ``Library.photo``: pixels of the upright original, or of ``frame`` where one is given.
+
+    ``person`` is whom Immich gave it to, ``resembles`` whom its vector is near to where that is somebody else.
+    """
 
     x1: float
     y1: float
@@ -89,6 +109,7 @@ class Box:
     y2: float
     person: Person | None = None
     frame: tuple[int, int] | None = None
+    resembles: Person | None = None
     source_type: Literal["machine-learning", "manual", "exif"] = "machine-learning"
     is_visible: bool = True
 
@@ -153,6 +174,8 @@ class Asset:
     faces: list[Face] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     tag_ids: list[str] = field(default_factory=list)
+    detections: list[Detection] = field(default_factory=list)
+    sidecar_tags: list[str] | None = None  # in the XMP file that Immich wrote beside the original; None where it wrote none
     device_asset_id: str = ""
     device_id: str = "test"
 
@@ -171,7 +194,7 @@ class Asset:
         """Width and height of the original as displayed; None where Immich could not read the file."""
         if not self.exif.width or not self.exif.height:
             return None
-        orientation = int(self.exif.orientation) if self.exif.orientation and self.exif.orientation.isdigit() else None
+        orientation = int(self.exif.orientation) if self.exif.orientation and self.exif.orientation.isdecimal() else None
         return pictures.oriented(self.exif.width, self.exif.height, orientation)
 
     def read(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Testing room: the table of routes, and what a route is called with. Knows HTTP and the library, nothing of a single route."""
+"""The table of routes, and what a route is called with. Knows HTTP and the library, nothing of a single route."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .auth import Caller
-from .dialects import Dialect
-from .library import Library
-from .records import User
-from .transport import Request, Response
+from facesets.testing.immich.auth import Caller
+from facesets.testing.immich.dialects import Dialect
+from facesets.testing.immich.library import Library
+from facesets.testing.immich.records import User
+from facesets.testing.immich.transport import Request, Response
 
 
 @dataclass
@@ -53,6 +53,11 @@ class Call:
         return self.caller.user
 
     @property
+    def thumbnails(self) -> bool:
+        """Whether a thumbnail is made of a person: 2.x makes none while machine learning is off."""
+        return self.dialect.modern or self.library.machine_learning
+
+    @property
     def params(self) -> dict[str, str]:
         """The path's variables."""
         return self.request.params
@@ -73,7 +78,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """A method and path with ``{variables}``; ``permission`` is what a key needs, ``majors`` where the route exists."""
+    """A method and path with ``{variables}``; ``permission`` is what a key needs, ``majors`` and ``since`` say where it exists."""
 
     method: str
     pattern: str
@@ -83,6 +88,7 @@ class Route:
     admin: bool = False
     status: int = 200
     majors: tuple[int, ...] = (2, 3)
+    since: tuple[int, int] = (0, 0)
     regex: re.Pattern[str] = re.compile("")
 
     @property
@@ -103,12 +109,14 @@ def route(
     admin: bool = False,
     status: int = 200,
     majors: tuple[int, ...] = (2, 3),
+    since: tuple[int, int] = (0, 0),
 ) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
     """Enter a handler into the table. It returns JSON, or a :class:`Response`; None is an empty body."""
     regex = re.compile("^" + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern) + "/?$")
 
     def enter(handler: Callable[[Call], Any]) -> Callable[[Call], Any]:
-        ROUTES.append(Route(method, pattern, handler, permission, public, admin, status, majors, regex))
+        ROUTES.append(Route(method, pattern, handler, permission, public, admin, status, majors, since, regex))
+        ROUTES.sort(key=lambda one: one.pattern.count("{"))  # what is spelt out goes before what a variable would take
         return handler
 
     return enter
@@ -119,7 +127,7 @@ def find(method: str, path: str, dialect: Dialect) -> tuple[Route, dict[str, str
     method = "GET" if method == "HEAD" else method
     major = 3 if dialect.modern else 2
     for one in ROUTES:
-        if one.method == method and major in one.majors and (hit := one.regex.match(path)):
+        if one.method == method and major in one.majors and dialect.parts >= one.since and (hit := one.regex.match(path)):
             return one, hit.groupdict()
     return None
 
@@ -127,9 +135,7 @@ def find(method: str, path: str, dialect: Dialect) -> tuple[Route, dict[str, str
 def json_response(body: Any, status: int = 200, *, content_type: str = "application/json; charset=utf-8") -> Response:
     """JSON as Express sends it, with its strong ETag."""
     data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    return Response(
-        status, {"Content-Type": content_type, "ETag": json_etag(data), "Vary": "Accept-Encoding"}, data, compress=True
-    )
+    return Response(status, {"Content-Type": content_type, "ETag": json_etag(data), "Vary": "Accept-Encoding"}, data, compress=True)
 
 
 def json_etag(data: bytes) -> str:

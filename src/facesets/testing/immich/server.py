@@ -1,4 +1,4 @@
-"""Testing room: an Immich on loopback: finds the route, checks who asks, answers, and counts what happened."""
+"""An Immich on loopback: finds the route, checks who asks, answers, and counts what happened."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import routes as _routes  # noqa: F401  enters the routes into the table
-from .auth import identify
-from .dialects import Dialect, Problem, dialect_for
-from .faults import Faults, Strike
-from .ids import digest
-from .library import Library
-from .records import User
-from .routing import Call, Route, State, find, json_response
-from .transport import Delivery, HttpServer, Request, Response
+from facesets.testing.immich import routes as _routes  # noqa: F401  enters the routes into the table
+from facesets.testing.immich.auth import identify
+from facesets.testing.immich.dialects import Dialect, Problem, dialect_for
+from facesets.testing.immich.faults import Faults, Strike
+from facesets.testing.immich.ids import digest
+from facesets.testing.immich.library import Library
+from facesets.testing.immich.records import User
+from facesets.testing.immich.routing import Call, Route, State, find, json_response
+from facesets.testing.immich.transport import Delivery, HttpServer, Request, Response
 
 _PAGE = b"<!doctype html>\n<html><head><title>Immich</title></head><body>Immich</body></html>\n"
 
@@ -107,9 +107,7 @@ class ImmichServer:
     def _correlation_header(self) -> str:
         return "X-Correlation-ID" if self.dialect.modern else "x-immich-cid"
 
-    def _route(
-        self, request: Request, found: tuple[Route, dict[str, str]] | None, correlation: str, strike: Strike | None
-    ) -> Response:
+    def _route(self, request: Request, found: tuple[Route, dict[str, str]] | None, correlation: str, strike: Strike | None) -> Response:
         try:
             if strike and (stand_in := strike.answer(request)):
                 return stand_in

@@ -1,4 +1,4 @@
-"""Testing room: HTTP/1.1 on a loopback socket, with the last byte under our control so that a test can break it on command.
+"""HTTP/1.1 on a loopback socket, with the last byte under our control so that a test can break it on command.
 
 Knows requests, responses and how to deliver (or spoil) them; nothing of Immich. One thread a connection.
 """
@@ -220,15 +220,15 @@ class HttpServer:
             self._wait(delivery.delay)
         if delivery.drop:
             return self._end(connection, delivery)
-        keep = request.headers.get("connection", "").lower() != "close"
-        head, body = self._frame(request, response, delivery, keep=keep)
+        keep_alive = request.headers.get("connection", "").lower() != "close"
+        head, body = self._frame(request, response, delivery, keep_alive=keep_alive)
         if response.stream is not None:
             connection.sendall(head)
             packed = b"Content-Encoding: gzip" in head
             for chunk in blocks(gzip_stream(response.stream) if packed else response.stream):
                 connection.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             connection.sendall(b"0\r\n\r\n")
-            return keep
+            return keep_alive
         for limit, pause in ((delivery.cut_after, 0.0), (delivery.stall_after, delivery.stall)):
             if limit is not None:
                 connection.sendall(head + body[:limit])
@@ -237,9 +237,9 @@ class HttpServer:
         for piece in (head + body,) if len(body) < COPIED_BELOW else (head, body):  # a file is not copied once more
             connection.sendall(piece)
         connection.sendall(delivery.extra)
-        return keep and not delivery.close and not delivery.extra
+        return keep_alive and not delivery.close and not delivery.extra
 
-    def _frame(self, request: Request, response: Response, delivery: Delivery, *, keep: bool) -> tuple[bytes, bytes]:
+    def _frame(self, request: Request, response: Response, delivery: Delivery, *, keep_alive: bool) -> tuple[bytes, bytes]:
         headers = dict(response.headers)
         body = response.body
         if request.method == "HEAD" or response.status in (204, 304):
@@ -257,8 +257,8 @@ class HttpServer:
         else:
             headers["Content-Length"] = str(len(body) if delivery.length is None else delivery.length)
         headers["Date"] = formatdate(usegmt=True)
-        headers["Connection"] = "keep-alive" if keep else "close"
-        if keep:
+        headers["Connection"] = "keep-alive" if keep_alive else "close"
+        if keep_alive:
             headers["Keep-Alive"] = f"timeout={self.keep_alive:g}"
         lines = [f"HTTP/1.1 {response.status} {REASONS.get(response.status, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]

@@ -1,4 +1,4 @@
-"""Testing room: library records as the JSON that Immich sends. Pure; one function a wire type."""
+"""Library records as the JSON that Immich sends. Pure; one function a wire type."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from .dialects import Dialect
-from .edits import edited_box, edited_size
-from .ids import js_time, pg_time
-from .library import Library
-from .records import Asset, Face, Person, User
+from facesets.testing.immich.dialects import Dialect
+from facesets.testing.immich.edits import edited_box, edited_size
+from facesets.testing.immich.ids import js_time, pg_time
+from facesets.testing.immich.library import Library
+from facesets.testing.immich.records import Asset, Face, Person, User
 
 Json = dict[str, Any]
 _EXIF_REST = (
@@ -39,10 +39,11 @@ def user_brief(user: User, *, stamp: Callable[[datetime], str] = js_time) -> Jso
     }
 
 
-def user_full(user: User, usage: int) -> Json:
+def user_full(user: User, usage: int, dialect: Dialect) -> Json:
     """UserAdminResponseDto: what ``/users/me`` and the admin's list give."""
     return {
         **user_brief(user),
+        **({"clusterGroupId": user.cluster_group_id} if dialect.has_cluster_groups else {}),
         "storageLabel": user.storage_label,
         "shouldChangePassword": True,
         "isAdmin": user.is_admin,
@@ -57,14 +58,14 @@ def user_full(user: User, usage: int) -> Json:
     }
 
 
-def person(one: Person, dialect: Dialect, *, stamp: Callable[[datetime], str] = js_time) -> Json:
+def person(one: Person, *, stamp: Callable[[datetime], str] = js_time) -> Json:
     """PersonResponseDto; ``color`` stands only where there is one."""
     made = f"/data/thumbs/{one.owner_id}/{one.id[:2]}/{one.id[2:4]}/{one.id}.jpeg"
     return {
         "id": one.id,
         "name": one.name,
         "birthDate": one.birth_date,
-        "thumbnailPath": made if dialect.modern and one.face_id else "",
+        "thumbnailPath": made if one.thumbnail else "",
         "isHidden": one.is_hidden,
         "isFavorite": one.is_favorite,
         **({"color": one.color} if one.color else {}),
@@ -93,11 +94,10 @@ def face(one: Face, asset: Asset, *, edited: bool) -> Json:
     }
 
 
-def face_with_person(one: Face, asset: Asset, library: Library, dialect: Dialect, viewer: str) -> Json:
+def face_with_person(one: Face, asset: Asset, library: Library, viewer: str) -> Json:
     """AssetFaceResponseDto; a person of somebody else is not told."""
-    who = library.people.get(one.person_id) if one.person_id else None
-    known = who if who and who.owner_id == viewer else None
-    return {**face(one, asset, edited=True), "person": person(known, dialect, stamp=pg_time) if known else None}
+    known = library.person_of(one.person_id, viewer)
+    return {**face(one, asset, edited=True), "person": person(known, stamp=pg_time) if known else None}
 
 
 def people_of(asset: Asset, library: Library, dialect: Dialect, *, edited: bool) -> Json:
@@ -105,11 +105,11 @@ def people_of(asset: Asset, library: Library, dialect: Dialect, *, edited: bool)
     people: dict[str, Json] = {}
     loose: list[Json] = []
     for one in visible_faces(asset):
-        who = library.people.get(one.person_id) if one.person_id else None
+        who = library.person_of(one.person_id, asset.owner_id)
         if who is None:
             loose.append(face(one, asset, edited=edited))
             continue
-        entry = people.setdefault(who.id, person(who, dialect, stamp=pg_time))
+        entry = people.setdefault(who.id, person(who, stamp=pg_time))
         if dialect.faces_in_search:
             entry.setdefault("faces", []).append(face(one, asset, edited=edited))
     return {"people": list(people.values()), **({"unassignedFaces": loose} if dialect.faces_in_search else {})}

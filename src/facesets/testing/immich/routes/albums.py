@@ -1,16 +1,16 @@
-"""Testing room: albums: listed, made, filled, shared."""
+"""Albums: listed, made, filled, shared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from .. import wire
-from ..auth import may_see, require_uuid
-from ..dialects import no_access
-from ..ids import js_time, pg_time
-from ..records import Album, Asset
-from ..routing import Call, route
+from facesets.testing.immich import wire
+from facesets.testing.immich.auth import may_see, require_uuid
+from facesets.testing.immich.dialects import no_access
+from facesets.testing.immich.ids import js_time, pg_time
+from facesets.testing.immich.records import Album, Asset
+from facesets.testing.immich.routing import Call, route
 
 
 def _members(album: Album, call: Call) -> list[Asset]:
@@ -72,7 +72,10 @@ def albums(call: Call) -> Any:
 @route("GET", "/api/albums/{id}", "album.read")
 def get(call: Call) -> Any:
     """One album; 2.x brings its assets along."""
-    return _album(_find(call, "album.read"), call, with_assets=call.query.get("withoutAssets") != "true")
+    album = _find(call, "album.read")
+    body = _album(album, call, with_assets=call.query.get("withoutAssets") != "true")
+    changed = max((a.updated_at for a in _members(album, call)), default=None)
+    return body | ({"lastModifiedAssetTimestamp": pg_time(changed)} if changed else {})
 
 
 @route("POST", "/api/albums", "album.create", status=201)
@@ -95,7 +98,7 @@ def update(call: Call) -> Any:
     album.name = str(body.get("albumName", album.name))
     album.description = str(body.get("description", album.description))
     album.updated_at = call.library.now()
-    return _album(album, call, with_assets=True)
+    return _album(album, call, with_assets=False)
 
 
 @route("DELETE", "/api/albums/{id}", "album.delete", status=204)
@@ -138,11 +141,3 @@ def remove(call: Call) -> Any:
         else:
             results.append({"id": one, "success": False, "error": "not_found"})
     return results
-
-
-@route("PUT", "/api/albums/{id}/users", "albumUser.create")
-def share(call: Call) -> Any:
-    """Share an album."""
-    album = _find(call, "albumUser.create", own=True)
-    album.shared_with |= {u["userId"]: u.get("role", "editor") for u in call.json().get("albumUsers", [])}
-    return _album(album, call, with_assets=True)

@@ -1,17 +1,17 @@
-"""Testing room: single assets: their record, their bytes, their thumbnails, their faces."""
+"""Single assets: their record, their bytes, their thumbnails, their faces."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any
 
-from .. import edits, pictures, wire
-from ..auth import find_asset
-from ..dialects import NO_CACHE, Problem, invalid
-from ..files import disposition, file_response, internal_error
-from ..records import Asset, read_media
-from ..routing import Call, json_etag, route
-from ..transport import Response
+from facesets.testing.immich import edits, pictures, wire
+from facesets.testing.immich.auth import find_asset
+from facesets.testing.immich.dialects import NO_CACHE, Problem, invalid
+from facesets.testing.immich.files import disposition, file_response, internal_error
+from facesets.testing.immich.records import Asset, read_media
+from facesets.testing.immich.routing import Call, json_etag, route
+from facesets.testing.immich.transport import Response
 
 THUMBNAIL_SIZES = ("original", "fullsize", "preview", "thumbnail")
 _BROWSER_READS = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/svg+xml"}
@@ -43,9 +43,7 @@ def get(call: Call) -> Any:
         people = wire.people_of(asset, call.library, call.dialect, edited=True)
     else:
         people = {"people": [], **({"unassignedFaces": []} if call.dialect.faces_in_search else {})}
-    return wire.asset(
-        asset, call.dialect, with_exif=True, people=people, detail=wire.asset_detail(asset, call.library)
-    )
+    return wire.asset(asset, call.dialect, with_exif=True, people=people, detail=wire.asset_detail(asset, call.library))
 
 
 @route("GET", "/api/assets/{id}/original", "asset.download")
@@ -140,4 +138,3 @@ def redirect(location: str) -> Response:
 
 def _stem(name: str) -> str:
     return name.rsplit(".", 1)[0] if "." in name else name
-

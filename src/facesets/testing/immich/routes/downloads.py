@@ -1,4 +1,4 @@
-"""Testing room: originals in bulk: what an archive would hold, and the archive, stored and streamed."""
+"""Originals in bulk: what an archive would hold, and the archive, stored and streamed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import zipfile
 from collections import Counter
 from typing import Any
 
-from ..auth import find_asset, require_uuid
-from ..dialects import no_access
-from ..records import Asset
-from ..routing import Call, route
-from ..transport import Response
+from facesets.testing.immich.auth import find_asset, require_uuid
+from facesets.testing.immich.dialects import no_access
+from facesets.testing.immich.records import Asset
+from facesets.testing.immich.routing import Call, route
+from facesets.testing.immich.transport import Response
 
 ARCHIVE_SIZE = 4 << 30
 _STAMP = (1980, 1, 1, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Testing room: changing assets: their fields, their edits, the trash, and asking what is here already."""
+"""Changing assets: their fields, their edits, the trash, and asking what is here already."""
 
 from __future__ import annotations
 
@@ -6,61 +6,13 @@ import base64
 import binascii
 from typing import Any
 
-from .. import wire
-from ..auth import find_own_asset, require_uuid
-from ..dialects import invalid
-from ..edits import EDIT_ACTIONS
-from ..ids import pg_time
-from ..query import VISIBILITIES
-from ..records import Asset, Edit, after_edit
-from ..routing import Call, route
-
-
-@route("PUT", "/api/assets/{id}", "asset.update")
-def update(call: Call) -> Any:
-    """Change visibility, favourite or description."""
-    asset = find_own_asset(call.library, call.user, call.params["id"], "asset.update")
-    _apply(call, asset, call.json())
-    people = wire.people_of(asset, call.library, call.dialect, edited=True)
-    return wire.asset(asset, call.dialect, with_exif=True, people=people, detail=wire.asset_detail(asset, call.library))
-
-
-@route("PUT", "/api/assets", "asset.update", status=204)
-def update_many(call: Call) -> Any:
-    """The same for several."""
-    body = call.json()
-    for asset in [find_own_asset(call.library, call.user, i, "asset.update") for i in body.get("ids", [])]:
-        _apply(call, asset, body)
-
-
-def _apply(call: Call, asset: Asset, body: dict[str, Any]) -> None:
-    visibility = body.get("visibility", asset.visibility)
-    if visibility not in VISIBILITIES:
-        raise invalid("visibility", "enum", values=VISIBILITIES)
-    asset.visibility = visibility
-    asset.is_favorite = bool(body.get("isFavorite", asset.is_favorite))
-    asset.exif.description = str(body.get("description", asset.exif.description))
-    asset.updated_at = call.library.now()
-
-
-@route("DELETE", "/api/assets", "asset.delete", status=204)
-def delete(call: Call) -> Any:
-    """Into the trash, or with ``force`` away."""
-    body = call.json()
-    for asset in [find_own_asset(call.library, call.user, i, "asset.delete") for i in body.get("ids", [])]:
-        if body.get("force") is True:
-            del call.library.assets[asset.id]
-        else:
-            asset.deleted_at = asset.updated_at = call.library.now()
-
-
-@route("POST", "/api/trash/restore/assets", "asset.delete")
-def restore(call: Call) -> Any:
-    """Out of the trash again."""
-    own = [a for a in map(call.library.asset, call.json().get("ids", [])) if a and a.owner_id == call.user.id and a.is_trashed]
-    for asset in own:
-        asset.deleted_at, asset.updated_at = None, call.library.now()
-    return {"count": len(own)}
+from facesets.testing.immich import wire
+from facesets.testing.immich.auth import find_own_asset
+from facesets.testing.immich.dialects import invalid
+from facesets.testing.immich.edits import EDIT_ACTIONS
+from facesets.testing.immich.ids import pg_time
+from facesets.testing.immich.records import Asset, Edit, after_edit
+from facesets.testing.immich.routing import Call, route
 
 
 @route("GET", "/api/assets/{id}/edits", "asset.edit.get")
@@ -140,12 +92,3 @@ def _duplicate(asset: Asset, call: Call) -> wire.Json:
     detail = {"tags": [wire.tag(t, call.library) for t in asset.tag_ids]}
     stack = wire.asset_detail(asset, call.library)["stack"]
     return wire.asset(asset, call.dialect, with_exif=True, stamp=pg_time, detail=detail | ({"stack": stack} if stack else {}))
-
-
-@route("DELETE", "/api/duplicates/{id}", "duplicate.delete", status=204)
-def dismiss(call: Call) -> Any:
-    """Say that a group is none."""
-    group = require_uuid(call.params["id"])
-    for asset in call.library.owned_by(frozenset({call.user.id})):
-        if asset.duplicate_id == group:
-            asset.duplicate_id = None

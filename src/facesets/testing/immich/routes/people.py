@@ -1,18 +1,21 @@
-"""Testing room: people, their statistics and thumbnails."""
+"""People: listed, made, changed, merged, removed; their statistics and thumbnails."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from .. import wire
-from ..auth import find_person
-from ..dialects import NO_CACHE, Problem, invalid
-from ..files import file_response
-from ..records import Person
-from ..routing import Call, route
-from .assets import thumbnail_bytes
+from facesets.testing.immich import portraits, wire
+from facesets.testing.immich.auth import find_asset, find_person
+from facesets.testing.immich.checks import person_change
+from facesets.testing.immich.dialects import NO_CACHE, Problem, invalid, no_access
+from facesets.testing.immich.files import file_response
+from facesets.testing.immich.records import Person
+from facesets.testing.immich.routes.assets import thumbnail_bytes
+from facesets.testing.immich.routing import Call, route
 
 MIN_FACES = 3  # the server's default: unnamed people with fewer are counted and not listed
+_MAY_NOT = "no_permission"
 
 
 @route("GET", "/api/people", "person.read")
@@ -25,10 +28,11 @@ def people(call: Call) -> Any:
     listed = [p for p in own if p.name or faces[p.id] >= MIN_FACES]
     if call.query.get("withHidden") != "true":
         listed = [p for p in listed if not p.is_hidden]
-    listed.sort(key=lambda p: (p.is_hidden, not p.is_favorite, not p.name, -faces[p.id], p.name, p.id))
+    closest = call.query.get("closestPersonId")  # vectors are not compared here: only the person itself is nearest
+    listed.sort(key=lambda p: (p.is_hidden, not p.is_favorite, p.id != closest, not p.name, -faces[p.id], p.name, p.id))
     start = (page - 1) * size
     return {
-        "people": [wire.person(p, call.dialect) for p in listed[start : start + size]],
+        "people": [wire.person(p) for p in listed[start : start + size]],
         "hasNextPage": len(listed) > start + size,
         "total": len(own),
         "hidden": sum(p.is_hidden for p in own),
@@ -39,7 +43,7 @@ def _number(call: Call, name: str, default: int, high: int | None) -> int:
     text = call.query.get(name)
     if text is None:
         return default
-    if not text.lstrip("-").isdigit():
+    if re.fullmatch("-?[0-9]+", text) is None:
         raise invalid(name, "type", expected="number", received="string")
     if int(text) < 1:
         raise invalid(name, "min", limit=1)
@@ -50,90 +54,157 @@ def _number(call: Call, name: str, default: int, high: int | None) -> int:
 
 @route("POST", "/api/people", "person.create", status=201)
 def create(call: Call) -> Any:
-    """A person without faces yet."""
+    """A person without faces yet; a second one of the same name is a second one."""
+    change = person_change(call.json(), call.dialect, verb="create")
     person = call.library.person(call.user)
-    _apply(person, call.json())
-    return wire.person(person, call.dialect)
+    change.apply(person)
+    return wire.person(person)
 
 
 @route("PUT", "/api/people/{id}", "person.update")
 def update(call: Call) -> Any:
-    """Name, hide, favour, date; ``featureFaceAssetId`` takes the person's face on that asset as the featured one."""
-    person, body = find_person(call.library, call.user, call.params["id"], "person.update"), call.json()
-    _apply(person, body)
-    if featured := body.get("featureFaceAssetId"):
-        person.face_id = next((f.id for a, f in call.library.faces_of(person.id) if a.id == featured), person.face_id)
+    """Name, hide, favour, date, colour; ``featureFaceAssetId`` takes the person's face on that asset as the featured one."""
+    return wire.person(_update(call, call.params["id"], call.json()))
+
+
+@route("PATCH", "/api/people/{id}", "person.update", majors=(3,))
+def patch(call: Call) -> Any:
+    """The same, as 3.x would rather be asked."""
+    return update(call)
+
+
+@route("PUT", "/api/people", "person.update")
+def update_many(call: Call) -> Any:
+    """Several; ``color`` is not looked at, and who may not be changed is said without a reason."""
+    rows = call.json().get("people", [])
+    for number, row in enumerate(rows):
+        person_change({k: v for k, v in row.items() if k != "color"}, call.dialect, verb="update", at=f"people.{number}.")
+    results: list[wire.Json] = []
+    for row in rows:
+        try:
+            _update(call, row.get("id"), {k: v for k, v in row.items() if k != "color"})
+        except Problem:
+            results.append({"id": row.get("id"), "success": False, "error": "unknown"})
+        else:
+            results.append({"id": row["id"], "success": True})
+    return results
+
+
+def _update(call: Call, person_id: str | None, body: dict[str, Any]) -> Person:
+    change = person_change(body, call.dialect, verb="update")
+    person = find_person(call.library, call.user, person_id, "person.update")
+    if change.featured_asset:
+        find_asset(call.library, call.user, change.featured_asset)
+        faces = [(a, f) for a, f in call.library.faces_of(person.id) if a.id == change.featured_asset and not a.is_offline]
+        if not faces:
+            raise Problem(400, "Invalid assetId for feature face or asset is offline")
+        portraits.feature(call.library, person, *faces[0], thumbnails=call.thumbnails)
+    change.apply(person)
     person.updated_at = call.library.now()
-    return wire.person(person, call.dialect)
+    return person
 
 
-def _apply(person: Person, body: dict[str, Any]) -> None:
-    person.name = str(body.get("name", person.name))
-    person.birth_date = body.get("birthDate", person.birth_date)
-    person.is_hidden = bool(body.get("isHidden", person.is_hidden))
-    person.is_favorite = bool(body.get("isFavorite", person.is_favorite))
-    person.color = body.get("color", person.color)
+@route("PUT", "/api/people/{id}/reassign", "person.reassign")
+def reassign(call: Call) -> Any:
+    """Give this person all faces that others have on certain photos; says the person once for each, whether there was one or not."""
+    person = find_person(call.library, call.user, call.params["id"], "person.update")
+    results = []
+    for row in call.json().get("data", []):
+        found = [(a, f) for a, f in call.library.faces_of(str(row.get("personId"))) if a.id == row.get("assetId")]
+        if any(a.owner_id != call.user.id for a, _ in found):
+            raise no_access("person.create")
+        results.append(wire.person(person))
+        for asset, face in found:
+            portraits.give(call.library, asset, face, person, thumbnails=call.thumbnails)
+    return results
 
 
 @route("DELETE", "/api/people/{id}", "person.delete", status=204)
 def delete(call: Call) -> Any:
     """The person goes, the faces stay, unassigned."""
-    _remove(call, find_person(call.library, call.user, call.params["id"], "person.delete"), heir=None)
+    portraits.remove(call.library, find_person(call.library, call.user, call.params["id"], "person.delete"))
 
 
 @route("DELETE", "/api/people", "person.delete", status=204)
 def delete_many(call: Call) -> Any:
-    """The same for several."""
+    """The same for several; one that may not be removed keeps all."""
     for one in [find_person(call.library, call.user, i, "person.delete") for i in call.json().get("ids", [])]:
-        _remove(call, one, heir=None)
+        portraits.remove(call.library, one)
 
 
 @route("POST", "/api/people/{id}/merge", "person.merge")
 def merge(call: Call) -> Any:
     """Give this person the faces of others, who go."""
+    ids = [str(one) for one in call.json().get("ids", [])]
+    if call.dialect.has_cluster_groups:
+        find_person(call.library, call.user, call.params["id"], "person.merge")
+        return _merge_all(call, [call.params["id"], *ids])
+    if call.params["id"] in ids:
+        raise Problem(400, "Cannot merge a person into themselves")
     heir = find_person(call.library, call.user, call.params["id"], "person.update")
     results: list[wire.Json] = []
-    for one in call.json().get("ids", []):
-        other = call.library.people.get(one)
-        if other is None or other.owner_id != call.user.id or other is heir:
-            results.append({"id": one, "success": False, "error": "no_permission" if other else "not_found"})
-            continue
-        heir.name = heir.name or other.name
-        heir.birth_date = heir.birth_date or other.birth_date
-        _remove(call, other, heir=heir)
-        results.append({"id": one, "success": True})
-    heir.updated_at = call.library.now()
+    for one in ids:
+        other = call.library.person_of(one, call.user.id)
+        if other:
+            portraits.merge(call.library, heir, other)
+        results.append({"id": one, "success": bool(other), **({} if other else {"error": _MAY_NOT})})
     return results
 
 
-def _remove(call: Call, person: Person, *, heir: Person | None) -> None:
-    for _, face in call.library.faces_of(person.id):
-        face.person_id = heir.id if heir else None
-        face.updated_at = call.library.now()
-    del call.library.people[person.id]
+@route("POST", "/api/people/merge", "person.merge", since=(3, 2))
+def merge_people(call: Call) -> Any:
+    """From 3.2 on: the first takes the faces of the others, for every user of the cluster group who has them.
+
+    Where another user named both, theirs stay as they are. 3.2.0 moved the faces of other users all the same, to a person whom they
+    may not have: they then see nobody there.
+    """
+    return _merge_all(call, [str(one) for one in call.json().get("ids", [])])
+
+
+def _merge_all(call: Call, ids: list[str]) -> list[wire.Json]:
+    if len(ids) < 2:
+        raise Problem(400, "At least two people are required for merging")
+    if len(set(ids)) < len(ids):
+        raise Problem(400, "Cannot merge a person into themselves")
+    results: list[wire.Json] = []
+    heirs: dict[str, Person] = {}  # by owner
+    for one in ids:
+        if call.library.person_of(one, call.user.id) is None:
+            results.append({"id": one, "success": False, "error": _MAY_NOT})
+            continue
+        for person in [p for p in tuple(call.library.people.values()) if p.id == one]:
+            heir = heirs.setdefault(person.owner_id, person)
+            clash = (heir.name and person.name) or (heir.birth_date and person.birth_date)
+            if heir is not person and (person.owner_id == call.user.id or not clash):
+                portraits.merge(call.library, heir, person)
+                results.append({"id": one, "success": True})
+        if call.dialect.parts == (3, 2, 0):
+            for _, face in call.library.faces_of(one):
+                face.person_id = heirs[call.user.id].id
+    return results
 
 
 @route("GET", "/api/people/{id}", "person.read")
 def get(call: Call) -> Any:
     """One person."""
-    return wire.person(find_person(call.library, call.user, call.params["id"]), call.dialect)
+    return wire.person(find_person(call.library, call.user, call.params["id"]))
 
 
 @route("GET", "/api/people/{id}/statistics", "person.statistics")
 def statistics(call: Call) -> Any:
-    """On how many assets a person stands."""
+    """On how many photos of the timeline a person stands."""
     who = find_person(call.library, call.user, call.params["id"])
-    shown = [a for a, f in call.library.faces_of(who.id) if f.is_visible and f.deleted_at is None]
-    return {"assets": len({a.id for a in shown if not a.is_trashed and a.visibility != "locked"})}
+    shown = [a for a, f in call.library.faces_of(who.id) if a.owner_id == who.owner_id and f.is_visible and f.deleted_at is None]
+    return {"assets": len({a.id for a in shown if not a.is_trashed and a.visibility == "timeline"})}
 
 
 @route("GET", "/api/people/{id}/thumbnail", "person.read")
 def thumbnail(call: Call) -> Any:
-    """A picture of the photo with the featured face (Immich crops it); 404 where none was made."""
+    """A picture of the photo that the thumbnail was cut from (Immich crops it); 404 where none was made."""
     who: Person = find_person(call.library, call.user, call.params["id"])
-    asset = next((a for a, f in call.library.faces_of(who.id) if f.id == who.face_id), None)
-    data = thumbnail_bytes(asset, webp=False) if asset and call.dialect.modern else None
-    if data is None or asset is None:
+    asset = call.library.asset(who.thumbnail) if who.thumbnail else None
+    data = thumbnail_bytes(asset, webp=False) if asset else None
+    if data is None:
         raise Problem(404, "Not Found", bare=True, headers=NO_CACHE)
     return file_response(
         call.request,
@@ -149,11 +220,11 @@ def thumbnail(call: Call) -> Any:
 
 @route("GET", "/api/search/person", "person.read")
 def search(call: Call) -> Any:
-    """The caller's people by part of a name."""
+    """The caller's people by part of a name, those without faces too."""
     part = call.query.get("name", "").lower()
     hidden = call.query.get("withHidden") == "true"
     return [
-        wire.person(p, call.dialect)
+        wire.person(p)
         for p in tuple(call.library.people.values())
         if p.owner_id == call.user.id and part in p.name.lower() and (hidden or not p.is_hidden)
     ]

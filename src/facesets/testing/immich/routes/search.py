@@ -1,13 +1,13 @@
-"""Testing room: listing assets: search by metadata, counting, drawing at random."""
+"""Listing assets: search by metadata, counting, drawing at random."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
-from .. import cursors, paging, query, wire
-from ..records import Asset
-from ..routing import Call, route
+from facesets.testing.immich import cursors, paging, query, wire
+from facesets.testing.immich.records import Asset
+from facesets.testing.immich.routing import Call, route
 
 
 def item(asset: Asset, call: Call, asked: query.Query) -> wire.Json:

@@ -1,12 +1,12 @@
-"""Testing room: what a server says of itself: version, features, configuration, counts."""
+"""What a server says of itself: version, features, configuration, counts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..ids import js_time, make_uuid
-from ..records import SEEDED
-from ..routing import Call, route
+from facesets.testing.immich.ids import js_time, make_uuid
+from facesets.testing.immich.records import SEEDED
+from facesets.testing.immich.routing import Call, route
 
 _FEATURES_ON = {"facialRecognition", "duplicateDetection", "map", "reverseGeocoding", "sidecar", "search", "trash", "passwordLogin"}
 _FEATURES = (

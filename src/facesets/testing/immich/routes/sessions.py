@@ -1,13 +1,13 @@
-"""Testing room: logging in and out with a password, for what API keys may not do."""
+"""Logging in and out with a password, for what API keys may not do."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..dialects import Problem
-from ..ids import make_secret
-from ..records import User
-from ..routing import Call, json_response, route
+from facesets.testing.immich.dialects import Problem
+from facesets.testing.immich.ids import make_secret
+from facesets.testing.immich.records import User
+from facesets.testing.immich.routing import Call, json_response, route
 
 
 @route("POST", "/api/auth/login", public=True)
@@ -41,15 +41,3 @@ def logout(call: Call) -> Any:
         del call.state.sessions[call.caller.session]
         call.state.sync.acks.pop(call.caller.session, None)
     return {"successful": True, "redirectUri": "/auth/login?autoLaunch=0"}
-
-
-@route("POST", "/api/auth/validateToken")
-def validate(_call: Call) -> Any:
-    """True for whoever gets here."""
-    return {"authStatus": True}
-
-
-@route("GET", "/api/auth/status")
-def status(_call: Call) -> Any:
-    """Nobody here has a PIN code, so nothing locked opens."""
-    return {"pinCode": False, "password": True, "isElevated": False}

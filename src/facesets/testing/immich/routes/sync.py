@@ -1,4 +1,4 @@
-"""Testing room: the sync stream: everything a session's user owns as JSON lines, and afterwards only what changed.
+"""The sync stream: everything a session's user owns as JSON lines, and afterwards only what changed.
 
 A row's place in the stream is the number of its last change. Changes are found by comparing each row with what it was when the stream
 last looked, so a test may alter the library in any way it likes. Acknowledgements carry that number in a UUID of version 7's shape.
@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from .. import wire
-from ..dialects import Invalid, Problem
-from ..edits import edited_size
-from ..ids import digest, js_time
-from ..records import Asset, Face, Person
-from ..routing import Call, SyncMemory, route
-from ..transport import Response
+from facesets.testing.immich import wire
+from facesets.testing.immich.dialects import Invalid, Problem
+from facesets.testing.immich.edits import edited_size
+from facesets.testing.immich.ids import digest, js_time
+from facesets.testing.immich.records import Asset, Face, Person
+from facesets.testing.immich.routing import Call, SyncMemory, route
+from facesets.testing.immich.transport import Response
 
 _FIRST = (
     *("Albums", "AlbumUsers", "AlbumToAssets", "AlbumAssets", "AlbumAssetExifs"),
@@ -179,12 +179,12 @@ def stream(call: Call) -> Any:
     if call.json().get("reset") is True:
         memory.acks.pop(session, None)
     acks = memory.acks.setdefault(session, {})
-    told = {entity: _number(ack) for entity, ack in acks.items()}
+    acked = {entity: _number(ack) for entity, ack in acks.items()}
 
     def lines() -> Iterator[bytes]:
         for kind in wanted:
             for number, entity, data in _changes(kind, call, memory):
-                if number > told.get(entity, 0):
+                if number > acked.get(entity, 0):
                     yield _line(entity, data, number)
         yield _line("SyncCompleteV1", {}, memory.changes)
 
@@ -197,26 +197,11 @@ def _line(entity: str, data: wire.Json, number: int) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-@route("GET", "/api/sync/ack", "syncCheckpoint.read")
-def get_acks(call: Call) -> Any:
-    """How far the session has got."""
-    acks = call.state.sync.acks.get(_session(call), {})
-    return [{"type": entity, "ack": ack} for entity, ack in acks.items()]
-
-
 @route("POST", "/api/sync/ack", "syncCheckpoint.update", status=204)
 def set_acks(call: Call) -> Any:
     """Remember how far the session has got."""
     acks = call.state.sync.acks.setdefault(_session(call), {})
     acks.update({str(ack).split("|", 1)[0]: str(ack) for ack in call.json().get("acks", [])})
-
-
-@route("DELETE", "/api/sync/ack", "syncCheckpoint.delete", status=204)
-def delete_acks(call: Call) -> Any:
-    """Forget it, for some types or all."""
-    acks = call.state.sync.acks.get(_session(call), {})
-    for entity in call.json().get("types") or list(acks):
-        acks.pop(entity, None)
 
 
 @route("POST", "/api/sync/full-sync", "all", majors=(2,))
@@ -227,7 +212,4 @@ def full(call: Call) -> Any:
     rows = sorted(call.library.owned_by(frozenset({str(owner)})), key=lambda a: a.id)
     last = str(body.get("lastId") or "")
     chosen = [a for a in rows if a.id > last and a.visibility != "locked"][: int(body.get("limit", 10000))]
-    return [
-        wire.asset(a, call.dialect, with_exif=True, detail={"stack": wire.asset_detail(a, call.library)["stack"]}) for a in chosen
-    ]
-
+    return [wire.asset(a, call.dialect, with_exif=True, detail={"stack": wire.asset_detail(a, call.library)["stack"]}) for a in chosen]

@@ -1,4 +1,4 @@
-"""Testing room: the timeline: months with counts, and a month's assets as columns."""
+"""The timeline: months with counts, and a month's assets as columns."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..auth import require_uuid
-from ..dialects import Problem, invalid, no_access
-from ..edits import edited_size
-from ..ids import EPOCH, as_time, pg_time
-from ..records import Asset
-from ..routing import Call, route
+from facesets.testing.immich.auth import require_uuid
+from facesets.testing.immich.dialects import Problem, invalid, no_access
+from facesets.testing.immich.edits import edited_size
+from facesets.testing.immich.ids import EPOCH, as_time, pg_time
+from facesets.testing.immich.records import Asset
+from facesets.testing.immich.routing import Call, route
 
 
 def _shown(call: Call) -> list[Asset]:

@@ -1,19 +1,19 @@
-"""Testing room: accounts, keys, partners, libraries."""
+"""Accounts, keys, partners, libraries."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .. import wire
-from ..dialects import Problem, invalid, no_access
-from ..ids import js_time, pg_time
-from ..routing import Call, route
+from facesets.testing.immich import wire
+from facesets.testing.immich.dialects import Problem, invalid
+from facesets.testing.immich.ids import js_time, pg_time
+from facesets.testing.immich.routing import Call, route
 
 
 @route("GET", "/api/users/me", "user.read")
 def me(call: Call) -> Any:
     """The caller."""
-    return wire.user_full(call.user, call.library.usage(call.user.id))
+    return wire.user_full(call.user, call.library.usage(call.user.id), call.dialect)
 
 
 @route("GET", "/api/users", "user.read")
@@ -25,7 +25,7 @@ def users(call: Call) -> Any:
 @route("GET", "/api/admin/users", "adminUser.read", admin=True)
 def admin_users(call: Call) -> Any:
     """Everybody, whole."""
-    return [wire.user_full(u, call.library.usage(u.id)) for u in reversed(tuple(call.library.users.values()))]
+    return [wire.user_full(u, call.library.usage(u.id), call.dialect) for u in reversed(tuple(call.library.users.values()))]
 
 
 @route("GET", "/api/api-keys/me")
@@ -57,16 +57,6 @@ def partners(call: Call) -> Any:
         if mine == call.user.id:
             rows.append({**wire.user_brief(call.library.users[other], stamp=pg_time), "inTimeline": one.in_timeline})
     return rows
-
-
-@route("PUT", "/api/partners/{id}", "partner.update")
-def update_partner(call: Call) -> Any:
-    """Mix a partner's photos into the caller's timeline, or stop that."""
-    one = next((p for p in call.library.partners if (p.viewer_id, p.sharer_id) == (call.user.id, call.params["id"])), None)
-    if one is None:
-        raise no_access("partner.update")
-    one.in_timeline = call.json().get("inTimeline") is True
-    return {**wire.user_brief(call.library.users[one.sharer_id], stamp=pg_time), "inTimeline": one.in_timeline}
 
 
 @route("GET", "/api/libraries", "library.read", admin=True)

@@ -1,0 +1,46 @@
+"""What is to be done to sets: planned in one transaction, carried out after it, given up with a reason."""
+
+from __future__ import annotations
+
+from facesets.changes.accept import Accepted, accept
+from facesets.changes.averages import refresh_averages
+from facesets.changes.constraints import constraints_of
+from facesets.changes.eras import ERAS_ACT, EraPlan, Eras, eras_of, eras_pending, wanted_eras, write_eras, write_revisions
+from facesets.changes.member_photos import fetch_members
+from facesets.changes.plan import effective_thresholds, plan
+from facesets.changes.record import ACT, REVISION
+from facesets.changes.restore import restore
+from facesets.changes.revisions import Revised, pending, sync_manifest
+from facesets.changes.steps import HISTORY, begin, carry_on, give_up, swap
+from facesets.changes.write import PhotosNeeded, write_planned
+
+__all__ = [
+    "ACT",
+    "ERAS_ACT",
+    "HISTORY",
+    "REVISION",
+    "Accepted",
+    "EraPlan",
+    "Eras",
+    "PhotosNeeded",
+    "Revised",
+    "accept",
+    "begin",
+    "carry_on",
+    "constraints_of",
+    "effective_thresholds",
+    "eras_of",
+    "eras_pending",
+    "fetch_members",
+    "give_up",
+    "pending",
+    "plan",
+    "refresh_averages",
+    "restore",
+    "swap",
+    "sync_manifest",
+    "wanted_eras",
+    "write_eras",
+    "write_planned",
+    "write_revisions",
+]

@@ -1,0 +1,60 @@
+"""What users decided, as constraints on who is who: faces and sets as the registry has them now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from facesets.identity import Constraints, what_stands
+from facesets.records import Thresholds
+from facesets.registry import Registry, decisions, people, runs
+
+_TAKEN_OVER = "decisions_taken_over"
+
+
+def constraints_of(registry: Registry, pack: str, thresholds: Thresholds) -> Constraints:
+    """The decisions that stand, and the names and birth dates that sources have, for the faces of a pack.
+
+    A decision speaks of a face at a place of a photo, whichever pack measures it, and of the face at that place where the same asset
+    has other bytes now; that is written in the journal once.
+    """
+    stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
+    everybody = people.select(registry)
+    set_of = {person.number: person.set_name for person in everybody}
+    keys = [key for key in stand.keys.values() if key["box"]]  # an owner's image is no face of a pack
+    found = decisions.of_content(registry, keys, pack, thresholds.match)
+    not_of, of = dict[tuple[str, str], int](), dict[str, tuple[int, str]]()  # with the decision: the latest wins
+    for i, key in enumerate(keys):
+        for face in found.get(i, ()):
+            for number, decision in stand.rejected(key).items():
+                if number in set_of:
+                    not_of[face, set_of[number]] = max(decision, not_of.get((face, set_of[number]), 0))
+            if (owner := stand.owner(key)) is not None and owner[0] in set_of:
+                of[face] = max((owner[1], set_of[owner[0]]), of.get(face, (0, "")))
+    confirmed: dict[str, str | None] = {face: name for face, (at, name) in of.items() if at > not_of.get((face, name), 0)}
+    _note(registry, {face for faces in found.values() for face in faces[1:]})
+    set_names = {person.set_name: person.name for person in everybody if person.name and not person.retired}
+    names = people.names_of_faces(registry, pack, set_names.values())
+    dates = people.births(registry)
+    births = {person.set_name: person.birth_date or dates.get(person.name or "") for person in everybody}
+    return Constraints(
+        not_in_set=frozenset(pair for pair in not_of if confirmed.get(pair[0]) != pair[1]),
+        confirmed=confirmed,
+        names={face: name for face, name in names.items() if face not in confirmed},
+        set_names=set_names,
+        births={name: born for name, born in births.items() if born},
+    )
+
+
+def fingerprint(constraints: Constraints) -> str:
+    """All that they say, in one order."""
+    said = asdict(constraints) | {"not_in_set": sorted(constraints.not_in_set)}
+    return json.dumps(said, sort_keys=True)
+
+
+def _note(registry: Registry, faces: set[str]) -> None:
+    known = set(json.loads(registry.fact(_TAKEN_OVER) or "[]"))
+    if new := sorted(faces - known):
+        with registry.transaction():
+            registry.set_fact(_TAKEN_OVER, json.dumps(sorted(known | faces)))
+            runs.note(registry, None, "decisions taken over", faces=new)

@@ -1,0 +1,238 @@
+"""What a set's new folder is to hold, by what users decided, and that folder beside the old one: ``.faceset_NNN.partial``.
+
+Files that stay are hard links where the file system can, copies where not. Where the members are those of an earlier revision, as
+after an undo, the new one has its very bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facesets.changes.archive import Archive, Entry, described
+from facesets.changes.record import REVISION, file_list
+from facesets.changes.steps import Waiting
+from facesets.changes.write import crop_of, member_of
+from facesets.clustering import centroid as centroid_of
+from facesets.clustering import distances
+from facesets.export import DESCRIPTION, FACES, SetPlan, crop_name, describe_entries, face_entry, measured_entry
+from facesets.files import disk_error, read_file, remove, sync
+from facesets.identity import FaceTable, rank
+from facesets.photos import DecoderPool
+from facesets.registry import Change, FaceRow, FileFact, Registry, changes, faces, people, sets
+from facesets.thresholds import thresholds_of
+from facesets.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a set's folder is to hold: each path's recorded hash (None: to be made), and the faces, best first."""
+
+    files: Mapping[str, str | None]
+    members: tuple[tuple[str, float, str], ...]  # face, distance, file
+    new: frozenset[str]  # faces whose crop is to be brought
+
+
+def description_of(origin: str) -> set[str]:
+    """The file that says what is in a set's folder, which is made anew with each revision; a set that its owner made has none."""
+    return {DESCRIPTION} if origin == "made" else set()
+
+
+def wanted(registry: Registry, name: str, origin: str, recorded: Sequence[FileFact], own: Sequence[Change]) -> Content:
+    """The content that the decisions ask for; a new face gets the next free file name."""
+    files: dict[str, str | None] = {fact.path: fact.sha256 for fact in recorded if {fact.path} != description_of(origin)}
+    for act in own:
+        for path in act.payload["out"].get(name, ()):
+            files.pop(path, None)
+        for path, sha256 in act.payload["in"].get(name, {}).items():
+            if {path} == description_of(origin):
+                continue  # made anew, or as an earlier revision has it
+            files[_free(path, files, sha256)] = sha256
+    members, new = list[tuple[str, float, str]](), set[str]()
+    known = sets.member_files(registry, name)
+    for _, _, file in known:
+        if file is not None:
+            files.setdefault(file, None)
+    at = _highest(registry, name, files)
+    numbered = origin == "made" or any(path.startswith(f"{FACES}/") for path in files)
+    for key, distance, written in known:
+        file = written
+        if file is None:
+            at += 1
+            file = _free(crop_name(at) if numbered else f"{key[:16]}.png", files, None)
+            files[file] = None
+            new.add(key)
+        members.append((key, distance, file))
+    return Content(files, tuple(members), frozenset(new))
+
+
+def _free(path: str, files: Mapping[str, str | None], sha256: str | None) -> str:
+    """``path``, or one like it that no other file has."""
+    stem, dot, suffix = path.rpartition(".")
+    n, free = 1, path
+    while free in files and (sha256 is None or files[free] != sha256):
+        n += 1
+        free = f"{stem}-{n}{dot}{suffix}"
+    return free
+
+
+def _highest(registry: Registry, name: str, files: Mapping[str, str | None]) -> int:
+    """The highest number that a crop of this set ever had in its name."""
+    paths = [*files, *(f[0] for c in changes.of_kind(registry, REVISION) if c.payload["set"] == name for f in c.inverse["files"])]
+    stems = (path.removeprefix(f"{FACES}/").removesuffix(".png") for path in paths if path.startswith(f"{FACES}/"))
+    return max((int(stem) for stem in stems if stem.isascii() and stem.isdigit()), default=0)
+
+
+def build(
+    workspace: Workspace, registry: Registry, name: str, content: Content, decoders: DecoderPool, *, there: bool
+) -> dict[str, Any]:
+    """Write the new folder beside; returns what the registry is to say of it. Raises Waiting, PhotosNeeded, FacesetsError."""
+    person = people.of_set(registry, name)
+    assert person is not None
+    archive = Archive(workspace, registry)
+    folder, partial = workspace.facesets / name, workspace.facesets / f".{name}.partial"
+    own = described(folder) if there else {}
+    made: dict[str, Any] = {"members": [list(member) for member in content.members], "centroid": None, "n": 0}
+    data: dict[str, bytes] = {}
+    if person.origin == "made":
+        earlier = _earlier(archive, name, content, workspace)
+        if earlier is not None:
+            description, document = earlier
+            entries = document["faces"]
+            vector = np.array(document["centroid"], np.float64)
+        else:
+            entries, vector = _described(workspace, registry, archive, name, content, own)
+            identity = own.get("identity") or hashlib.sha256("\n".join(sorted(m[0] for m in content.members)).encode()).hexdigest()[:16]
+            plan = SetPlan(name, person.number, identity, person.pack, vector, ())
+            description = describe_entries(plan, entries)
+        data[DESCRIPTION] = description
+        made["members"] = [[entry["face_id"], entry["distance"], entry["file"]] for entry in entries]
+        made["centroid"], made["n"] = np.ascontiguousarray(vector, "<f8").tobytes().hex(), len(entries)
+    key_of = {file: key for key, _, file in content.members}
+    sources: dict[str, tuple[Path, str | None]] = {}
+    for path, sha256 in content.files.items():
+        here = folder / path
+        key = key_of.get(path)
+        if there and sha256 is not None and here.exists() and key not in content.new:
+            sources[path] = (here, sha256)
+        elif sha256 is not None and (found := archive.file(sha256)) is not None:
+            sources[path] = (found, sha256)
+        elif key is not None and (known := archive.face(key)) is not None:
+            sources[path] = (known[1], None)
+        elif key is not None:
+            data[path] = crop_of(workspace, registry, key, decoders)
+        else:
+            raise Waiting(f"the bytes of {path} are not here any more (its history was pruned)")
+    return {**made, "files": file_list(fill(partial, sources, data))}
+
+
+def fill(partial: Path, sources: Mapping[str, tuple[Path, str | None]], data: Mapping[str, bytes]) -> list[FileFact]:
+    """Make a folder of links to (or copies of) ``sources``, each with its hash where that is known, and of files with this ``data``.
+
+    Raises FacesetsError where the disk does not take it; then nothing is left of the folder.
+    """
+    try:
+        return _fill(partial, sources, data)
+    except OSError as err:
+        with suppress(OSError):
+            remove(partial)
+        raise disk_error(err, partial) from err
+
+
+def _fill(partial: Path, sources: Mapping[str, tuple[Path, str | None]], data: Mapping[str, bytes]) -> list[FileFact]:
+    remove(partial)
+    partial.mkdir(mode=0o700, parents=True)
+    facts, folders = list[FileFact](), {partial}
+    for path, (source, known) in sorted(sources.items()):
+        target = partial / path
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders.add(target.parent)
+        if source.is_symlink():
+            target.symlink_to(source.readlink())
+            facts.append(FileFact(path, len(os.fsencode(source.readlink())), known or ""))
+            continue
+        try:
+            target.hardlink_to(source)
+        except OSError:  # another file system, or one without links
+            shutil.copy2(source, target)
+            sync(target)
+        with target.open("rb") as file:
+            facts.append(FileFact(path, target.stat().st_size, known or hashlib.file_digest(file, "sha256").hexdigest()))
+    for path, content in sorted(data.items()):
+        target = partial / path
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders.add(target.parent)
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        facts.append(FileFact(path, len(content), hashlib.sha256(content).hexdigest()))
+    for each in sorted(folders):
+        sync(each)
+    return sorted(facts, key=lambda fact: fact.path)
+
+
+def _earlier(archive: Archive, name: str, content: Content, workspace: Workspace) -> tuple[bytes, dict[str, Any]] | None:
+    """The description of an earlier revision with exactly these faces in these files, the newest that is kept."""
+    wanted = {(key, file) for key, _, file in content.members}
+    for change in reversed(archive.revisions):
+        at = change.inverse.get("at")
+        if change.payload["set"] != name or not at or content.new:
+            continue
+        files = {path: sha256 for path, _, sha256 in change.inverse["files"]}
+        path = workspace.facesets / at / DESCRIPTION
+        document = described(path.parent)
+        if (
+            files.keys() - {DESCRIPTION} == content.files.keys()
+            and document
+            and {(entry["face_id"], entry["file"]) for entry in document["faces"]} == wanted
+            and hashlib.sha256(data := read_file(path)).hexdigest() == files.get(DESCRIPTION)
+        ):
+            return data, document
+    return None
+
+
+def _described(
+    workspace: Workspace, registry: Registry, archive: Archive, name: str, content: Content, own: Mapping[str, Any]
+) -> tuple[list[Entry], np.ndarray[Any, np.dtype[np.float64]]]:
+    """The faces of a set made here, best first, each with its distance to the centroid of them all, and that centroid."""
+    here = {entry["face_id"]: entry for entry in own.get("faces", ())}
+    in_file = {entry["file"]: entry for entry in own.get("faces", ())}
+    entries: dict[str, Entry] = {}
+    rows = []
+    for key, _, file in content.members:
+        row = faces.find(registry, key)
+        assert row is not None, key
+        rows.append(row)
+        known = archive.face(key)
+        if key in here:
+            entries[key] = {**here[key], "file": file}
+        elif known is not None:
+            entries[key] = {**known[0], "file": file}
+        elif file in in_file and key not in content.new:  # the same face, by another pack's measure
+            entries[key] = {**in_file[file], **measured_entry(row.face)}
+        else:
+            entries[key] = face_entry(file, member_of(workspace, registry, row, 0.0, name))
+    return in_order([entries[row.face.face_id] for row in rows], rows)
+
+
+def in_order(entries: Sequence[Entry], rows: Sequence[FaceRow]) -> tuple[list[Entry], np.ndarray[Any, np.dtype[np.float64]]]:
+    """Entries of a faceset.json, each with its row, best first with their distances to the centroid of them all; and that centroid."""
+    if not rows:
+        return [], np.zeros(0)
+    known = {row.face.face_id: entry for row, entry in zip(rows, entries, strict=True)}
+    # the hash of the bytes, also where the face was measured before they came: the order is that of the set's first revision
+    named = [replace(row.face, sha256=entry["source"]["sha256"]) for row, entry in zip(rows, entries, strict=True)]
+    table = FaceTable.of(named, np.stack([row.vector for row in rows]), [entry.get("taken_at") for entry in entries]).canonical()
+    centre = centroid_of(table.vectors)
+    away = distances(table.vectors, centre[None])[:, 0]
+    order = rank(table, away, thresholds_of(rows[0].face.pack))
+    return [{**known[table.face_ids[i]], "distance": float(away[i])} for i in order.tolist()], centre

@@ -1,0 +1,212 @@
+"""Acts on faces: reject, move, confirm, best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from facesets.errors import UsageError
+from facesets.people import resolve, said
+from facesets.people.deciding import decide
+from facesets.people.outcome import Effects, Outcome, counted
+from facesets.people.resolve import KnownFace, PlainFile
+from facesets.records import Reason
+from facesets.registry import Person, Registry, decisions, people, sets
+from facesets.workspace import Workspace
+
+_OFFERED = (Reason.RECOGNISED, Reason.LIKELY)
+
+
+def reject(workspace: Workspace, registry: Registry, faces: Sequence[str], *, dry_run: bool = False) -> Outcome:
+    """These faces are not of the person they are given to: kept for ever, no run or merge gives them back.
+
+    A rejected face is nobody's until the next run, which may find whose it is. Raises NotFound, UsageError where a face is nobody's.
+    """
+    found = resolve.faces(workspace, registry, faces)
+    owners = _owners(registry, found)
+    payload = _payload(registry, found, [owners[ref].number for ref in found])
+
+    def do(effects: Effects) -> None:
+        for ref in found:
+            _leave(registry, ref, owners[ref], effects)
+            if isinstance(ref, KnownFace):
+                people.free(registry, ref.key)
+        for owner in _each(owners[ref] for ref in found):
+            n = sum(owners[ref] == owner for ref in found)
+            effects.sentences.append(f"{counted(n, 'face is', 'faces are')} not of {owner.said}, and will not be given to it again")
+        effects.changes["rejected"] = {owner.set_name: sum(owners[r] == owner for r in found) for owner in _each(owners.values())}
+        for owner in _each(owners.values()):
+            keys = [ref.key for ref in found if isinstance(ref, KnownFace) and owners[ref] == owner]
+            effects.notes += said.contradicted(registry, keys, effects.decision, not_person=owner.number)
+
+    return decide(
+        workspace, registry, "reject", payload, do,
+        people={owner.id for owner in owners.values()}, faces=_keys(found), dry_run=dry_run,
+    )  # fmt: skip
+
+
+def move(workspace: Workspace, registry: Registry, faces: Sequence[str], to: str, *, dry_run: bool = False) -> Outcome:
+    """These faces are of the person ``to``, and of nobody else. Raises NotFound, UsageError."""
+    target = resolve.person(registry, to)
+    found = resolve.faces(workspace, registry, faces)
+    owners = _owners(registry, found, needed=False)
+    if stay := [ref for ref in found if owners[ref] == target and (isinstance(ref, PlainFile) or ref.standing == Reason.MEMBER)]:
+        raise UsageError(f"{counted(len(stay), 'face is', 'faces are')} in {target.said} already; nothing was changed")
+    of = [None if (owner := owners[ref]) is None or owner == target else owner.number for ref in found]
+    payload = {**_payload(registry, found, of), "to": target.number}
+    pack, others = pack_for(registry, target, _keys(found))
+
+    def do(effects: Effects) -> None:
+        keys, joining = _keys(found), list[str]()
+        effects.notes += said.contradicted(registry, keys, effects.decision, person=target.number)
+        for ref in found:
+            if (owner := owners[ref]) is not None:
+                _leave(registry, ref, owner, effects)
+            if isinstance(ref, KnownFace):
+                joining.append(ref.key)
+            else:
+                effects.comes(target.set_name, _free_name(registry, target, ref.path), ref.sha256)
+        if joining:
+            join(registry, joining, target, effects, pack)
+        effects.sentences.append(f"{counted(len(found), 'face is', 'faces are')} of {target.said} now")
+        effects.changes["moved"] = {"to_set": target.set_name, "faces": len(found)}
+
+    touched = {target.id, *(owner.id for owner in owners.values() if owner)}
+    faces = [*_keys(found), *others]
+    return decide(workspace, registry, "move", payload, do, people=touched, faces=faces, dry_run=dry_run)
+
+
+def confirm(workspace: Workspace, registry: Registry, what: Sequence[str], *, dry_run: bool = False) -> Outcome:
+    """These faces, or all members of a set, were looked at and are right. A likely face becomes a recognised one of that person.
+
+    Raises NotFound, UsageError where a face is nobody's.
+    """
+    found: list[resolve.FaceRef] = []
+    for text in what or [""]:
+        whole = people.of_set(registry, text) or (None if _is_face(registry, text) else resolve.person(registry, text))
+        if whole is None:
+            found += resolve.faces(workspace, registry, [text])
+            continue
+        keys = decisions.faces_of(registry, whole.id, [Reason.MEMBER])
+        found += [KnownFace(key, Reason.MEMBER, whole.id) for key in keys]
+        if whole.origin == "adopted":
+            known = {file for _, _, file in sets.member_files(registry, whole.set_name)}
+            own = [fact for fact in sets.files(registry, whole.set_name) if resolve.is_image(fact.path) and fact.path not in known]
+            found += [PlainFile(whole.set_name, fact.path, fact.sha256) for fact in own]
+    found = list(dict.fromkeys(found))
+    owners = _owners(registry, found)
+    payload = _payload(registry, found, [owners[ref].number for ref in found])
+
+    def do(effects: Effects) -> None:
+        for ref in found:
+            if isinstance(ref, KnownFace) and ref.standing == Reason.LIKELY:
+                people.give(registry, ref.key, owners[ref].id, Reason.RECOGNISED)
+        for owner in _each(owners.values()):
+            n = sum(owners[ref] == owner for ref in found)
+            effects.sentences.append(f"{counted(n, 'face')} of {owner.said} confirmed")
+            effects.changes.setdefault("confirmed", {})[owner.set_name] = n
+            keys = [ref.key for ref in found if isinstance(ref, KnownFace) and owners[ref] == owner]
+            effects.notes += said.contradicted(registry, keys, effects.decision, person=owner.number)
+
+    offered = [ref.key for ref in found if isinstance(ref, KnownFace) and ref.standing in _OFFERED]
+    return decide(workspace, registry, "confirm", payload, do, people=(), faces=offered, dry_run=dry_run)
+
+
+def best(workspace: Workspace, registry: Registry, face: str, *, dry_run: bool = False) -> Outcome:
+    """This face is the one that its person is shown by; no file changes. Raises NotFound, UsageError where it is nobody's."""
+    found = resolve.faces(workspace, registry, [face])
+    owner = _owners(registry, found)[found[0]]
+
+    def do(effects: Effects) -> None:
+        effects.sentences.append(f"{owner.said} is shown by this face now")
+        effects.changes["best"] = {"set": owner.set_name, "face_id": face}
+
+    payload = {**_payload(registry, found, [owner.number]), "set": owner.number}
+    return decide(workspace, registry, "best", payload, do, people=(), dry_run=dry_run)
+
+
+def pack_for(registry: Registry, target: Person, keys: Sequence[str]) -> tuple[str, list[str]]:
+    """By whose measure a set's faces are ranked once these join them, and the members whose rows that changes.
+
+    The pack that it was made with, or another that has measured them all. Raises UsageError where there is none.
+    """
+    packs = [target.pack] if target.origin == "adopted" else decisions.packs_of(registry, keys, target.set_name)
+    if target.pack in packs:
+        return target.pack, []
+    if packs:
+        return packs[-1], [key for key, _, _ in sets.member_files(registry, target.set_name)]
+    lacks = next(key for key, (_, by) in decisions.measured_by(registry, keys, target.pack).items() if by != target.pack)
+    raise UsageError(
+        f"{target.said} was made with {target.pack}, which has not measured face {lacks[:12]}, and no pack has measured both: "
+        f"facesets run --pack {target.pack.partition('@')[0]}  measures it, and then its faces can be ranked together"
+    )
+
+
+def join(registry: Registry, keys: Sequence[str], target: Person, effects: Effects, pack: str) -> None:
+    """Faces become members of a set; their crops are brought when the folder follows. ``pack``: see :func:`pack_for`."""
+    if pack != target.pack:
+        sets.change_pack(registry, target.set_name, pack)
+        effects.notes.append(f"the faces of {target.said} are ranked by {pack} from now on, which has measured all of them")
+    measured = decisions.measured_by(registry, keys, pack)
+    people.give_all(registry, keys, target.id, Reason.MEMBER)
+    sets.add_all_members(registry, target.set_name, [measured[key][0] for key in keys])
+    effects.touches(target.set_name)
+
+
+def _leave(registry: Registry, ref: resolve.FaceRef, owner: Person, effects: Effects) -> None:
+    if isinstance(ref, PlainFile):
+        effects.leaves(ref.set, ref.path)
+    elif (was := sets.remove_member(registry, ref.key)) is not None:
+        effects.leaves(was[0], was[1])
+    elif ref.standing == Reason.MEMBER:
+        raise UsageError(f"face {ref.key[:12]} is a member of {owner.said}, whose folder does not have it: facesets verify")
+
+
+def _owners(registry: Registry, found: Sequence[resolve.FaceRef], *, needed: bool = True) -> dict[resolve.FaceRef, Any]:
+    """Whose each face is; None of nobody's, which is a UsageError where an owner is ``needed``."""
+    known: dict[str | int | None, Person | None] = {None: None}
+    owners: dict[resolve.FaceRef, Any] = {}
+    for ref in found:
+        who = ref.set if isinstance(ref, PlainFile) else ref.person
+        if who not in known:
+            known[who] = people.of_set(registry, who) if isinstance(who, str) else people.of_id(registry, who)
+        owners[ref] = known[who]
+        if owners[ref] is None and needed:
+            assert isinstance(ref, KnownFace)
+            raise UsageError(f"face {ref.key[:12]} is nobody's ({ref.standing}), so there is nothing to say of it but: facesets move")
+    return owners
+
+
+def _free_name(registry: Registry, target: Person, path: str) -> str:
+    """A file's name in another set: where the owner's images lie there, and one that no file has."""
+    there = {fact.path for fact in sets.files(registry, target.set_name)}
+    folder = "faces/" if target.origin == "made" or any(each.startswith("faces/") for each in there) else ""
+    stem, dot, suffix = path.rpartition("/")[2].rpartition(".")
+    n, free = 1, f"{folder}{stem}{dot}{suffix}"
+    while free in there:
+        n += 1
+        free = f"{folder}{stem}-{n}{dot}{suffix}"
+    return free
+
+
+def _payload(registry: Registry, found: Sequence[resolve.FaceRef], of: Sequence[int | None]) -> dict[str, Any]:
+    """Faces by content key (an owner's image by its own hash), each with the number of whom it is, or is not, of."""
+    known = {ref.key: None for ref in found if isinstance(ref, KnownFace)}
+    keys = dict(zip(known, decisions.content_keys(registry, known), strict=True))
+    listed = [
+        keys[ref.key] if isinstance(ref, KnownFace) else {"photo": ref.sha256, "box": [], "set": ref.set, "file": ref.path}
+        for ref in found
+    ]
+    return {"faces": listed, "of": list(of)}
+
+
+def _keys(found: Sequence[resolve.FaceRef]) -> list[str]:
+    return [ref.key for ref in found if isinstance(ref, KnownFace)]
+
+
+def _each(owners: Any) -> list[Person]:
+    return sorted({owner.id: owner for owner in owners}.values(), key=lambda owner: owner.number)
+
+
+def _is_face(registry: Registry, text: str) -> bool:
+    return "/" in text or bool(decisions.keys_like(registry, text))

@@ -1,0 +1,133 @@
+"""Whom a user means: sets by name, number or person's name; faces by id, its beginning, or the file of a crop."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from facesets.errors import NotFound, UsageError
+from facesets.export import IMAGE_SUFFIXES
+from facesets.registry import Person, Registry, decisions, people, sets
+from facesets.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFile:
+    """An image of a set that its owner made: a face by its file alone."""
+
+    set: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFace:
+    """A face that a pack measured: the measurement it goes by, its standing, and whose it is (a person's id)."""
+
+    key: str
+    standing: str
+    person: int | None
+
+
+FaceRef = KnownFace | PlainFile
+
+
+def person(registry: Registry, text: str, *, retired: bool = False) -> Person:
+    """The person that ``text`` means: a set's name, its number, or a person's name (whatever the case).
+
+    Raises NotFound where there is none, UsageError where several people have the name or the set is retired.
+    """
+    found = people.of_set(registry, text)
+    if found is None and text.isascii() and text.isdigit():
+        found = people.of_number(registry, int(text))
+    if found is None:
+        named = [each for each in people.select(registry) if each.name and each.name.casefold() == text.strip().casefold()]
+        named = [each for each in named if not each.retired] or named
+        if len(named) > 1:
+            raise UsageError(f"{len(named)} people are called {text!r}: {', '.join(each.set_name for each in named)}. Name the set")
+        found = named[0] if named else None
+    if found is None:
+        raise NotFound(f"no set or person is called {text!r} here; facesets list people  shows them all")
+    if found.retired and not retired:
+        if found.merged_into is not None:
+            into = people.of_number(registry, found.merged_into)
+            raise UsageError(f"{found.said} is retired: it is part of {into.said if into else found.merged_into} now")
+        raise UsageError(f"{found.said} is retired; its number stays used")
+    return found
+
+
+def faces(workspace: Workspace, registry: Registry, texts: Sequence[str]) -> list[FaceRef]:
+    """The faces that ``texts`` mean, each once. Raises NotFound, UsageError."""
+    if not texts:
+        raise UsageError("which faces? Give ids (facesets list faces), or files of crops")
+    return list(dict.fromkeys(_face(workspace, registry, text) for text in texts))
+
+
+def _face(workspace: Workspace, registry: Registry, text: str) -> FaceRef:
+    if re.fullmatch(r"[0-9A-Za-z_-]+", text) and decisions.keys_like(registry, text):
+        return _known(registry, _full(registry, text), text)
+    if (at := _crop(workspace, text)) is not None:
+        name, path = at
+        owner = people.of_set(registry, name)
+        if owner is None:
+            raise NotFound(f"{text}: no set is called {name!r} here")
+        for key, _, file in sets.member_files(registry, name):
+            if file == path:
+                return _known(registry, key, text)
+        for fact in sets.files(registry, name):
+            if fact.path == path and owner.origin == "adopted" and is_image(path):
+                return PlainFile(name, path, fact.sha256)
+        raise NotFound(f"{text}: {name} has no face of this file. facesets explain {name}  lists what it has")
+    if not re.fullmatch(r"[0-9A-Za-z_-]+", text):
+        raise NotFound(f"{text!r} is neither the id of a face nor the file of a crop in {workspace.facesets}")
+    return _known(registry, _full(registry, text), text)
+
+
+def is_image(path: str) -> bool:
+    """Whether a file of an owner's set is an image, by its name."""
+    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _full(registry: Registry, text: str) -> str:
+    found = decisions.keys_like(registry, text)
+    if not found:
+        raise NotFound(f"no face is called {text!r} in this workspace; facesets list faces  shows them all")
+    if len(found) > 1:
+        raise UsageError(f"{text!r} is the beginning of {len(found)} faces' ids: {', '.join(k[:16] for k in found[:4])} ... Give more")
+    return found[0]
+
+
+def _known(registry: Registry, key: str, text: str) -> KnownFace:
+    seen = decisions.seen(registry, key)
+    if seen is None:
+        raise NotFound(f"no face is called {text!r} in this workspace; facesets list faces  shows them all")
+    return KnownFace(seen.key, seen.standing, seen.person)
+
+
+def _crop(workspace: Workspace, text: str) -> tuple[str, str] | None:
+    """The set and the path in it of a crop's file, named from here, from the folder of sets, or in full; None where it is none."""
+    root = workspace.facesets
+    found: list[tuple[str, str]] = []
+    for base in (Path.cwd(), root, workspace.root):
+        path = _normal(base / text)
+        for folder in (root, root.resolve()):
+            if path.is_relative_to(folder) and len(parts := path.relative_to(folder).parts) > 1:
+                depth = 2 if parts[0] == "_thin" and len(parts) > 2 else 1  # eras of few faces lie a folder deeper
+                found.append(("/".join(parts[:depth]), "/".join(parts[depth:])))
+                if os.path.lexists(path):
+                    return found[-1]  # who stands in a set's folder may mean a file of another one
+    return found[0] if found else None
+
+
+def _normal(path: Path) -> Path:
+    """``path`` without ``..``; links are not followed."""
+    parts: list[str] = []
+    for part in path.parts:
+        if part == ".." and parts:
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return Path(*parts)

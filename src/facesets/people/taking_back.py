@@ -1,0 +1,125 @@
+"""Undo: a decision is taken back, its rows and files are as before it; refused where a later decision stands on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from facesets.errors import NotFound, Refused, UsageError
+from facesets.people.deciding import decide
+from facesets.people.outcome import Effects, Outcome
+from facesets.registry import Made, Registry, changes, decisions, people, published, rows, sets
+from facesets.wording import count_of, plural
+from facesets.workspace import Workspace
+
+UNDO = "undo"
+_ACT = "act"
+
+
+def undo(workspace: Workspace, registry: Registry, decision: int | None = None, *, dry_run: bool = False) -> Outcome:
+    """Take decision number ``decision`` back (None: the last one that stands and is no undo itself). An undo can be undone.
+
+    The sets' folders get back the bytes they had. Numbers that were given stay used; what runs decided meanwhile stays.
+    Raises NotFound; UsageError where it was taken back already; Refused where a later decision stands on it, naming that.
+    """
+    made = to_undo(registry, decision)
+    if made.undone_by is not None:
+        raise UsageError(f"decision {made.id} ({made.act}) was taken back already, by {made.undone_by}: facesets undo {made.undone_by}")
+    if made.act == published.PUBLISH:
+        raise Refused(f"decision {made.id} (publish) is taken back in Immich: facesets undo {made.id}, or facesets.publish.undo")
+    change = changes.of_decision(registry, made.id, _ACT)
+    if change is None and changes.of_decision(registry, made.id, published.PUBLISH) is not None:
+        raise Refused(f"decision {made.id} took a publish back; to write it again: facesets publish")
+    if change is None:
+        raise Refused(f"decision {made.id} ({made.act}) cannot be taken back: what was there before it is not kept")
+    inverse = change.inverse
+    if later := _stands_on(registry, made, rows.touched(inverse["difference"])):
+        raise Refused(
+            f"decision {made.id} ({made.act}) cannot be taken back while decision {later.id} ({later.act}) stands on it: "
+            f"facesets undo {later.id}  first"
+        )
+    into = people.of_number(registry, made.payload["set"]) if "set" in made.payload else None
+
+    def do(effects: Effects) -> rows.Difference:
+        files = {name: dict(sets.files_by_measurement(registry, name)) for name in inverse["folders"]}
+        # a face that goes by another pack's measure again keeps its file
+        back = {
+            (key.partition(":")[0], before[2]) for table, key, before, _ in inverse["difference"] if table == "set_faces" and before
+        }
+        ids = sets.ids(registry)
+        for table, key, before, _ in inverse["difference"]:
+            if table != "set_faces":
+                continue
+            set_id, measurement = map(int, key.split(":"))
+            name = ids.get(set_id, "")
+            path = files.get(name, {}).get(measurement)
+            if before is None and path is not None and (str(set_id), path) not in back:
+                effects.leaves(name, path)
+        done = rows.put_back(registry, inverse["difference"], into.id if into else None)
+        for name in inverse["folders"]:
+            effects.touches(name)
+            for path in inverse["in"].get(name, ()):
+                effects.leaves(name, path)
+            for path, sha256 in inverse["out"].get(name, {}).items():
+                effects.comes(name, path, sha256)
+        decisions.take_back(registry, made.id, effects.decision, was_undo_of=made.undoes)
+        effects.sentences += [f"taken back: {sentence}" for sentence in inverse["sentences"] or [f"decision {made.id} ({made.act})"]]
+        if kept := len(inverse["difference"]) - len(done):
+            effects.notes.append(
+                f"{count_of(kept, 'fact')} {plural(kept, 'has')} changed since by other decisions or runs, "
+                f"and {'stays' if kept == 1 else 'stay'}"
+            )
+        effects.changes |= {"undone": made.id, "act": made.act}
+        return done
+
+    return decide(workspace, registry, UNDO, {"decision": made.id}, do, people=(), dry_run=dry_run)
+
+
+def to_undo(registry: Registry, decision: int | None) -> Made:
+    """The decision that an undo is about: the one with this number, or the last that stands and is no undo. Raises NotFound."""
+    if decision is None:
+        standing = [made for made in decisions.select(registry) if made.stands and made.act != UNDO]
+        if not standing:
+            raise NotFound("nothing was decided here that could be taken back")
+        return standing[-1]
+    found = decisions.find(registry, decision)
+    if found is None:
+        raise NotFound(f"there is no decision {decision}; facesets history  lists them")
+    return found
+
+
+def standing_on(registry: Registry, first: int, last: int) -> dict[int, int]:
+    """Of the decisions from ``first`` to ``last`` that stand: on which of them a later one stands, and which. What an undo refuses."""
+    all_ = decisions.select(registry)
+    known = changes.of_decisions(registry, first, all_[-1].id, _ACT) if all_ else {}
+    touched = {number: rows.touched(change.inverse["difference"]) for number, change in known.items()}
+    found = {}
+    for made in all_:
+        if first <= made.id <= last and made.stands and made.id in touched:
+            later = _later(all_, made, touched[made.id], lambda number: touched.get(number, set()))
+            if later is not None:
+                found[made.id] = later.id
+    return found
+
+
+def _stands_on(registry: Registry, made: Made, touched: set[tuple[str, str]]) -> Made | None:
+    """The last decision after this one that stands and is about the same rows."""
+
+    def of(number: int) -> set[tuple[str, str]]:
+        change = changes.of_decision(registry, number, _ACT)
+        return rows.touched(change.inverse["difference"]) if change else set()
+
+    return _later(decisions.select(registry), made, touched, of)
+
+
+def _later(
+    all_: Sequence[Made], made: Made, touched: set[tuple[str, str]], touched_by: Callable[[int], set[tuple[str, str]]]
+) -> Made | None:
+    for later in reversed(all_):
+        if later.id <= made.id:
+            return None
+        pair = later.undoes is not None and later.undoes > made.id  # it and what it took back come to nothing
+        if not later.stands or pair or later.undoes == made.id:
+            continue
+        if touched & touched_by(later.id):
+            return later
+    return None

@@ -1,0 +1,109 @@
+// One question at a time: y, n, s, z. The next one is loaded, with its pictures, while this one is looked at.
+import { act, ask, failed, isTyping, say, url } from "./app.js";
+import { offer } from "./names.js";
+
+const main = document.getElementById("content");
+const here = document.getElementById("question");
+const coming = document.getElementById("coming");
+const lane = main.dataset.lane;
+const shown = () => here.querySelector("[data-question]");
+const idOf = (element) => element?.dataset.question;
+const past = []; // questions that were answered or put off here, with what they decided: undo asks them again
+let loading = null;
+let busy = false;
+
+function load() {
+  const held = [idOf(shown()), idOf(coming.querySelector("[data-question]"))].filter(Boolean);
+  loading = ask(`${url("decide", "next")}?${new URLSearchParams({ lane, held: held.join(",") })}`)
+    .then(async (answer) => {
+      for (const [each, left] of Object.entries(JSON.parse(answer.headers.get("x-left")))) {
+        main.querySelector(`[data-left="${each}"]`).textContent = left.toLocaleString("en");
+      }
+      coming.innerHTML = await answer.text();
+      for (const image of coming.querySelectorAll("img")) new Image().src = image.src;
+      for (const image of coming.querySelectorAll("svg image")) new Image().src = image.getAttribute("href");
+    })
+    .catch(failed);
+  return loading;
+}
+
+async function next() {
+  await loading;
+  if (!coming.firstElementChild) await load();
+  here.replaceChildren(...coming.childNodes);
+  here.querySelector(".who-is-it")?.focus({ preventScroll: true });
+  load();
+}
+
+async function answer(word) {
+  const question = shown();
+  if (!question || busy) return;
+  const name = question.querySelector(".who-is-it")?.value ?? "";
+  if (word === "yes" && question.dataset.kind === "who" && !name.trim()) return question.querySelector(".who-is-it").focus();
+  if (!question.querySelector(`[data-answer="${word}"]`)) return;
+  busy = true;
+  try {
+    const made = await (await ask(url("decide", "answer"), { form: { question: idOf(question), answer: word, name } })).json();
+    main.querySelector("[data-right]").textContent = made.right.toLocaleString("en");
+    past.push({ question, decisions: made.decisions });
+    if (past.length > 40) past.shift();
+    document.getElementById("toasts").replaceChildren(); // one is enough, and none covers the next question
+    if (made.said.length) say(made, "decide");
+    question.remove();
+    await next();
+  } catch (error) {
+    failed(error);
+    if (error.status !== 404) return;
+    question.remove(); // decided elsewhere meanwhile: nothing is left to answer
+    await next();
+  } finally {
+    busy = false;
+  }
+}
+
+async function takeBack() {
+  if (busy) return;
+  busy = true;
+  const last = past.at(-1);
+  if (last.decisions.length) await act("undo", { decisions: last.decisions });
+  else here.replaceChildren(past.pop().question); // put off: nothing to take back
+  busy = false;
+}
+
+// an undo asks the question again, in its place
+document.addEventListener("facesets:changed", ({ detail }) => {
+  if (detail.name !== "undo") return;
+  const back = past.pop();
+  if (back) here.replaceChildren(back.question);
+});
+
+here.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-answer]");
+  if (button) answer(button.dataset.answer);
+});
+here.addEventListener("input", (event) => {
+  if (event.target.matches(".who-is-it")) offer(event.target);
+});
+here.addEventListener("keydown", (event) => {
+  if (!event.target.matches(".who-is-it")) return;
+  if (event.key === "Enter") answer("yes");
+  else if (event.key === "Escape") event.target.blur();
+});
+document.addEventListener(
+  "keydown",
+  (event) => {
+    if (isTyping(event) || document.querySelector("dialog[open]")) return;
+    const word = { y: "yes", n: "no", s: "later", i: "ignore" }[event.key];
+    if (event.key === "z" && past.length) {
+      event.stopImmediatePropagation();
+      takeBack();
+    } else if (word) answer(word);
+    else return;
+    event.preventDefault();
+  },
+  { capture: true },
+);
+
+here.querySelector(".who-is-it")?.focus({ preventScroll: true });
+load();
+if (here.querySelector("[data-searching]")) next();

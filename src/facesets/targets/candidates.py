@@ -1,0 +1,78 @@
+"""A set's faces with all that a target may ask of them. Reads registry and folder of sets; images of an adopted set are looked at."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from facesets.errors import FacesetsError, UnreadableImage
+from facesets.export import existing_sets
+from facesets.faces import find_faces
+from facesets.records import Box, Reason
+from facesets.registry import Registry, exports, faces, preembedded
+from facesets.targets.job import Outcome
+from facesets.targets.pictures import Pictures
+from facesets.targets.terms import Candidate
+from facesets.workspace import Workspace
+
+_THEIRS = (Reason.MEMBER, Reason.RECOGNISED, Reason.NEAR_DUPLICATE)
+
+
+def candidates(
+    workspace: Workspace, registry: Registry, person: exports.Person, pictures: Pictures, outcome: Outcome, *, recognised: bool = False
+) -> list[Candidate]:
+    """The faces of a person's set, best first; with ``recognised`` those too that are known to be theirs and in no folder.
+
+    Raises FacesetsError where the set's folder is not there.
+    """
+    folder = workspace.facesets / person.set_name
+    if not folder.is_dir():
+        raise FacesetsError(f"{folder} is not there. Was the set renamed or removed? facesets verify  says what is missing")
+    members = exports.files(registry, person.set_name)
+    found = list(_made(workspace, registry, person, members, recognised) if members else _adopted(workspace, person, pictures, outcome))
+    return sorted(found, key=lambda c: (-c.quality, c.face.face_id))
+
+
+def _made(
+    workspace: Workspace, registry: Registry, person: exports.Person, members: list[tuple[str, float, str | None]], recognised: bool
+) -> Iterator[Candidate]:
+    rows = {row.face.face_id: row for row in faces.select(registry, set_name=person.set_name, pack=person.pack)}
+    if recognised:
+        there = {key for key, _, _ in members}
+        more = [row for key, row in rows.items() if key not in there and row.reason in _THEIRS]
+        members = members + [(row.face.face_id, row.distance or 0.0, None) for row in more]
+    boxes: dict[str, list[tuple[str, Box]]] = defaultdict(list)
+    for sha256 in sorted({rows[key].face.sha256 for key, _, _ in members if key in rows}):
+        for row in faces.select(registry, sha256=sha256, pack=person.pack):
+            boxes[sha256].append((row.face.face_id, row.face.box))
+    for key, distance, file in members:
+        member = rows.get(key) or faces.find(registry, key)
+        if member is None:
+            continue
+        asset = preembedded.photo(registry, member.face.sha256)
+        crop = workspace.facesets / person.set_name / file if file else None
+        others = tuple(box for face_id, box in boxes[member.face.sha256] if face_id != key)
+        yield Candidate(member.face, member.vector, distance, crop, asset, asset.asset.taken_at if asset else None, others)
+
+
+def _adopted(workspace: Workspace, person: exports.Person, pictures: Pictures, outcome: Outcome) -> Iterator[Candidate]:
+    """One face an image, the largest: such images show one person."""
+    images = next((one.images for one in existing_sets(workspace.facesets) if one.name == person.set_name), ())
+    pack = pictures.pack
+    for path in images:
+        try:
+            photo = pictures.decode(path)
+        except (UnreadableImage, OSError) as err:
+            outcome.left_out[path.name] = f"cannot be read ({err})"
+            continue
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        found, vectors = find_faces(photo, sha256, pack)
+        if not found:
+            outcome.left_out[path.name] = "no face is found in it"
+            continue
+        best = max(range(len(found)), key=lambda i: (found[i].face_short, -i))
+        others = tuple(face.box for i, face in enumerate(found) if i != best)
+        yield Candidate(found[best], np.asarray(vectors[best], np.float32), 0.0, path, None, None, others)

@@ -1,0 +1,283 @@
+"""One export from first to last: who is meant, whether it may be, which faces, and then files, requests or sidecars."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from facesets.errors import NotFound, Refused, UsageError
+from facesets.progress import Progress, Silent
+from facesets.registry import Registry, eras, exports, places
+from facesets.targets import consent
+from facesets.targets.candidates import candidates
+from facesets.targets.choice import within
+from facesets.targets.job import Item, Job, Outcome, Target
+from facesets.targets.pictures import Pictures
+from facesets.targets.record import RECORD, key_of, own_of, read_record
+from facesets.targets.service import ledger_name, ledger_of
+from facesets.targets.table import TARGETS
+from facesets.targets.terms import Purpose
+from facesets.targets.tree import write_files
+from facesets.targets.xmp import BESIDE
+from facesets.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export came to, an :class:`Outcome` a person."""
+
+    target: str
+    dry_run: bool
+    people: tuple[Outcome, ...]
+
+    def document(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {"target": self.target, "dry_run": self.dry_run, "people": [one.document() for one in self.people]}
+
+    @property
+    def refused(self) -> Refused | None:
+        """What was refused, of the people of whom nothing was handed on; None where all went through."""
+        whys = dict.fromkeys(one.refused for one in self.people if one.refused)
+        return Refused("\n".join(whys)) if whys else None
+
+
+def export_to(
+    workspace: Workspace,
+    target: str,
+    names: Sequence[str] = (),
+    *,
+    out: Path | None = None,
+    url: str = "",
+    count: int | None = None,
+    dry_run: bool = False,
+    remove: bool = False,
+    check: bool = False,
+    trigger: str = "",
+    era: str = "",
+    today: date | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Hand sets on to ``target`` (a key of :data:`TARGETS`): those of ``names`` (sets or people); without any, of all with a name.
+
+    ``out``: the folder for files; ``url``: the service's address; ``count``: faces a person at most (None: the setting, 0: all).
+    ``dry_run`` writes and sends nothing; ``remove`` takes out what earlier exports made; ``check`` has a service recognise photos that
+    it was not given; ``era``: photos of these years alone (``2012-2016``; the name of an era set among ``names`` asks for its own).
+    Who is refused holds up nobody else: their outcome says why, and Refused (exit code 4) is raised where all are. Raises UsageError,
+    and what disk and network make of it; a second call goes on.
+    """
+    row = TARGETS.get(target)
+    if row is None:
+        matches = get_close_matches(target, TARGETS, n=1)
+        raise UsageError(
+            f"no target {target!r}" + (f"; did you mean {matches[0]}?" if matches else f"; there are: {', '.join(TARGETS)}")
+        )
+    progress = progress or Silent()
+    own = workspace.settings.targets.of(row.name)
+    place = _address(row, url or getattr(own, "url", ""))
+    out = _folder(out) if out else None
+    _place(workspace, row, out)
+    options = {"remove": "yes"} if remove else {}
+    if trigger:
+        options["trigger"] = trigger
+    people = list[Outcome]()
+    with workspace.lock(), workspace.registry() as registry, Pictures(workspace, registry, progress) as pictures:
+        names, spans = _eras(registry, names, era)
+        chosen = select(registry, row, names, remove=remove)
+        gone = _gone(workspace, registry, row, out, place)
+        for person in (*gone, *chosen):
+            where = str(out) if row.kind == "files" else place if row.kind == "service" else str(out or "beside the originals")
+            outcome = Outcome(person.set_name, person.number, person.name or person.set_name, where)
+            people.append(outcome)
+            taken_out = remove or person in gone
+            most = count if count is not None else getattr(own, "count", 0)
+            try:
+                job = _job(workspace, registry, progress, pictures, row, person, outcome, out, place, today, remove=taken_out)
+                if not taken_out:
+                    job = _of_era(job, spans.get(person.set_name) or spans.get(""))
+                job = replace(job, count=most, dry_run=dry_run, check=check and not (dry_run or taken_out), options=options)
+                if person in gone:
+                    outcome.notes.append("is a set no longer (merged, rejected or forgotten), so what was exported of it is taken out")
+                    job = replace(job, options={"remove": "yes"})
+                _run(row, job)
+            except Refused as err:
+                outcome.refuse(str(err))
+                continue
+            if not dry_run:
+                with registry.transaction():
+                    exports.note(registry, person, row.name, where, outcome.new + outcome.kept)
+    done = Exported(row.name, dry_run, tuple(people))
+    if done.refused and all(one.refused for one in people):
+        raise done.refused
+    return done
+
+
+def _eras(registry: Registry, names: Sequence[str], era: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
+    """Sets and people that ``names`` mean, era sets by the set they are of; and the years asked for, by set (all: "")."""
+    known = {key: one for one in eras.select(registry) for key in (one.name, one.name.rpartition("/")[2])}
+    spans = {known[name].of: (known[name].first, known[name].last) for name in names if name in known}
+    if era:
+        found = re.fullmatch(r"([0-9]{4})(?:-([0-9]{4}))?", era)
+        if found is None or int(found[1]) > int(found[2] or found[1]):
+            raise UsageError(f"--era {era!r}: a year, or two and a hyphen between: 2012-2016")
+        spans = {"": (int(found[1]), int(found[2] or found[1]))}
+    return [known[name].of if name in known else name for name in names], spans
+
+
+def _of_era(job: Job, span: tuple[int, int] | None) -> Job:
+    """The job with the candidates of the years asked for, and with those of the person's eras."""
+    theirs = tuple((one.first, one.last) for one in eras.select(job.registry, job.person.set_name))
+    if span is None:
+        return replace(job, eras=theirs)
+    for candidate in job.candidates:
+        if not within(candidate, span):
+            job.leave_out(candidate, f"not known to be of {span[0]} to {span[1]}")
+    return replace(job, candidates=[c for c in job.candidates if within(c, span)], era=span, eras=theirs)
+
+
+def _gone(workspace: Workspace, registry: Registry, row: Target, out: Path | None, url: str) -> list[exports.Person]:
+    """Those of whom something was exported to this place and who have no set any more."""
+    here = {person.number for person in exports.people(registry)}
+    if row.kind == "service":
+        ledger = ledger_of(row.name, url)
+        known = {n: (ledger_name(registry, ledger, n), "") for n in exports.numbers_sent(registry, ledger)}
+    else:
+        path = out / RECORD if out else workspace.root / BESIDE
+        own = own_of(key_of(registry, 0))
+        record = read_record(path, row.name, own, anywhere=out is None)
+        known = {
+            int(number): (None, part["set"])
+            for key, part in record["sets"].items()
+            for number in [key.removesuffix(own)]
+            if key.endswith(own) and number.isdecimal()
+        }
+    return [
+        exports.Person(0, number, name, "gone", (), set_name or name or "", 0, "", "")
+        for number, (name, set_name) in sorted(known.items())
+        if number not in here and (name or set_name)
+    ]
+
+
+def _address(row: Target, url: str) -> str:
+    """A service's address as it is kept, so that one service is one however it is written; empty for targets that are none."""
+    if row.kind != "service":
+        return ""
+    section = f"[targets.{row.name.removesuffix('-api')}]"
+    if not url:
+        raise UsageError(f"where is it? {row.name} is a service: --url http://..., or url under {section}")
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:  # no port, or no host
+        parts, port = urlsplit(""), None
+    host = parts.hostname or ""
+    if parts.username is not None or parts.password is not None:  # it would be kept, and shown, with every export
+        raise UsageError(f"the address of {row.name} holds a user name or a password; leave them out. Keys come from the environment")
+    if parts.scheme not in ("http", "https") or not re.fullmatch(r"[^\s%]+", host) or parts.query or parts.fragment:
+        raise UsageError(f"{url!r} is no address: write it as http://host:port (--url, or url under {section})")
+    at = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{at}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def _folder(out: Path) -> Path:
+    """Where ``out`` leads. Raises UsageError where that is nowhere."""
+    try:
+        found = Path(out).expanduser().resolve()
+        found.stat() if found.is_symlink() else None  # a ring of links, of which later versions of Python say nothing
+    except (OSError, RuntimeError, ValueError) as err:
+        raise UsageError(f"{out} cannot be followed ({err}); choose another --out") from err
+    return found
+
+
+def _place(workspace: Workspace, row: Target, out: Path | None) -> None:
+    if row.kind == "files" and out is None:
+        raise UsageError(f"where to? {row.name} makes files: --out DIR")
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file, and a folder is needed")
+    if out is not None and (
+        out == workspace.root.resolve()
+        or any(
+            out.is_relative_to(folder.resolve())
+            for folder in (workspace.facesets, *(workspace.root / name for name in places.FOLDERS if name != "exports"))
+        )
+    ):
+        raise UsageError(f"{out} is where facesets keeps its own files; choose an --out of its own")
+
+
+def _job(
+    workspace: Workspace, registry: Registry, progress: Progress, pictures: Pictures, row: Target, person: exports.Person,
+    outcome: Outcome, out: Path | None, url: str, today: date | None, *, remove: bool,
+) -> Job:  # fmt: skip
+    """A person's export, with the faces that may be handed on. To take out needs nobody's leave."""
+    job = Job(workspace, registry, progress, pictures, row.name, person, (), consent.Permit(row.purpose), 0, out, url, outcome)
+    if remove:
+        return job
+    found = candidates(workspace, registry, person, pictures, outcome, recognised=row.kind == "sidecars")
+    permit, kept, left_out = consent.permit(registry, row.name, row.purpose, person, found, pictures, today=today)
+    outcome.left_out |= left_out
+    return replace(job, candidates=kept, permit=permit)
+
+
+def _run(row: Target, job: Job) -> None:
+    if row.kind != "files":
+        cast("Callable[[Job], None]", row.run)(job)
+        return
+    assert job.out is not None
+    made = {} if job.options.get("remove") else cast("Callable[[Job], Mapping[str, Item]]", row.run)(job)
+    if not made and not job.options.get("remove") and job.candidates:
+        job.outcome.notes.append("none of its faces can be handed on; see why each was left out")
+    key = key_of(job.registry, job.person.number)
+    write_files(job.out, row.name, key, job.person, job.permit, made, job.outcome, away=job.away, dry_run=job.dry_run)
+
+
+def select(registry: Registry, row: Target, names: Sequence[str], *, remove: bool = False) -> list[exports.Person]:
+    """Who is meant. Raises NotFound, UsageError, and Refused where two of them have one name."""
+    everybody = exports.people(registry)
+    if names:
+        chosen = list({person.number: person for name in names for person in [find(everybody, name)]}.values())
+    elif row.purpose is Purpose.GENERATE:
+        raise UsageError(f"whose faces? {row.name} is for generating or swapping, so name each person or set")
+    else:
+        chosen = [person for person in everybody if person.name and person.standing == "active"]
+        if not chosen:
+            raise UsageError(
+                'nobody has a name yet: facesets name faceset_001 "NAME" (facesets list sets shows all), or say which set is meant'
+            )
+    if row.named and not remove and (nameless := next((p for p in chosen if not p.name), None)):
+        raise UsageError(
+            f"{nameless.set_name} has no name, and {row.name} knows people by theirs: facesets name {nameless.set_name} NAME"
+        )
+    for name, sets_ in _by_name(row, chosen):
+        if len(sets_) > 1:
+            raise Refused(
+                f"{' and '.join(sets_)} are both called {name!r} there, so one would be taken for the other; rename one of them"
+            )
+    return chosen
+
+
+def _by_name(row: Target, people: Sequence[exports.Person]) -> Iterable[tuple[str, list[str]]]:
+    """What the consumer calls them, and who is called so, all letters alike: on many a disk ANNA is anna."""
+    named: dict[str, tuple[str, list[str]]] = {}
+    for person in people:
+        called = row.calls(person.name or "", person.set_name)
+        named.setdefault(called.casefold(), (called, []))[1].append(person.set_name)
+    return named.values()
+
+
+def find(everybody: Sequence[exports.Person], name: str) -> exports.Person:
+    """The person whose set or name this is. Raises NotFound, and UsageError where several have it."""
+    if exact := [p for p in everybody if p.set_name == name]:
+        return exact[0]
+    found = [p for p in everybody if p.name and p.name.casefold() == name.casefold()]
+    if len(found) > 1:
+        raise UsageError(f"{', '.join(p.set_name for p in found)} are all called {name!r}; say which set is meant")
+    if not found:
+        known = [label for p in everybody for label in (p.set_name, p.name or "") if label]
+        matches = get_close_matches(name, known, n=1)
+        raise NotFound(f"there is no set and nobody called {name!r}" + (f"; did you mean {matches[0]!r}?" if matches else ""))
+    return found[0]

@@ -1,0 +1,298 @@
+"""HTTP to the services that take faces: one client, retries only where they are safe, and a record of what each was sent.
+
+A face is sent once: before each upload it is written down that it is under way, with what the service had then; where the answer is
+lost, the service's list says next time whether it came. Touches the network, and the registry for the record.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypeVar
+
+import msgspec
+from urllib3.filepost import encode_multipart_formdata
+
+from facesets.connections import Connections, HTTPError, address, describe
+from facesets.errors import BadAnswer, Refused, ServerError, ServerFailed, Unreachable, WrongKey
+from facesets.registry import Registry, exports
+from facesets.secrets import remember
+from facesets.targets.job import Job
+from facesets.targets.terms import Candidate
+
+T = TypeVar("T")
+
+_PAUSE = 0.05  # seconds between uploads: these services train while they answer
+_ATTEMPTS = 4
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_SENSIBLE = frozenset({425, 429, 503})  # nothing was done: sending again is safe whatever the request
+KEYS = {"frigate": "FRIGATE_TOKEN", "compreface": "COMPREFACE_API_KEY", "doubletake": "DOUBLETAKE_TOKEN"}
+
+
+class ServiceRefused(ServerError):
+    """The service said no to one face, in its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a service answered."""
+
+    where: str
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """The answer as JSON. Raises BadAnswer."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as err:
+            kind = "HTML" if self.body.lstrip()[:1] == b"<" else "something else"
+            raise BadAnswer(
+                f"{self.where} answered {kind} where JSON was due. Is the address right, without a path behind it?"
+            ) from err
+
+    def read(self, form: type[T], otherwise: str = "answered something else than was due") -> T:
+        """The answer in the form that is due, as msgspec knows it. Raises BadAnswer, with the words of ``otherwise``."""
+        try:
+            return msgspec.convert(self.json(), form, strict=False)
+        except msgspec.ValidationError as err:
+            raise BadAnswer(f"{self.where} {otherwise} ({err}). Is the address right?") from err
+
+    def code(self) -> int | None:
+        """The number that CompreFace gives to what went wrong."""
+        try:
+            said = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return said.get("code") if isinstance(said, dict) else None
+
+    def refusal(self) -> ServiceRefused:
+        """What it said, as an error."""
+        try:
+            said = json.loads(self.body)
+        except (ValueError, RecursionError):
+            said = self.body[:120].decode("utf-8", "replace")
+        words = next((said[k] for k in ("message", "error", "detail") if isinstance(said, dict) and said.get(k)), said)
+        return ServiceRefused(f"{words}" if isinstance(words, str) else json.dumps(words))
+
+
+class Service:
+    """A service at ``job.url``. Use as a context manager. ``auth``: header -> form of its value, for the key where there is one."""
+
+    sleep: Callable[[float], object] = staticmethod(time.sleep)
+
+    def __init__(self, job: Job, name: str, auth: Mapping[str, str]) -> None:
+        self.url, self._name = job.url, name
+        key = os.environ.get(KEYS[name], "").strip()
+        self._headers = {h: form.format(remember(key)) for h, form in auth.items()} if key else {}
+        settings = job.workspace.settings.immich
+        self._connections = Connections(1, settings.timeout, settings.ca_file)
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._connections.close()
+
+    def get(self, path: str) -> Response:
+        """Ask; tried again where it fails."""
+        return self._checked(self._send("GET", path, {}, None, safe=True))
+
+    def post(self, path: str, body: Any) -> Response:
+        """Send JSON."""
+        return self._send("POST", path, {"Content-Type": "application/json"}, json.dumps(body).encode(), safe=False)
+
+    def delete(self, path: str) -> Response:
+        """Have something removed; doing so twice is doing it once."""
+        return self._send("DELETE", path, {}, None, safe=True)
+
+    def upload(self, path: str, file_name: str, data: bytes, field: str = "file", kind: str = "image/jpeg") -> Response:
+        """Send one picture; never again where it may have come."""
+        self.sleep(_PAUSE)
+        body, content_type = encode_multipart_formdata({field: (file_name, data, kind)}, boundary="facesets-7d2c0f5e1b")
+        return self._send("POST", path, {"Content-Type": content_type}, body, safe=False)
+
+    def _checked(self, answer: Response) -> Response:
+        if answer.status >= 400:
+            raise ServerError(f"{answer.where} answered {answer.status}: {answer.refusal()}")
+        return answer
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, *, safe: bool) -> Response:
+        where = f"{self.url}{path.partition('?')[0]}"
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                answer = self._connections.send(method, address(self.url + path), {**self._headers, **headers}, body)
+                got = Response(where, answer.status, answer.read())
+            except HTTPError as err:
+                if not safe or attempt == _ATTEMPTS:
+                    raise Unreachable(
+                        f"{self._name} at {self.url} does not answer: {describe(err)}. Run the same command again"
+                    ) from err
+            else:
+                if got.status in (401, 403) or self._wrong_key(got):
+                    raise WrongKey(f"{where} answered {got.status}: {got.refusal()}. Set {KEYS[self._name]} in the environment")
+                if got.status not in _AGAIN or not (safe or got.status in _SENSIBLE):
+                    return self._failed(got) if got.status >= 500 else got
+                if attempt == _ATTEMPTS:
+                    return self._failed(got)
+            self.sleep(0.25 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _wrong_key(self, got: Response) -> bool:
+        """Whether it is CompreFace's way to say that a key is missing (code 20) or unknown (10)."""
+        return self._name == "compreface" and got.status in (400, 404) and got.code() in (10, 20)
+
+    def _failed(self, got: Response) -> Response:
+        raise ServerFailed(f"{got.where} answered {got.status}: {got.refusal()}. Run the same command again later", got.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """How a service is spoken to of one person: ids of what it has; sending a face (its id where the answer says it); removing ids."""
+
+    listed: Callable[[], set[str]]
+    post: Callable[[Candidate, bytes], str | None]
+    delete: Callable[[list[str]], None]
+
+
+#: What to send beside what is there: ids of faces that the service has, and of those that it is not to get -> face id -> the face and
+#: its picture, the most telling first.
+Choose = Callable[[Sequence[str], Set[str]], Mapping[str, tuple[Candidate, bytes]]]
+
+
+def send(job: Job, service: Service, name: str, choose: Choose, way: Shipment) -> set[str]:
+    """Send what the service has not got from us, and have removed what it got and is in the set no longer; returns what it has then.
+
+    What the service refuses is left out in its own words; what fails ends the export.
+    """
+    remove = bool(job.options.get("remove"))
+    ledger, there = Ledger(job, service, name), way.listed()
+    ledger.settle(there)
+    lost = ledger.lost(there)
+    if remove:
+        ledger.forget(lost)
+        lost = []
+    for face in lost:  # somebody removed it there: it is not forced upon them again
+        job.outcome.left_out[face] = f"was removed in {job.target} since it was sent; to send it again: --remove, then export"
+    in_set = set() if remove else {c.face.face_id for c in job.candidates}
+    gone = {face: ref for face, ref in ledger.sent.items() if face not in in_set and face not in lost}
+    stays = [face for face in ledger.sent if face not in gone and face not in lost]  # also where others would be chosen today
+    job.outcome.left_out |= {face: why for face, why in ledger.refused.items() if face in in_set}
+    chosen = {} if remove else choose(stays, set(lost))
+    wanted = {face: one for face, one in chosen.items() if face not in ledger.refused}  # what was refused is not tried for ever
+    new = list(wanted)[: max(job.count - len(stays), 0)] if job.count else list(wanted)
+    job.outcome.kept += len(stays)
+    if job.dry_run:
+        job.outcome.new, job.outcome.withdrawn = len(new), len(gone)
+        return set(ledger.sent)
+    with job.progress.task(f"sending {name} to {job.target}", len(new), "faces") as task:
+        for face in new:
+            there = _send_one(job, ledger, face, *wanted[face], way, there)
+            task.advance()
+    if ids := sorted(ref for ref in gone.values() if ref is not None):
+        way.delete(ids)
+    if unknown := sum(ref is None for ref in gone.values()):
+        faces = "1 face is" if unknown == 1 else f"{unknown} faces are"
+        job.outcome.notes.append(f"{faces} no longer wanted, and {job.target} does not say which they are; remove them there")
+    for face in gone:
+        del ledger.sent[face]
+    job.outcome.withdrawn += len(gone)
+    ledger.save()
+    return set(ledger.sent)
+
+
+def _send_one(job: Job, ledger: Ledger, face: str, candidate: Candidate, data: bytes, way: Shipment, there: set[str]) -> set[str]:
+    """Send a face; returns what the service has then."""
+    ledger.begin(face, there)
+    try:
+        ref = way.post(candidate, data)
+    except ServiceRefused as err:
+        ledger.refused[face] = job.outcome.left_out[face] = f"{job.target} says: {err}"
+    else:
+        now = way.listed() if ref is None else there | {ref}
+        came = now - there
+        ledger.sent[face] = ref or (came.pop() if len(came) == 1 else None)
+        there = now
+        job.outcome.new += 1
+    ledger.end()
+    return there
+
+
+def ledger_of(target: str, url: str) -> str:
+    """How the facts begin that say what a service was sent; the person's number follows."""
+    return f"export:{target}:{url.rstrip('/')}:"
+
+
+def ledger_name(registry: Registry, ledger: str, number: int) -> str | None:
+    """As whom the service has a person; None where it has nothing of them."""
+    known = json.loads(registry.fact(f"{ledger}{number}") or "{}")
+    return str(known["name"]) if known.get("sent") or known.get("pending") else None
+
+
+class Ledger:
+    """What a service was sent of one person: face id -> the service's id (None: it did not say), and what it refused."""
+
+    def __init__(self, job: Job, service: Service, name: str) -> None:
+        ledger = ledger_of(job.target, service.url)
+        self._registry, self._fact = job.registry, f"{ledger}{job.person.number}"
+        for number in exports.numbers_sent(job.registry, ledger):
+            if number != job.person.number and (ledger_name(job.registry, ledger, number) or "").casefold() == name.casefold():
+                raise Refused(
+                    f"{name!r} is in {job.target} already as another person of yours (number {number}), and one would be taken for the "
+                    "other. Rename one of them, or take the other out first (--remove)"
+                )
+        known = json.loads(job.registry.fact(self._fact) or "{}")
+        if known and known["name"] != name:
+            if known["sent"]:
+                was = known["name"]
+                job.outcome.notes.append(f"{was!r} was this person's name in {job.target} before; what was sent under it stays there")
+            known = {}
+        self._known: dict[str, Any] = known or {"name": name, "sent": {}, "refused": {}}
+        self._writes = not job.dry_run
+
+    @property
+    def sent(self) -> dict[str, str | None]:
+        """What was sent."""
+        sent: dict[str, str | None] = self._known["sent"]
+        return sent
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """What the service did not take, and why."""
+        refused: dict[str, str] = self._known["refused"]
+        return refused
+
+    def settle(self, there: set[str]) -> None:
+        """Whether a face whose answer was lost has come: by what the service has beyond what it had then."""
+        if (pending := self._known.pop("pending", None)) and (came := there - set(pending["before"])):
+            self.sent[pending["face"]] = came.pop() if len(came) == 1 else None
+
+    def lost(self, there: set[str]) -> list[str]:
+        """What was sent and is there no more."""
+        return [face for face, ref in self.sent.items() if ref is not None and ref not in there]
+
+    def forget(self, faces: Iterable[str]) -> None:
+        """These may be sent again, and so may all that was refused."""
+        for face in faces:
+            del self.sent[face]
+        self.refused.clear()
+
+    def begin(self, face: str, there: set[str]) -> None:
+        """A face is under way."""
+        self._known["pending"] = {"face": face, "before": sorted(there)}
+        self.save()
+
+    def end(self) -> None:
+        """It is settled."""
+        self._known.pop("pending")
+        self.save()
+
+    def save(self) -> None:
+        """Put it on the disk."""
+        if self._writes:
+            with self._registry.transaction():
+                self._registry.set_fact(self._fact, json.dumps(self._known, sort_keys=True))

@@ -1,0 +1,179 @@
+"""Names and boxes in XMP sidecars, for digiKam, PhotoPrism and Immich. Originals are never touched; what a sidecar says already stays.
+
+Sidecars stand beside the originals of a folder, or in a tree of the same shape below ``--out``. A record says which faces are ours, so
+that the next export changes, and ``--remove`` takes out, those alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from facesets.errors import UsageError
+from facesets.files import disk_error, replace_file
+from facesets.records import Box
+from facesets.targets.job import Job
+from facesets.targets.pictures import NoPicture
+from facesets.targets.record import RECORD, key_of, own_of, read_record, write_part
+from facesets.targets.terms import Candidate
+from facesets.targets.tree import drop_empty, drop_unfinished
+from facesets.targets.xmp_document import NotXmp, Region, Sidecar
+
+_SAME = 0.5  # intersection over union of two boxes that are one face
+BESIDE = "exports/xmp.json"  # below the workspace: the record of sidecars beside originals
+Faces = dict[str, dict[str, Any]]  # of a sidecar: face id -> region, and the tag where we added it
+
+
+def sidecars(job: Job) -> None:
+    """Bring a person's faces into the sidecars of their photos."""
+    path = job.out / RECORD if job.out else job.workspace.root / BESIDE
+    key = key_of(job.registry, job.person.number)
+    record = read_record(path, "xmp", own_of(key), anywhere=job.out is None)
+    mine: dict[str, dict[str, Any]] = record["sets"].get(key, {}).get("files", {})
+    wanted: dict[str, dict[str, tuple[Region, int, int]]] = defaultdict(dict)
+    if not job.options.get("remove"):
+        for candidate in job.candidates:
+            try:
+                file, region, width, height = _region(job, candidate)
+            except NoPicture as err:
+                job.leave_out(candidate, err)
+                continue
+            for sidecar in _sidecars(job, file):
+                wanted[sidecar][candidate.face.face_id] = (region, width, height)
+        if not job.out and job.candidates and not wanted and not mine:
+            raise UsageError("these photos do not lie on this machine (they are Immich's): --out DIR makes a tree of sidecars to copy")
+    made: dict[str, dict[str, Any]] = {}
+    for sidecar in sorted({*wanted, *mine}):
+        made_here = any(part["files"].get(sidecar, {}).get("made") for part in record["sets"].values())  # for somebody else, too
+        entry = _merge(job, sidecar, mine.get(sidecar, {}), wanted.get(sidecar, {}), made_here=made_here)
+        if entry["faces"]:
+            made[sidecar] = entry
+            if not job.dry_run:  # known to be ours from the next start on, whenever this one is killed
+                _save(path, key, job, mine | made)
+    if not job.dry_run:
+        _save(path, key, job, made)
+
+
+def _save(path: Path, key: str, job: Job, files: dict[str, Any]) -> None:
+    part = {"set": job.person.set_name, "revision": job.person.revision, "pack": job.person.pack, "files": files}
+    write_part(path, "xmp", key, part if files else None, anywhere=job.out is None)
+
+
+def _merge(
+    job: Job, sidecar: str, before: dict[str, Any], wanted: dict[str, tuple[Region, int, int]], *, made_here: bool
+) -> dict[str, Any]:
+    """Bring one sidecar up to date; returns what of it is ours now."""
+    file = Path(sidecar) if job.out is None else job.out / sidecar
+    ours: Faces = before.get("faces", {})
+    tag = f"People/{job.called.replace('/', '_')}"  # digiKam's tags are paths
+    if file.is_symlink() or (job.out is not None and not file.parent.resolve().is_relative_to(job.out.resolve())):
+        job.outcome.notes.append(f"{file} was left alone: a link leads to somewhere else")
+        return {"made": made_here, "faces": ours}
+    try:
+        data = file.read_bytes() if file.is_file() else None
+        document = Sidecar(data)
+    except OSError as err:
+        raise disk_error(err, file) from err
+    except NotXmp as err:
+        job.outcome.notes.append(f"{file} was left alone: it {err}")
+        return {"made": made_here, "faces": ours}
+    made = made_here or data is None
+    regions = {face: Region(**recorded["region"]) for face, recorded in ours.items()}
+    kept: Faces = {}
+    kept |= {face: ours[face] for face in ours if face not in wanted and face in job.away}
+    job.outcome.kept += len(kept)
+    gone = [face for face, region in regions.items() if face not in kept and (face not in wanted or wanted[face][0] != region)]
+    for face in gone:
+        document.remove(regions[face], ours[face].get("tag"))
+        if face not in wanted:
+            job.outcome.withdrawn += 1
+    for face, (region, width, height) in wanted.items():
+        if face in ours and face not in gone and document.has(region):
+            kept[face] = ours[face]
+            job.outcome.kept += 1
+            continue
+        if why := _hindrance(document, region, width, height):
+            job.outcome.left_out[face] = why
+            continue
+        document.add(region, width, height)
+        added = None if document.has_tag(tag) else tag
+        if added:
+            document.add_tag(added)
+        kept[face] = {"region": asdict(region), **({"tag": added} if added else {})}
+        job.outcome.new += 1
+    if not job.dry_run:
+        _write(file, data, document, made=made, root=job.out)
+    return {"made": made, "faces": kept}
+
+
+def _hindrance(document: Sidecar, region: Region, width: int, height: int) -> str | None:
+    """Why a face cannot be put into this sidecar."""
+    size = document.dimensions()
+    if size is not None and abs(size[0] / size[1] - width / height) > 0.02 * width / height:
+        return "its sidecar's faces are for another size or rotation of the photo"
+    for other in document.regions():
+        if other.overlap(region) >= _SAME:
+            same = other.name.casefold() == region.name.casefold()
+            return (
+                "its sidecar names this person there already" if same else f"its sidecar names {other.name or 'nobody'} there already"
+            )
+    return None
+
+
+def _write(file: Path, before: bytes | None, document: Sidecar, *, made: bool, root: Path | None) -> None:
+    try:
+        drop_unfinished(file.parent, [file.name])
+        if made and document.is_empty():
+            file.unlink(missing_ok=True)
+            if root is not None:
+                drop_empty(root, file.parent)
+        elif before is None:
+            if not document.is_empty():
+                replace_file(file, document.bytes())
+        elif Sidecar(before).bytes() != document.bytes():  # what would only be written in another way stays
+            replace_file(file, document.bytes(), keep_mode=True)
+    except OSError as err:
+        raise disk_error(err, file) from err
+
+
+def _region(job: Job, candidate: Candidate) -> tuple[str, Region, int, int]:
+    """A photo's path (below ``--out``, or where it lies), and a face's place in it as stored. Raises NoPicture."""
+    row = candidate.asset
+    if row is None:
+        raise NoPicture("it is an image of a set, of which no photo is known")
+    file = _mirrored(row.asset.original_path) if job.out else str(job.pictures.original_file(candidate))
+    if job.out is None and row.source != "folder":
+        raise NoPicture("its original is Immich's and does not lie on this machine: --out DIR makes a tree of sidecars to copy")
+    header = job.pictures.header(job.pictures.original_file(candidate))
+    if header.size is None:
+        raise NoPicture("its original cannot be read")
+    width, height = header.size if header.orientation < 5 else header.size[::-1]
+    left, top, right, bottom = stored_box(candidate.face.box, width, height, header.orientation)
+    region = Region(job.called, *(round(v, 6) for v in (left / width, top / height, (right - left) / width, (bottom - top) / height)))
+    return file, region, width, height
+
+
+def stored_box(box: Box, width: int, height: int, turn: int) -> Box:
+    """``box`` of the upright photo in the one that is stored as ``width x height`` with EXIF orientation ``turn``."""
+    x1, y1, x2, y2 = box if turn < 5 else (box[1], box[0], box[3], box[2])  # from 5 on rows are stored as columns
+    if turn in (2, 3, 7, 8):  # stored from right to left
+        x1, x2 = width - x2, width - x1
+    if turn in (3, 4, 6, 7):  # stored upside down
+        y1, y2 = height - y2, height - y1
+    return max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+
+
+def _mirrored(original: str) -> str:
+    """A path that a server said, as one below a folder of ours. Raises NoPicture where it could lead out of it."""
+    parts = [part for part in PurePosixPath(original).parts if part not in ("/", ".")]
+    if not parts or ".." in parts or any("\0" in part or "\\" in part or ":" in part for part in parts):
+        raise NoPicture(f"its path {original!r} cannot be used for a file here")
+    return "/".join(parts)
+
+
+def _sidecars(job: Job, file: str) -> list[str]:
+    """The sidecars of a photo, by their names."""
+    long, short = f"{file}.xmp", str(PurePosixPath(file).with_suffix(".xmp")) if job.out else str(Path(file).with_suffix(".xmp"))
+    return {"IMG.jpg.xmp": [long], "IMG.xmp": [short], "both": [long, short]}[job.workspace.settings.targets.xmp.sidecar]

@@ -1,0 +1,172 @@
+"""Sets that were there before us, as three old scripts left them: named, merged, grown, undone; every foreign file is kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from facesets import people
+from facesets.errors import NotFound, UsageError
+from facesets.photos.decoder_pool import DecoderPool
+from facesets.pipeline import runner
+from facesets.registry import decisions, sets
+from facesets.testing import Library, immich_server
+from facesets.workspace import Workspace
+
+from ..pipeline.world import CommandLine, add_photos, configure, jpeg
+from .conftest import call
+from .home import Home
+
+OLD, OTHER = "faceset_004", "faceset_009"
+FOREIGN = ("notes.txt", "sheet.fsz", "contact_sheet.html")
+
+
+@pytest.fixture(scope="session")
+def old_folder(tmp_path_factory: pytest.TempPathFactory, pack: Path, decoders: DecoderPool) -> Path:
+    """Two sets of plain images with gaps in their numbers, foreign files in them, thin and era sets, a manifest without a schema."""
+    root = tmp_path_factory.mktemp("old") / "w"
+    folder = root / "facesets"
+    for name, person in ((OLD, 1), (OTHER, 2)):
+        (folder / name).mkdir(parents=True)
+        for n in range(6):
+            (folder / name / f"{n}.jpg").write_bytes(jpeg([person], 9000 + 10 * person + n))
+        for foreign in FOREIGN:
+            (folder / name / foreign).write_text(f"{foreign} of {name}")
+    for name in ("_thin/faceset_002_era_1998-2001", "faceset_004_era_2012-2016"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "0.jpg").write_bytes(jpeg([1], 9100))
+    manifest = {"made_by": "finalize.sh", "facesets": [{"name": OLD, "note": "grandma"}, {"name": OTHER, "note": "x"}]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    library = Library()
+    anna = library.user("anna")
+    add_photos(library, anna, [1], 3)
+    with pytest.MonkeyPatch.context() as patched, immich_server(library) as server:
+        patched.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+        patched.setenv("IMMICH_URL", server.url)
+        patched.setenv("IMMICH_API_KEY", server.key_for("anna"))
+        call(root, "init")
+        configure(root, pack)
+        call(root, "run", "--user", "anna")
+    return root
+
+
+@pytest.fixture
+def old(
+    tmp_path: Path, old_folder: Path, decoders: DecoderPool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Home]:
+    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+    root = tmp_path / "w"
+    shutil.copytree(old_folder, root)
+    workspace = Workspace.open(root)
+    with workspace.registry() as registry:
+        yield Home(workspace, registry, decoders, CommandLine(root, capsys))
+
+
+def test_an_image_is_left_out_and_comes_back_and_no_file_is_rewritten(old: Home) -> None:
+    before = old.tree()
+    inode = (old.root / OLD / "1.jpg").stat().st_ino
+    people.reject(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")])
+    old.write()
+    assert old.tree().keys() == before.keys() - {f"{OLD}/0.jpg"}
+    assert {path: before[path] for path in old.tree() if path != "manifest.json"} == {
+        path: digest for path, digest in old.tree().items() if path != "manifest.json"
+    }
+    assert (old.root / OLD / "1.jpg").stat().st_ino == inode
+    assert old.verify().ok, old.verify().problems
+    people.undo(old.workspace, old.registry)
+    old.write()
+    assert old.tree() == before
+    assert old.verify().ok, old.verify().problems
+
+
+def test_an_image_moves_into_another_set_under_a_name_that_is_free(old: Home) -> None:
+    before = old.tree()
+    people.move(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")], OTHER)
+    old.write()
+    after = old.tree()
+    assert f"{OLD}/0.jpg" not in after
+    assert after[f"{OTHER}/0-2.jpg"] == before[f"{OLD}/0.jpg"]
+    assert after[f"{OTHER}/0.jpg"] == before[f"{OTHER}/0.jpg"]
+    people.undo(old.workspace, old.registry)
+    old.write()
+    assert old.tree() == before
+
+
+def test_merged_every_foreign_file_is_kept_and_the_undo_gives_both_back(old: Home) -> None:
+    before = old.tree()
+    people.merge(old.workspace, old.registry, OTHER, OLD)
+    old.write()
+    after = old.tree()
+    assert not (old.root / OTHER).exists()
+    assert {path: after[path] for path in before if path.startswith(f"{OLD}/")} == {
+        path: digest for path, digest in before.items() if path.startswith(f"{OLD}/")
+    }
+    theirs = [digest for path, digest in before.items() if path.startswith(f"{OTHER}/")]
+    assert set(theirs) <= {digest for path, digest in after.items() if path.startswith(f"{OLD}/")}
+    manifest = json.loads((old.root / "manifest.json").read_text())
+    assert manifest["made_by"] == "finalize.sh"
+    assert [each["name"] for each in manifest["retired"]] == [OTHER]
+    assert old.verify().ok, old.verify().problems
+    people.undo(old.workspace, old.registry)
+    old.write()
+    restored = old.tree()
+    assert {path: digest for path, digest in restored.items() if path != "manifest.json"} == {
+        path: digest for path, digest in before.items() if path != "manifest.json"
+    }
+    assert json.loads((old.root / "manifest.json").read_text())["facesets"][1]["note"] == "x"
+    assert old.verify().ok, old.verify().problems
+
+
+def test_it_grows_by_recognised_faces_and_shrinks_back(old: Home) -> None:
+    before = old.tree()
+    person = decisions.faces_of(old.registry, 1, ["recognised"])
+    assert len(person) == 3
+    people.extend(old.workspace, old.registry, OLD)
+    old.write()
+    new = old.tree().keys() - before.keys()
+    assert len(new) == 3
+    assert all(path.endswith(".png") for path in new)
+    assert f"{OLD}/faceset.json" not in old.tree()
+    assert old.verify().ok, old.verify().problems
+    people.undo(old.workspace, old.registry)
+    old.write()
+    assert old.tree() == before
+
+
+def test_it_is_named_in_the_manifest_beside_what_others_wrote_there(old: Home) -> None:
+    text = (old.root / "manifest.json").read_text()
+    people.name(old.workspace, old.registry, OLD, "Grandma")
+    old.write()
+    (first, _) = json.loads((old.root / "manifest.json").read_text())["facesets"]
+    assert first == {"name": OLD, "note": "grandma", "person": "Grandma"}
+    people.undo(old.workspace, old.registry)
+    old.write()
+    assert json.loads((old.root / "manifest.json").read_text()) == json.loads(text)
+
+
+def test_a_set_of_ones_own_images_is_not_split_and_this_is_said(old: Home) -> None:
+    with pytest.raises(UsageError, match="a set of your own images"):
+        people.split(old.workspace, old.registry, OLD, [str(old.root / OLD / "0.jpg")])
+    assert sets.highest_number(old.registry) == 9
+
+
+def test_of_a_set_of_ones_own_only_images_are_faces(old: Home) -> None:
+    outcome = people.confirm(old.workspace, old.registry, [OLD])
+    assert outcome.changes == {"confirmed": {OLD: 6}}
+    with pytest.raises(NotFound, match="has no face of this file"):
+        people.reject(old.workspace, old.registry, [str(old.root / OLD / "notes.txt")])
+
+
+def test_a_set_that_was_renamed_while_a_decision_waited_follows_under_its_new_name(old: Home) -> None:
+    people.reject(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")])
+    (old.root / OLD).rename(old.root / "faceset_044")
+    assert "facesets accept faceset_004" in old.write().waiting[OLD]
+    people.accept(old.workspace, old.registry, OLD)
+    assert old.write().written == ["faceset_044"]
+    assert not (old.root / "faceset_044/0.jpg").exists()
+    assert old.verify().ok, old.verify().problems

@@ -1,0 +1,108 @@
+"""A workspace with sets of real faces: photos that installed packages carry, the open pack, and a set that was there before."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from facesets.models.pack import Pack
+from facesets.pipeline import run
+from facesets.progress import Silent
+from facesets.registry import exports
+from facesets.targets import consent, find
+from facesets.testing import samples
+from facesets.testing.sample_library import encoded
+from facesets.workspace import Workspace
+from tests.pipeline.world import CommandLine
+
+SITTERS = ("auburn", "crimson")  # who gets a set; charcoal has one already
+START = datetime.fromisoformat("2015-03-01T10:00:00+00:00")
+LOOKS = tuple(range(len(samples.LOOKS)))
+
+
+def photo(folder: Path, sitter: str, n: int, orientation: int = 1) -> None:
+    """One look of a sitter, two months after the one before."""
+    taken = START + timedelta(days=60 * n)
+    look = samples.LOOKS[n]
+    data = encoded(samples.portrait(sitter, look).rgb, "a.jpg", taken, quality=92, orientation=orientation)
+    (folder / f"{sitter}-{n}.jpg").write_bytes(data)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, open_pack: Pack, model_cache: Path) -> Path:
+    """The workspace as a run left it, beside its folder of photos; tests use copies of it."""
+    home = tmp_path_factory.mktemp("targets")
+    photos = home / "photos"
+    (photos / "both").mkdir(parents=True)
+    for sitter in SITTERS:
+        for n in LOOKS:
+            photo(photos, sitter, n, orientation=(1, 6, 3, 8)[n % 4])
+    data = encoded(samples.group(samples.Look(scale=1.6)).rgb, "a.jpg", START, quality=92)
+    (photos / "both" / "group.jpg").write_bytes(data)
+    workspace = Workspace.init(home / "workspace")
+    curated = workspace.facesets / "faceset_001"
+    curated.mkdir(parents=True)
+    for n in LOOKS[:6]:
+        photo(curated, "charcoal", n)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACESETS_CACHE", str(model_cache))
+        _, left = run(workspace, ["anna"], folder=photos, pack_name="open", progress=Silent())
+    assert left is None
+    return home
+
+
+@pytest.fixture
+def workspace(made: Path, tmp_path: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A copy in which faceset_002 is Grandma and faceset_003 is Opa; nobody agreed to anything."""
+    monkeypatch.setenv("FACESETS_CACHE", str(model_cache))
+    shutil.copytree(made / "workspace", tmp_path / "workspace")
+    copy = Workspace.open(tmp_path / "workspace")
+    name(copy, "faceset_002", "Grandma")
+    name(copy, "faceset_003", "Opa")
+    return copy
+
+
+@pytest.fixture
+def facesets(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """The command line in the workspace."""
+    return CommandLine(workspace.root, capsys)
+
+
+@pytest.fixture
+def agreed(workspace: Workspace) -> Workspace:
+    """Grandma agreed, is an adult, and somebody looked at her set."""
+    agree(workspace, "faceset_002")
+    return workspace
+
+
+def agree(workspace: Workspace, set_name: str) -> None:
+    """Record an agreement, as if the contact sheet had been shown."""
+    with workspace.registry() as registry:
+        person = find(exports.people(registry), set_name)
+        consent.note_shown(registry, person)
+        consent.give(registry, person, by="Anna", looked=True)
+
+
+def name(workspace: Workspace, set_name: str, called: str | None, **more: str) -> None:
+    """What naming does to the registry."""
+    change(workspace, set_name, name=called, **more)
+
+
+def change(workspace: Workspace, set_name: str, **columns: str | None) -> None:
+    """Change a person's row."""
+    with workspace.registry() as registry, registry.transaction():
+        for column, value in columns.items():
+            registry.db.execute(
+                f"UPDATE people SET {column} = ? WHERE id = (SELECT person_id FROM sets WHERE name = ?)", (value, set_name)
+            )
+
+
+def drop_face(workspace: Workspace, set_name: str) -> str:
+    """Take the first face out of a set in the registry, as a reject does; returns its id."""
+    with workspace.registry() as registry, registry.transaction():
+        key = exports.files(registry, set_name)[0][0]
+        registry.db.execute("DELETE FROM set_faces WHERE measurement_id = (SELECT id FROM measurements WHERE key = ?)", (key,))
+    return key
