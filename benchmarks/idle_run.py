@@ -66,7 +66,7 @@ def idle(workspace: Workspace, registry: Registry, pack: Any, decoders: DecoderP
     """What a run does with sets in which nothing changed."""
     before = tree_stamps(workspace.facesets)
     said = Silent()
-    adopt(workspace, registry, pack, 2, said, decoders)
+    adopt(workspace, registry, pack, 2, said, decoders, before)
     write_planned(workspace, registry, said, decoders)
     assert tree_stamps(workspace.facesets) == before
     assert said.notes == []

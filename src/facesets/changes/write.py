@@ -13,7 +13,7 @@ from facesets.changes.interrupted import identity, is_in_place
 from facesets.changes.member_photos import Picture
 from facesets.changes.record import waiting
 from facesets.errors import CorruptFile, FacesetsError, RetryableLeft, UnreadableImage
-from facesets.export import ManifestEntry, Member, SetPlan, crop_name, file_facts, merge_manifest, write_set
+from facesets.export import ManifestEntry, Member, SetPlan, crop_name, existing_sets, file_facts, merge_manifest, write_set
 from facesets.faces import crop_file, read_image
 from facesets.photos import DecoderPool, crops
 from facesets.progress import Progress
@@ -77,8 +77,15 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress, 
     later = waiting(registry)
     made = [faceset for faceset in sets.select(registry, written=True, origin="made") if faceset.name not in later]
     if made:
+        there = {found.name for found in existing_sets(workspace.facesets)}
+        files, sizes = sets.all_files(registry), sets.sizes(registry)
         merge_manifest(
-            workspace.facesets, [_entry(registry, faceset) for faceset in made if (workspace.facesets / faceset.name).is_dir()]
+            workspace.facesets,
+            [
+                ManifestEntry(each.name, each.number, sizes.get(each.name, 0), each.pack, each.person_name, files.get(each.name, []))
+                for each in made
+                if each.name in there
+            ],
         )
     if needed is not None:
         needed.written = tuple(wrote)
@@ -156,17 +163,6 @@ def _set_aside(registry: Registry, err: _Unusable) -> None:
         originals.settle_bytes(registry, sha256, Reason(why.reason), why.detail)
     elif row := originals.with_bytes(registry, sha256=sha256):
         originals.ask_for_bytes(registry, row.id)
-
-
-def _entry(registry: Registry, faceset: FaceSet) -> ManifestEntry:
-    return ManifestEntry(
-        faceset.name,
-        faceset.number,
-        len(sets.members(registry, faceset.name)),
-        faceset.pack,
-        faceset.person_name,
-        sets.files(registry, faceset.name),
-    )
 
 
 def _loader(workspace: Workspace, decoders: DecoderPool) -> Callable[[Member], NDArray[np.uint8] | bytes]:

@@ -7,7 +7,7 @@ no image gives any, unless the same model is here too: a set that cannot be know
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from facesets.errors import PackUnavailable, UnreadableImage
 from facesets.export.described import described_set
 from facesets.export.existing_sets import (
     ExistingSet,
+    Stamp,
     existing_sets,
     file_facts,
     highest_number,
@@ -38,11 +39,14 @@ from facesets.workspace import Workspace
 log = logging.getLogger(__name__)
 
 
-def adopt(workspace: Workspace, registry: Registry, pack: Pack, run_id: int, progress: Progress, decoders: DecoderPool) -> None:
+def adopt(
+    workspace: Workspace, registry: Registry, pack: Pack, run_id: int, progress: Progress, decoders: DecoderPool,
+    seen: Mapping[str, Mapping[str, Stamp]],
+) -> None:  # fmt: skip
     """Make every set on disk known, with its files' hashes and a centroid for this pack.
 
     What its owner did to a recorded set by hand is said, until ``facesets accept`` says that it is right. Files whose size, time and
-    inode are as recorded are not read.
+    inode are as recorded are not read; ``seen``: what the run found of each when it began (:func:`tree_stamps`), not looked for again.
     """
     found, strange = existing_sets(workspace.facesets), list[str]()
     _say_missing(workspace, registry, {existing.name for existing in found}, progress)
@@ -50,7 +54,8 @@ def adopt(workspace: Workspace, registry: Registry, pack: Pack, run_id: int, pro
     recorded = sets.stamps(registry)
     with progress.task("reading existing sets", len(found), "sets") as task:
         for existing in found:
-            known, unchanged = existing.name in have, stamps(existing.path) == recorded.get(existing.name, {})
+            known, now = existing.name in have, seen.get(existing.name) or stamps(existing.path)
+            unchanged = now == recorded.get(existing.name, {})
             if not (known and unchanged) and not _adopt_one(registry, existing, pack, run_id, known, progress, decoders):
                 strange.append(existing.name)
             task.advance()

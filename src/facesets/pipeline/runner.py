@@ -81,8 +81,8 @@ def run(
         before = tree_stamps(workspace.facesets)
         work = Steps(
             workspace, registry, labels, summary, run_id,
-            folder=folder, pack_name=pack_name, accept_missing=accept_missing, new_server=new_server, decoders=decoders,
-            progress=progress,
+            folder=folder, pack_name=pack_name, accept_missing=accept_missing, new_server=new_server, sets_before=before,
+            decoders=decoders, progress=progress,
         )  # fmt: skip
         promised = "stage" in steps and "write" in steps
         if promised:

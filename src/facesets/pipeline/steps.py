@@ -6,14 +6,14 @@ sets are planned, for their members alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from facesets.changes import PhotosNeeded, fetch_members, plan, write_planned, write_revisions
 from facesets.errors import UsageError
-from facesets.export import adopt
+from facesets.export import Stamp, adopt
 from facesets.faces import (
     WORKER_MODEL,
     Looked,
@@ -62,11 +62,13 @@ class Steps:
         pack_name: str | None,
         accept_missing: bool,
         new_server: bool,
+        sets_before: Mapping[str, Mapping[str, Stamp]],
         decoders: DecoderPool,
         progress: Progress,
     ) -> None:
         self.workspace, self.registry, self.labels, self.summary, self.run_id = workspace, registry, labels, summary, run_id
         self.folder, self.accept_missing, self.decoders, self.progress = folder, accept_missing, decoders, progress
+        self.sets_before = sets_before
         self.pack = _Lazy(lambda: choose_pack(workspace, registry, pack_name, progress))
         self.measured = reads_database(workspace, registry, pack_name)  # by Immich itself
         self.new_server = new_server
@@ -177,7 +179,7 @@ class Steps:
 
     def plan(self, *, classic: bool) -> None:
         """Know the sets that exist, and decide on the faces that are in none."""
-        adopt(self.workspace, self.registry, self.pack(), self.run_id, self.progress, self.decoders)
+        adopt(self.workspace, self.registry, self.pack(), self.run_id, self.progress, self.decoders, self.sets_before)
         told = read_xmp_names(self.workspace, self.registry, self.progress, self.decoders, again=False)
         if told.names:
             self.progress.note(f"Names in photos: {told.said}.")

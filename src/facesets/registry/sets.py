@@ -254,6 +254,15 @@ def files(registry: Registry, name: str) -> list[FileFact]:
     return [FileFact(*row) for row in registry.db.execute(sql, (name,))]
 
 
+def all_files(registry: Registry) -> dict[str, list[FileFact]]:
+    """:func:`files` of every set, by its name."""
+    named = dict(registry.db.execute("SELECT id, name FROM sets").fetchall())
+    found: dict[str, list[FileFact]] = {}
+    for set_id, path, size, sha256 in registry.db.execute("SELECT set_id, path, size, sha256 FROM set_files ORDER BY set_id, path"):
+        found.setdefault(named[set_id], []).append(FileFact(path, size, sha256))
+    return found
+
+
 def stamps(registry: Registry) -> dict[str, dict[str, tuple[int, int | None, int | None]]]:
     """Size, time and inode of every set's files as they were recorded, by the set's name and path."""
     sql = "SELECT s.name, f.path, f.size, f.mtime_ns, f.inode FROM sets AS s JOIN set_files AS f ON f.set_id = s.id ORDER BY s.id"
