@@ -31,6 +31,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.chromium import program
 from facesets.registry import Registry
+from facesets.review.images import SIZES
 from facesets.workspace import Workspace
 
 PACK, DIMENSIONS = "buffalo_l@1", 512
@@ -122,13 +123,13 @@ def thumbnails(workspace: Workspace) -> None:
     rng = np.random.default_rng(3)
     store = workspace.root / "thumbnails" / "faces"
     store.mkdir(parents=True)
-    pictures = []
+    sizes = ("small", "medium")
     for n in range(32):
-        noise = Image.fromarray(rng.integers(0, 255, (16, 16, 3), np.uint8)).resize((256, 256), Image.Resampling.BICUBIC)
-        out = io.BytesIO()
-        noise.save(out, "WEBP", quality=76, method=2)
-        pictures.append(store / f"{n}.webp")
-        pictures[-1].write_bytes(out.getvalue())
+        noise = Image.fromarray(rng.integers(0, 255, (16, 16, 3), np.uint8))
+        for size in sizes:
+            out = io.BytesIO()
+            noise.resize((SIZES[size],) * 2, Image.Resampling.BICUBIC).save(out, "WEBP", quality=76, method=2)
+            (store / f"{n}-{size}.webp").write_bytes(out.getvalue())
     with workspace.registry() as registry:
         keys = [row[0] for row in registry.db.execute("SELECT key FROM measurements ORDER BY id LIMIT 40000")]
         keys += [
@@ -139,7 +140,8 @@ def thumbnails(workspace: Workspace) -> None:
         ]
     for n, key in enumerate(dict.fromkeys(keys)):
         (store / key[:2]).mkdir(exist_ok=True)
-        (store / key[:2] / f"{key}-medium.webp").hardlink_to(pictures[n % 32])
+        for size in sizes:
+            (store / key[:2] / f"{key}-{size}.webp").hardlink_to(store / f"{n % 32}-{size}.webp")
 
 
 @contextmanager

@@ -76,8 +76,9 @@ export class WindowedList {
     const seen = Math.ceil(innerHeight / pitch) + 1;
     const ahead = Math.max(1, Math.min(seen, Math.floor(NODES / (columns * this.#nodes)) - seen - 1));
     const [above, below] = this.#down ? [1, ahead] : [ahead, 1];
-    const firstRow = Math.max(0, Math.min(rows - 1, Math.floor(-top / pitch)) - above);
-    const lastRow = Math.min(rows, Math.max(firstRow + 1, Math.ceil((innerHeight - top) / pitch) + below));
+    const [upper, lower] = [Math.min(rows - 1, Math.floor(-top / pitch)), Math.ceil((innerHeight - top) / pitch)];
+    const firstRow = Math.max(0, upper - above);
+    const lastRow = Math.min(rows, Math.max(firstRow + 1, lower + below));
     const [from, to] = [firstRow * columns, Math.min(this.total, lastRow * columns)];
     this.list.style.paddingTop = `${firstRow * pitch}px`;
     this.list.style.paddingBottom = `${Math.max(0, rows - lastRow) * pitch}px`;
@@ -96,20 +97,24 @@ export class WindowedList {
       this.#mark(item);
       this.onDraw(item);
     }
-    this.#ask(from, to);
+    this.#ask(from, to, [upper * columns, lower * columns]);
   }
 
-  /** What is seen first, in one request, and then what comes next; what was left behind is not waited for. */
-  #ask(from, to) {
+  /** What is seen first, then the rest of what is in the page, then what comes next; what was left behind is not waited for. */
+  async #ask(from, to, seen) {
     const screen = to - from;
     for (const request of this.#requests) {
       if (!request.needed && (request.end <= from - screen || request.first >= to + screen)) request.aborter.abort();
     }
-    this.load(from, to, { needed: false }).then(() => {
-      if (from !== this.#drawn[0] || to !== this.#drawn[1] || !this.isSeen) return;
-      const [near, far] = this.#down ? [[to, to + screen], [to, to + SCREENS * screen]] : [[from - screen, from], [from - SCREENS * screen, from]];
-      if (this.#gap(...near)) this.load(...far, { needed: false });
-    });
+    const isHere = () => from === this.#drawn[0] && to === this.#drawn[1];
+    for (const part of [seen, [from, to]]) {
+      await this.load(...part, { needed: false });
+      if (!isHere()) return;
+    }
+    const ahead = (n) => (this.#down ? [to + n * screen, to + (n + 1) * screen] : [from - (n + 1) * screen, from - n * screen]);
+    if (!this.#gap(...ahead(0))) return;
+    // one after the other, so that a jump elsewhere waits for one at most
+    for (let n = 0; n < SCREENS && isHere() && this.isSeen; n += 1) await this.load(...ahead(n), { needed: false });
   }
 
   #waiting(place) {
@@ -333,12 +338,15 @@ function leave(item) {
   for (const image of item.querySelectorAll("img[src]")) {
     if (image.complete) continue;
     image.dataset.src = image.getAttribute("src");
+    image.dataset.srcset = image.srcset;
+    image.removeAttribute("srcset");
     image.removeAttribute("src");
   }
 }
 
 function come(item) {
   for (const image of item.querySelectorAll("img[data-src]")) {
+    if (image.dataset.srcset) image.srcset = image.dataset.srcset;
     image.src = image.dataset.src;
     delete image.dataset.src;
   }
