@@ -200,7 +200,8 @@ def test_the_integer_model_is_what_onnx_itself_would_write() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 10)], ir_version=6)
     assert onnx.load_model_from_string(blocked_matmul.MODEL) == model
     small = np.random.default_rng(0).integers(-9, 10, (2, 8, 8))  # which saturate nowhere
-    got = blocked_matmul.Blocks((small[1].astype(np.int8),), 8, *[np.ones(8, np.float32)] * 2).product((small[0] + 128).astype(np.uint8), 0)
+    blocks = blocked_matmul.Blocks((small[1].astype(np.int8),), 8, *[np.ones(8, np.float32)] * 2)
+    got = blocks.product((small[0] + 128).astype(np.uint8), 0)
     assert (got == small[0] @ small[1]).all()
 
 
