@@ -6,13 +6,14 @@ For every person with ``--least`` photos or more: a third of the photos is held 
 from. The first ``--others`` photos of other people are strangers. Our choice takes as many images as it finds helpful and judges
 itself on those that it has left; "best N by quality" and "N at random" (mean of 20 draws) get the same N, and "best 30 by quality" as
 many as Frigate's docs recommend. Then Frigate's formula: the mean confidence over held-out photos, how many of them are recognised
-(.9), and how many of all other people's faces are taken for this one (.8).
+(.9), and how many of all other people's faces are taken for this one (.8). What the export would predict, on the photos that its choice
+left, stands beside it: those photos had a say in the choice, the held-out ones had none.
 Vectors are the pack's, not Frigate's: what is compared is the choice. Needs labelled photos of your own.
 
 Then where to stop, by cross-validation over people: they are dealt into ``--folds`` parts, and for each part the rule is chosen on the
 people of the other parts alone: of the rules whose confidence is within .002 of the best one's the one with the fewest images. What is
-printed of the rules so chosen is of people whom they were not chosen on. Every person is split ``--splits`` times into photos to choose
-from and photos held out.
+printed of the rules so chosen is of people whom they were not chosen on. The export's rule is the one that is so chosen on everybody.
+Every person is split ``--splits`` times into photos to choose from and photos held out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import csv
 import hashlib
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def main() -> None:
     args = parser.parse_args()
     people = _people(args.labels, args.pack, args.scope, args.least, args.others)
     rows: dict[str, list[Result]] = defaultdict(list)
+    predicted: list[float] = []
     random = np.random.default_rng(0)
     known = {name: found for name, found in people.items() if len(found) >= args.least}
     for name, found in sorted(known.items()):
@@ -105,6 +107,7 @@ def main() -> None:
         chosen = ours(pool, seen, args.most)
         x, n = vectors(pool), len(chosen)
         rows["ours"].append(score(x[chosen], held_out, unseen))
+        predicted.append(formula.predict(x[chosen], np.delete(x, chosen, axis=0), seen).confidence)
         rows["best N by quality"].append(score(x[by_quality(pool, seen, n)], held_out, unseen))
         rows["best 30 by quality"].append(score(x[by_quality(pool, seen, args.most)], held_out, unseen))
         rows["all there are"].append(score(x, held_out, unseen))
@@ -113,6 +116,9 @@ def main() -> None:
         rows["N at random"].append(Result(n, *mean))
     print(f"{len(known)} people with {args.least} photos or more, strangers' faces: {sum(map(len, people.values()))} less their own")
     _print("choice", rows)
+    off = np.array(predicted) - [result.confidence for result in rows["ours"]]
+    far = f"{off.mean():+.3f} from what held-out photos give ({np.abs(off).mean():.3f} a person)"
+    print(f"\npredicted for ours: {np.mean(predicted):.3f}, {far}")
     _cross_validate(known, people, args)
 
 
@@ -138,18 +144,23 @@ def _cross_validate(known: dict[str, list[Candidate]], people: dict[str, list[Ca
     held_out: list[Result] = []
     taken: list[formula.Stop] = []
     for fold in folds:
-        others = [name for name in names if name not in fold]
-        mean = {rule: _mean([scored[name][rule] for name in others]) for rule in RULES}
-        best = max(m.confidence for m in mean.values())
-        rule = min((r for r in RULES if mean[r].confidence >= best - _NEAR), key=lambda r: (mean[r].images, r.patience, -r.least))
+        rule = _chosen_on([scored[name] for name in names if name not in fold])
         taken.append(rule)
         held_out += [scored[name][rule] for name in fold]
     print(f"\nStopping, {args.folds} parts of the people, {args.splits} splits of each person's photos")
     print("chosen on the people of the other parts: " + "; ".join(map(_words, taken)))
+    print(f"chosen on everybody: {_words(_chosen_on(list(scored.values())))}")
     rows = {"chosen by cross-validation, on people it was not chosen on": held_out}
     rows |= {f"the export's: {_words(formula.Stop())}": [scored[name][formula.Stop()] for name in names]}
     rows |= {_words(rule): [scored[name][rule] for name in names] for rule in RULES if rule != formula.Stop()}
     _print("rule", rows)
+
+
+def _chosen_on(people: Sequence[Mapping[formula.Stop, Result]]) -> formula.Stop:
+    """Of the rules that are as good as the best one for these people, the one with the fewest images."""
+    mean = {rule: _mean([one[rule] for one in people]) for rule in RULES}
+    best = max(result.confidence for result in mean.values())
+    return min((r for r in RULES if mean[r].confidence >= best - _NEAR), key=lambda r: (mean[r].images, r.patience, -r.least))
 
 
 def _by_rule(

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from facesets import export_to
+from facesets import export_to, people, targets
 from facesets.errors import CorruptFile, FacesetsError, Refused, UsageError
 from facesets.registry import exports
 from facesets.targets import compreface, doubletake, frigate
@@ -86,9 +86,9 @@ def test_a_record_of_another_shape_is_said_in_words(target: str, sets: object, t
 def test_no_sidecar_is_written_through_a_link(workspace: Workspace, tmp_path: Path) -> None:
     first, out, theirs = tmp_path / "first", tmp_path / "out", tmp_path / "theirs"
     export_to(workspace, "xmp", ["Grandma"], out=first)
-    sidecars = sorted(path.relative_to(first) for path in first.rglob("*.xmp"))
+    sidecars = sorted((path.relative_to(first) for path in first.rglob("*.xmp")), key=lambda path: -len(path.parts))
     theirs.mkdir()
-    (out / sidecars[0].parent.parent).mkdir(parents=True)
+    out.mkdir()
     (out / sidecars[0].parent).symlink_to(theirs)
     (one,) = export_to(workspace, "xmp", ["Grandma"], out=out).people
     assert (one.new, list(theirs.iterdir())) == (sum(file.parent != sidecars[0].parent for file in sidecars), [])
@@ -195,6 +195,18 @@ def test_what_was_exported_of_a_set_that_was_merged_goes_with_the_next_export(ta
     assert len(export_to(agreed, target, ["Grandma"], out=out).people) == 1
 
 
+def test_a_set_that_was_merged_away_is_told_where_it_went(agreed: Workspace, tmp_path: Path) -> None:
+    with agreed.lock(), agreed.registry() as registry:
+        people.merge(agreed, registry, "faceset_003", "faceset_002", name="Grandma")
+        people.merge(agreed, registry, "faceset_002", "faceset_001", name="Grandma")
+        words = r"faceset_003 .* is part of faceset_001 \(Grandma\) now, number 1\. Type faceset_001 instead"
+        for verb in (lambda: people.confirm(agreed, registry, ["faceset_003"]), lambda: targets.find(registry, "Opa")):
+            with pytest.raises(UsageError, match=words):
+                verb()
+    with pytest.raises(UsageError, match=words):
+        export_to(agreed, "frigate", ["faceset_003"], out=tmp_path / "out")
+
+
 @pytest.mark.parametrize("folder", ["facesets", "facesets/faceset_002", "crops", "photos/anna"])
 def test_no_export_goes_among_the_workspaces_own_files(folder: str, agreed: Workspace) -> None:
     before = bytes_of(agreed.facesets)
@@ -206,7 +218,7 @@ def test_no_export_goes_among_the_workspaces_own_files(folder: str, agreed: Work
 _SLOWLY = """
 import os, sys, time
 from pathlib import Path
-from facesets import export_to
+from facesets import export_to, people, targets
 from facesets.workspace import Workspace
 fsync = os.fsync
 def slowly(handle):

@@ -113,7 +113,7 @@ def test_a_look_holds_for_the_revision_that_was_shown(agreed: Workspace, tmp_pat
 
 def test_agreements_are_decisions_and_only_ever_added(agreed: Workspace) -> None:
     with agreed.registry() as registry:
-        person = find(exports.people(registry), SET)
+        person = find(registry, SET)
         consent.withdraw(registry, person, by="Grandma")
         assert consent.recorded(registry, person) is None
         consent.give(registry, person, by="Grandma", looked=False)
@@ -140,14 +140,14 @@ def test_photos_of_somebody_as_a_child_are_left_out(agreed: Workspace, tmp_path:
 
 def test_a_birth_date_that_says_adult_needs_no_look(workspace: Workspace, tmp_path: Path) -> None:
     with workspace.registry() as registry:
-        consent.give(registry, find(exports.people(registry), SET), by="Anna", looked=False)
+        consent.give(registry, find(registry, SET), by="Anna", looked=False)
     birth(workspace, "1950-01-01")
     assert export(workspace, tmp_path / "out") == {}
 
 
 def test_a_photo_without_a_date_is_of_nobody_knows_what_age(workspace: Workspace, tmp_path: Path) -> None:
     with workspace.registry() as registry, registry.transaction():
-        consent.give(registry, find(exports.people(registry), SET), by="Anna", looked=False)
+        consent.give(registry, find(registry, SET), by="Anna", looked=False)
         registry.db.execute("UPDATE assets SET taken_at = NULL WHERE file_name LIKE '%-3.jpg'")
         registry.db.execute("UPDATE assets SET taken_at = '1970-01-01T00:00:00' WHERE file_name LIKE '%-4.jpg'")
     birth(workspace, "1950-01-01")
@@ -164,7 +164,7 @@ def test_the_sources_birth_date_counts_too(agreed: Workspace, tmp_path: Path) ->
 
 def test_an_estimate_only_ever_stops(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with workspace.registry() as registry:
-        consent.give(registry, find(exports.people(registry), SET), by="Anna", looked=False)
+        consent.give(registry, find(registry, SET), by="Anna", looked=False)
     estimate(monkeypatch, *[40.0] * 8, 26.0)
     assert export(workspace, tmp_path / "all") == {}
     estimate(monkeypatch, *[40.0] * 8, 17.0)  # one below 18, and the 10th percentile above 25

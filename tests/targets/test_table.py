@@ -63,7 +63,7 @@ def test_two_people_of_one_name_are_refused_and_told_apart_by_their_sets(agreed:
     name(agreed, "faceset_003", "GRANDMA")
     with pytest.raises(Refused, match="faceset_002 and faceset_003 are both called"):
         export_to(agreed, "frigate", out=tmp_path / "out")
-    with pytest.raises(UsageError, match="say which set is meant"):
+    with pytest.raises(UsageError, match="Name the set"):
         export_to(agreed, "frigate", ["grandma"], out=tmp_path / "out")
     assert export_to(agreed, "folder", ["faceset_002"], out=tmp_path / "one").people[0].new == 9
 

@@ -33,7 +33,7 @@ def consent(app: App, name: str, by: str, adult: bool, looked: bool, show: bool,
         raise UsageError("one at a time: --show, then --by NAME --adult [--looked], or --withdraw")
     workspace = app.workspace()
     with workspace.lock(), workspace.registry() as registry:
-        person = find(exports.people(registry), name)
+        person = find(registry, name)
         if show:
             with Pictures(workspace, registry, app.progress) as pictures:
                 path = make_contact_sheet(workspace, registry, person, pictures)

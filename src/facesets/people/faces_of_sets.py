@@ -83,7 +83,8 @@ def confirm(workspace: Workspace, registry: Registry, what: Sequence[str], *, dr
     """
     found: list[resolve.FaceRef] = []
     for text in what or [""]:
-        whole = people.of_set(registry, text) or (None if _is_face(registry, text) else resolve.person(registry, text))
+        is_set = people.of_set(registry, text) is not None or not _is_face(registry, text)
+        whole = resolve.person(registry, text) if is_set else None
         if whole is None:
             found += resolve.faces(workspace, registry, [text])
             continue

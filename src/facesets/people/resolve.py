@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from facesets.errors import NotFound, UsageError
@@ -38,7 +39,7 @@ FaceRef = KnownFace | PlainFile
 def person(registry: Registry, text: str, *, retired: bool = False) -> Person:
     """The person that ``text`` means: a set's name, its number, or a person's name (whatever the case).
 
-    Raises NotFound where there is none, UsageError where several people have the name or the set is retired.
+    Raises NotFound where there is none, UsageError where several people have the name or the set is retired; it says where it went.
     """
     found = people.of_set(registry, text)
     if found is None and text.isascii() and text.isdigit():
@@ -50,11 +51,17 @@ def person(registry: Registry, text: str, *, retired: bool = False) -> Person:
             raise UsageError(f"{len(named)} people are called {text!r}: {', '.join(each.set_name for each in named)}. Name the set")
         found = named[0] if named else None
     if found is None:
-        raise NotFound(f"no set or person is called {text!r} here; facesets list people  shows them all")
+        known = [label for each in people.select(registry) if not each.retired for label in (each.set_name, each.name or "") if label]
+        near = get_close_matches(text, known, n=1)
+        meant = f"; did you mean {near[0]!r}? " if near else "; "
+        raise NotFound(f"no set or person is called {text!r} here{meant}facesets list people  shows them all")
     if found.retired and not retired:
-        if found.merged_into is not None:
-            into = people.of_number(registry, found.merged_into)
-            raise UsageError(f"{found.said} is retired: it is part of {into.said if into else found.merged_into} now")
+        into = found
+        while into.merged_into is not None and (further := people.of_number(registry, into.merged_into)):
+            into = further
+        if into is not found and not into.retired:
+            now = f"it is part of {into.said} now, number {into.number}. Type {into.set_name} instead"
+            raise UsageError(f"{found.said} is retired: {now}")
         raise UsageError(f"{found.said} is retired; its number stays used")
     return found
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from facesets.errors import NotFound, Refused, UsageError
+from facesets.people import person_of
 from facesets.progress import Progress, Silent
 from facesets.registry import Registry, eras, exports, places
 from facesets.targets import consent
@@ -237,13 +238,12 @@ def _run(row: Target, job: Job) -> None:
 
 def select(registry: Registry, row: Target, names: Sequence[str], *, remove: bool = False) -> list[exports.Person]:
     """Who is meant. Raises NotFound, UsageError, and Refused where two of them have one name."""
-    everybody = exports.people(registry)
     if names:
-        chosen = list({person.number: person for name in names for person in [find(everybody, name)]}.values())
+        chosen = list({person.number: person for name in names for person in [find(registry, name)]}.values())
     elif row.purpose is Purpose.GENERATE:
         raise UsageError(f"whose faces? {row.name} is for generating or swapping, so name each person or set")
     else:
-        chosen = [person for person in everybody if person.name and person.standing == "active"]
+        chosen = [person for person in exports.people(registry) if person.name and person.standing == "active"]
         if not chosen:
             raise UsageError(
                 'nobody has a name yet: facesets name faceset_001 "NAME" (facesets list sets shows all), or say which set is meant'
@@ -269,15 +269,9 @@ def _by_name(row: Target, people: Sequence[exports.Person]) -> Iterable[tuple[st
     return named.values()
 
 
-def find(everybody: Sequence[exports.Person], name: str) -> exports.Person:
-    """The person whose set or name this is. Raises NotFound, and UsageError where several have it."""
-    if exact := [p for p in everybody if p.set_name == name]:
-        return exact[0]
-    found = [p for p in everybody if p.name and p.name.casefold() == name.casefold()]
-    if len(found) > 1:
-        raise UsageError(f"{', '.join(p.set_name for p in found)} are all called {name!r}; say which set is meant")
-    if not found:
-        known = [label for p in everybody for label in (p.set_name, p.name or "") if label]
-        matches = get_close_matches(name, known, n=1)
-        raise NotFound(f"there is no set and nobody called {name!r}" + (f"; did you mean {matches[0]!r}?" if matches else ""))
-    return found[0]
+def find(registry: Registry, name: str) -> exports.Person:
+    """The person whose set, number or name this is. Raises NotFound, and UsageError where several have it or it was merged away."""
+    person = person_of(registry, name)
+    if found := next((each for each in exports.people(registry) if each.id == person.id), None):
+        return found
+    raise NotFound(f"{person.said} is planned and not written yet: facesets write")

@@ -22,7 +22,7 @@ from facesets.targets.pictures import NoPicture, around, is_grey, is_largest, jp
 from facesets.targets.service import Response, Service, Shipment, send
 from facesets.targets.terms import Candidate, Pixels
 
-_POOL, _MEASURED = 120, 24  # so many faces are weighed, the best; of so many that are not given the blur is measured
+_POOL, _MEASURED = 120, 24  # so many faces are weighed, the best; so many that are not given say what is predicted
 _ROOM = 1.0  # times the face's sides on each side
 _HEIGHT = 1080  # pixels to which Frigate scales a picture
 
@@ -109,10 +109,11 @@ def _chosen(job: Job, make: Any, there: Sequence[str] = (), barred: Set[str] = f
         picked = []
     trained = {c.face.face_id for c in picked}
     judges = [c for c in job.candidates if c.face.face_id not in trained] if len(job.candidates) >= formula.HELD_OUT_FROM else []
+    judges = judges[:: -(-len(judges) // _MEASURED) or 1]  # good pictures and bad ones alike
     if picked and judges:
-        losses = [_loss(job, c) for c in judges[:_MEASURED]]
+        losses = [_loss(job, c) for c in judges]
         images = np.stack([c.vector for c in picked]).astype(np.float64)
-        against = np.stack([c.vector for c in judges[:_MEASURED]]).astype(np.float64)
+        against = np.stack([c.vector for c in judges]).astype(np.float64)
         job.outcome.facts["predicted"] = {
             name: round(value, 4) for name, value in asdict(formula.predict(images, against, others, losses)).items()
         }

@@ -89,8 +89,8 @@ def predict(images: Vectors, held_out: Vectors, strangers: Vectors, losses: npt.
 class Stop:
     """When to take no more images: once ``patience`` of them in a row gain ``least`` or less."""
 
-    patience: int = 3  # what other rules come to: benchmarks/targets.py, and the how-to of Frigate
-    least: float = 0.0
+    patience: int = 3  # chosen by cross-validation over people: benchmarks/targets.py, and the how-to of Frigate
+    least: float = 0.001
 
 
 def choose(
