@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from facesets.testing import Library
+from facesets.testing.immich.edits import edited_size
 
 # the columns that are read, with Immich's types
 SCHEMA = """
@@ -86,7 +87,7 @@ def fill(
             db.execute("INSERT INTO stack VALUES (%s, %s, %s)", (stack.id, stack.primary_id, stack.owner_id))
         for asset in library.assets.values():
             thumbhash = None if asset.thumbhash is None else base64.b64decode(asset.thumbhash)
-            width, height = asset.size_upright or (None, None)
+            width, height = edited_size(asset) or (None, None)
             status = "trashed" if asset.is_trashed else "active"
             db.execute(
                 f"INSERT INTO asset VALUES ({', '.join(['%s'] * 18)})",

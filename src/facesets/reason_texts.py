@@ -54,7 +54,7 @@ SENTENCES: Mapping[Reason, str] = MappingProxyType(
         Reason.OUTLIER: "An older version left it out of the set it was grouped with: it is far from that person's average.",
         Reason.LIKELY: "It may be the person of a set, but is not near enough to be sure; no folder holds it.",
         Reason.OTHER_PACK: "It was embedded with another model than this run uses; the two cannot be compared.",
-        Reason.UNMEASURED: "Immich knows this face, but has no vector or no place of it that can be used.",
+        Reason.UNMEASURED: "Immich knows this face, drawn by hand perhaps, but has no vector or no place of it that can be used.",
         Reason.PHOTO_LOST: "Its photo is no longer available, so it was left out of its set.",
     }
 )

@@ -21,7 +21,7 @@ from facesets.models.pack import Pack
 from facesets.photos.decode import decode
 from facesets.records import Reason
 from facesets.registry import assets, faces
-from facesets.testing import Faults, ImmichServer, Library, User, immich_server
+from facesets.testing import Box, Faults, ImmichServer, Library, User, immich_server
 from facesets.testing import faults as fault
 from facesets.testing.immich.records import Asset
 from facesets.workspace import Workspace
@@ -87,7 +87,7 @@ class Db:
                 across, down = width / face.image_width, height / face.image_height
                 box = (face.x1 * across, face.y1 * down, face.x2 * across, face.y2 * down)
                 at = next((i for i, one in enumerate(seen) if same_face(one.box, box)), None)
-                if at is not None:
+                if at is not None and face.has_vector:
                     found[face.id] = 17.5 * (vectors[at] @ spin if turn else vectors[at])
         return found
 
@@ -412,14 +412,17 @@ def test_faces_without_a_usable_vector_are_counted_and_stop_nothing(cli: Command
     with connect(db.url) as open_:
         put_vector(open_, one, np.zeros(512))
         put_vector(open_, two, np.ones(8))
-        open_.execute('DELETE FROM face_search WHERE "faceId" = %s', (three,))
-    summary = cli(*RUN).json
+        open_.execute('DELETE FROM face_search WHERE "faceId" = %s', (three,))  # as if it had been drawn by hand
+    answer = cli(*RUN)
+    assert "3 faces have no vector that can be used in Immich's database" in answer.err
+    summary = answer.json
     assert summary["faces_by_reason"]["not_measured"] == summary["steps"]["embed"]["not_measured"] == 3
     assert summary["sets_new"] == ["faceset_001", "faceset_002"]  # four of the third person are too few
     whole(cli, summary)
     with Workspace.open(cli.workspace).registry() as registry:
         lacks = {row.detail["lacks"] for row in faces.select(registry, reasons=[Reason.UNMEASURED])}
     assert lacks == {"a vector that is not zero", "a vector of 512 numbers (it has 8)", "a vector"}
+    assert "It lacks a vector. Every run asks again." in cli("explain", of_person(library, 3)[2].id).out
     db.fill()  # Immich has made up for it
     again = cli(*RUN).json
     assert again["sets_new"] == ["faceset_003"]
@@ -594,29 +597,40 @@ def test_a_photo_in_the_trash_is_in_no_plan_and_comes_back(cli: CommandLine, lib
 
 
 def test_a_photo_owned_twice_counts_once(
-    cli: CommandLine, library: Library, db: Db, server: ImmichServer, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, library: Library, anna: User, db: Db, server: ImmichServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bob = library.user("bob")
     for n in range(6):
         data = jpeg([1], 1000 + n)
         library.photo(bob, data, file_name=f"same{n}.jpg", faces=boxes([1]))
     add_photos(library, bob, [5], 6)
+    shared = jpeg([1, 55], 4711)  # of two people, one of whom Immich knows on each copy, and one by hand
+    here, there = (library.photo(user, shared, faces=[box]) for user, box in zip((anna, bob), boxes([1, 55]), strict=True))
+    by_hand = library.face(there, Box(400, 10, 500, 110, source_type="manual"))
     db.fill()
     monkeypatch.delenv("IMMICH_API_KEY")
     monkeypatch.setenv("IMMICH_API_KEY_ANNA", server.key_for("anna"))
     monkeypatch.setenv("IMMICH_API_KEY_BOB", library.key_for("bob"))
     summary = cli("run", "--user", "anna", "--user", "bob", "--json").json
-    assert summary["assets_by_reason"]["duplicate_of_existing"] == 6
-    assert summary["faces_by_state"] == {"in_set": 31, "left_out": STRANGERS}
-    assert summary["downloads"] == len(photos_of(cli)) == 29
+    assert summary["assets_by_reason"]["duplicate_of_existing"] == 7
+    assert summary["faces_by_state"] == {"in_set": 32, "left_out": STRANGERS + 2}
+    assert summary["downloads"] == len(photos_of(cli)) == 30
     whole(cli, summary)
     with sqlite3.connect(cli.workspace / "registry.sqlite") as registry:
         pairs = registry.execute("SELECT a.photo_id, b.photo_id FROM assets AS a JOIN assets AS b ON b.id = a.kept_id").fetchall()
-    assert len(set(pairs)) == 6
+        told = registry.execute(
+            "SELECT f.source_face_id FROM faces AS f JOIN assets AS a ON a.photo_id = f.photo_id WHERE a.asset_id = ? ORDER BY f.x1",
+            (here.id,),
+        ).fetchall()
+    assert [face_id for (face_id,) in told] == [here.faces[0].id, there.faces[0].id, by_hand.id]
+    assert len(set(pairs)) == 7
     assert all(copy == kept for copy, kept in pairs)  # one photo, of two assets
     again = cli("run", "--all-users", "--json").json
     assert (again["downloads"], again["sets_new"], again["embedded"]) == (0, [], 0)
     whole(cli, again)
+    there.faces.remove(by_hand)
+    db.fill()
+    assert cli("run", "--all-users", "--json").json["faces_by_state"] == {"in_set": 32, "left_out": STRANGERS + 1}
 
 
 def test_copies_in_an_external_library_are_one_exposure(cli: CommandLine, library: Library, db: Db, anna: User) -> None:

@@ -258,3 +258,43 @@ def test_a_worker_is_given_the_photo_once_more(cli: CommandLine, library: Librar
     assert len(known) == 3
     assert run(cli)["steps"]["embed"]["new_faces"] == 0
     assert measured(cli, big) == known
+
+
+@pytest.mark.parametrize("login", [False, True])
+def test_a_face_that_was_drawn_on_a_copy_is_measured_in_the_photo_that_stands_for_it(
+    cli: CommandLine, library: Library, big: Asset, anna: User, login: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = library.user("bob")
+    own = library.photo(anna, big.data, file_name="copy.jpg", library=library.external(anna), faces=[Box(128, 128, 384, 384)])
+    bobs = library.photo(bob, big.data, file_name="bobs.jpg", faces=[Box(130, 128, 384, 386)])
+    monkeypatch.delenv("IMMICH_API_KEY")
+    for user in (anna, bob):
+        monkeypatch.setenv(f"IMMICH_API_KEY_{user.name.upper()}", library.key_for(user))
+        if login:
+            monkeypatch.setattr("sys.stdin", io.StringIO(user.password + "\n"))
+            assert cli("login", "--user", user.name, "--email", user.email, "--password-stdin").code == 0
+    assert run(cli, "--user", "bob")["assets_by_state"] == {"done": 7, "duplicate": 2}
+    (first,) = measured(cli, big)
+    drawn = [draw(library, own, Box(500, 200, 700, 400)), draw(library, bobs, Box(896, 896, 1152, 1152))]
+    assert run(cli, "--user", "bob")["embedded"] == 1
+    assert [one["source"] for one in measured(cli, big)] == [first["source"], *(face.id for face in drawn)]
+    assert run(cli, "--user", "bob")["embedded"] == 0
+    own.faces.remove(drawn[0])  # of which there is nothing but its word
+    assert (run(cli, "--user", "bob")["embedded"], len(measured(cli, big))) == (0, 2)
+
+
+def test_a_face_that_was_drawn_on_a_photo_that_only_the_server_can_read_is_measured_in_what_it_shows(
+    cli: CommandLine, library: Library, anna: User
+) -> None:
+    photo, out = twin_photo([(256, 256, 256, 1)], width=1280, height=1280), io.BytesIO()
+    Image.fromarray(photo.astype(np.uint8)).save(out, "JPEG", quality=95)
+    strange = library.photo(anna, data=b"a raw file of tomorrow", file_name="x.cr9", faces=[])
+    strange.preview, strange.has_preview, strange.thumbhash = out.getvalue(), True, "AAAA"
+    strange.exif.width, strange.exif.height = 2560, 2560
+    library.face(strange, Box(256, 256, 768, 768))
+    run(cli)
+    (first,) = measured(cli, strange)
+    face = draw(library, strange, Box(1000, 400, 1400, 800))
+    run(cli)
+    assert [one["source"] for one in measured(cli, strange)] == [first["source"], face.id]
+    assert measured(cli, strange)[1]["box"] == [500, 200, 700, 400]

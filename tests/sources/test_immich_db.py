@@ -125,6 +125,19 @@ def test_of_several_owners_people_in_a_group_the_photos_owners_is_named(
     assert all(len({box.face_id for box in row.asset.boxes or ()}) == len(row.asset.boxes or ()) for row in home.rows())
 
 
+def test_a_person_whom_another_owner_of_the_group_has_alone_is_somebody_without_a_name(
+    database: str, library: Library, server: ImmichServer, anna: Account, tmp_path: Path
+) -> None:
+    bob = next(user for user in library.users.values() if user.name == "bob")
+    with psycopg.connect(database) as db:
+        db.execute('UPDATE person SET "ownerId" = %s', (bob.id,))
+    home = Home.make(tmp_path / "db")
+    stage_from(database, home, server, anna)
+    (grandma,) = library.people
+    whose = {(box.person_id, box.person_name) for row in home.rows() for box in row.asset.boxes or ()}
+    assert whose == {(None, None), (grandma, None)}
+
+
 def test_a_schema_without_what_is_needed_is_named(postgres: str, library: Library, anna: Account) -> None:
     fill(postgres, library)
     with psycopg.connect(postgres) as db:

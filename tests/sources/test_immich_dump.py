@@ -187,6 +187,14 @@ def test_both_forms_say_the_same(tmp_path: Path) -> None:
         assert everything(since) == everything(before)
 
 
+def test_a_person_whom_another_user_has_alone_is_somebody_without_a_name(store: DumpStore) -> None:
+    tables = rows(1)
+    tables["person"][0][1] = STRANGER
+    read(store, modern(tables))
+    ((box,),) = store.boxes(USER, {uid(1, 0): None}).values()
+    assert (box.person_id, box.person_name) == (uid(4, 0), None)
+
+
 @pytest.mark.parametrize("table", ["user", "person", "asset", "asset_face", "face_search"])
 def test_a_dump_without_one_of_the_tables_names_it(store: DumpStore, table: str) -> None:
     tables = rows()

@@ -74,7 +74,7 @@ def _embedded(summary: Summary) -> Iterator[str]:
     rate = f"({embed['images_per_second']:,.1f} photos/s, model pack {summary.pack})"
     if "not_measured" in embed:
         yield (
-            f"{count_of(embed['queue'], 'photo')} read from Immich's database: {count_of(embed['new_faces'], 'face')}, "
+            f"{count_of(embed['queue'], 'photo')} taken in with Immich's own vectors: {count_of(embed['new_faces'], 'face')}, "
             f"{embed['not_measured']:,} more without a usable vector or place {rate}."
         )
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from facesets.faces.describe import face_id
+from facesets.faces.new_boxes import placed, united
 from facesets.models import Pack, from_database, same_face
 from facesets.progress import Progress
 from facesets.records import Asset, Box, Face, FaceBox, Reason
-from facesets.registry import AssetRow, FaceRow, Found, Registry, assets, faces, measurements, preembedded
+from facesets.registry import AssetRow, FaceRow, Found, Registry, assets, copies, faces, measurements, preembedded
 from facesets.sources import Vectors, open_vectors
 from facesets.workspace import Workspace
 
@@ -69,11 +70,11 @@ def import_immich_vectors(
                     batch = [assets.get(registry, row_id) for row_id in ids[start : start + _BATCH]]
                     _take(registry, source, batch, pack, done)
                     task.advance(len(batch))
-        if source.as_of and done["not_measured"]:
-            lacking = done["not_measured"]
+        if lacking := done["not_measured"]:
+            where, again = (f"the dump of {source.as_of}", "a newer one") if source.as_of else ("Immich's database", "it")
             progress.note(
-                f"{lacking:,} {'face has' if lacking == 1 else 'faces have'} no vector that can be used in the dump of {source.as_of}; "
-                "a newer one is asked again."
+                f"{lacking:,} {'face has' if lacking == 1 else 'faces have'} no vector that can be used in {where}: drawn by hand, say, or "
+                f"not yet measured there. The next run asks {again} again (facesets list faces --reason not_measured)."
             )
     with registry.transaction():
         for known in {pack.id, *filter(from_database, measurements.packs(registry))}:
@@ -85,19 +86,24 @@ def import_immich_vectors(
 def _take(registry: Registry, source: Vectors, rows: Sequence[AssetRow], pack: Pack, done: dict[str, int]) -> None:
     """Ask for the vectors of those whose faces are others than were taken in, and settle all, in one transaction."""
     keys = {row.id: row.source_key or content_of(row.asset) for row in rows}
-    digests = {row.id: _digest(row.asset) for row in rows}
-    fresh = [row for row in rows if preembedded.source_digest(registry, keys[row.id], pack.id) != digests[row.id]]
-    found = source.of([box.face_id for row in fresh for box in row.asset.boxes or () if box.face_id]) if fresh else {}
-    asked = {row.id for row in fresh}
+    with_copies = copies.boxes(registry, [row.id for row in rows])
+    told = {row.id: {row.id: row.asset.boxes or (), **with_copies.get(row.id, {})} for row in rows}  # by asset
+    digests = {row.id: _digest(row.asset, told[row.id].values()) for row in rows}
+    fresh = {row.id for row in rows if preembedded.source_digest(registry, keys[row.id], pack.id) != digests[row.id]}
+    found = source.of([box.face_id for row_id in fresh for boxes in told[row_id].values() for box in boxes if box.face_id])
     with registry.transaction():
         for row in rows:
-            twin = None if preembedded.is_here(row) else preembedded.twin_of(registry, row.id, keys[row.id])
-            if twin is None and row.id in asked:
-                reported = _faces(row.asset, keys[row.id], pack, found)
+            key, each = keys[row.id], told[row.id]
+            twin = None if preembedded.is_here(row) else preembedded.twin_of(registry, row.id, key)
+            # not where a copy has just been taken in
+            if row.id in fresh and preembedded.source_digest(registry, key, pack.id) != digests[row.id]:
+                first = twin or row
+                boxes = _of_all(first.asset, [each.pop(first.id, ()), *each.values()])
+                reported = _faces(first.asset, boxes, key, pack, found)
                 complete = all(one.lacks in ("", _PLACE) for one in reported)  # a vector may come later
-                _put(registry, keys[row.id], pack.id, reported, done)
-                preembedded.set_source_digest(registry, keys[row.id], pack.id, digests[row.id] if complete else None)
-            preembedded.settle_measured(registry, row, keys[row.id], twin)
+                _put(registry, key, pack.id, reported, done)
+                preembedded.set_source_digest(registry, key, pack.id, digests[row.id] if complete else None)
+            preembedded.settle_measured(registry, row, key, twin)
 
 
 def content_of(asset: Asset) -> str:
@@ -108,18 +114,28 @@ def content_of(asset: Asset) -> str:
     return f"asset:{hashlib.sha256(known.encode()).hexdigest()}"
 
 
-def _digest(asset: Asset) -> str:
-    """Of what the source tells of a photo's faces; names of people do not count."""
-    said = [[b.face_id, b.x1, b.y1, b.x2, b.y2, b.image_width, b.image_height] for b in asset.boxes or ()]
+def _digest(asset: Asset, each: Iterable[Sequence[FaceBox]]) -> str:
+    """Of what the source tells of the faces of a photo and of its copies; names of people do not count."""
+    said = [[b.face_id, b.x1, b.y1, b.x2, b.y2, b.image_width, b.image_height] for boxes in each for b in boxes]
     return hashlib.sha256(json.dumps([asset.width, asset.height, sorted(said)]).encode()).hexdigest()[:32]
 
 
 _PLACE = "a place in the photo"
 
 
-def _faces(asset: Asset, content: str, pack: Pack, found: Mapping[str, Vector]) -> list[_SourceFace]:
+def _of_all(asset: Asset, each: Sequence[Sequence[FaceBox]]) -> Sequence[FaceBox]:
+    """The boxes of an asset, which come first, and of its copies those that lie elsewhere."""
+    own, *others = each
+    if not others or not asset.width or not asset.height:
+        return own
+    size = asset.width, asset.height
+    everything = united([placed(boxes, size) for boxes in each])
+    return [*own, *(box for box, _ in everything[len(placed(own, size)) :])]
+
+
+def _faces(asset: Asset, boxes: Iterable[FaceBox], content: str, pack: Pack, found: Mapping[str, Vector]) -> list[_SourceFace]:
     """The faces of a photo by box, each place once, the measured one first."""
-    made = [_face(box, asset, content, pack, found.get(box.face_id)) for box in asset.boxes or ()]
+    made = [_face(box, asset, content, pack, found.get(box.face_id)) for box in boxes]
     each: dict[str, _SourceFace] = {}
     for one in sorted(made, key=lambda one: (bool(one.lacks), one.face.box)):
         each.setdefault(one.face.face_id, one)

@@ -73,7 +73,7 @@ def queue_staged(
         for row in waiting
     ]
     wanted = workspace.settings.gates.min_face_short
-    entries = [with_boxes(entry, row, wanted) for entry, row in zip(entries, waiting, strict=True)]
+    entries = [with_boxes(registry, entry, row, wanted) for entry, row in zip(entries, waiting, strict=True)]
     new = [entry for entry in entries if (entry.asset_id, entry.sha256) not in queued]
     if new or not path.exists():
         append_queue(path, label, new, path_map=workspace.settings.paths.map)
@@ -177,7 +177,7 @@ def to_embed(
             seen.add(entry.sha256)
             through = measurements.embedded_reason(registry, entry.sha256, pack)
             if through is None or entry.sha256 in anew:
-                yield with_boxes(entry, anew.get(entry.sha256, row), workspace.settings.gates.min_face_short)
+                yield with_boxes(registry, entry, anew.get(entry.sha256, row), workspace.settings.gates.min_face_short)
             elif row.reason in _WAITING:  # the asset was away, or undecided again, and its bytes are known
                 settled.append((entry.sha256, through))
         with registry.transaction():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -17,15 +17,15 @@ from facesets.faces.crop_store import crop_file
 from facesets.faces.describe import UNSEEN, face_id
 from facesets.faces.known_boxes import shows
 from facesets.records import Box, FaceBox, Reason, State
-from facesets.registry import AssetRow, Registry, assets, measurements, originals
+from facesets.registry import AssetRow, Registry, assets, copies, measurements, originals, photos, same_places
 from facesets.workspace import Workspace
 
 _BATCH = 1000  # photos a transaction
 
 
-def with_boxes(entry: QueueEntry, row: AssetRow, wanted: float) -> QueueEntry:
+def with_boxes(registry: Registry, entry: QueueEntry, row: AssetRow, wanted: float) -> QueueEntry:
     """The entry with the boxes that the source has now; ``people``: those that count, with a short side of ``wanted`` pixels."""
-    placed = _placed(row)
+    placed = _placed(registry, row)
     counting = tuple(box for source, box in placed if source.person_id and _short(box) >= wanted)
     return replace(entry, boxes=tuple(box for _, box in placed), people=counting)
 
@@ -47,7 +47,7 @@ def to_look_at(workspace: Workspace, registry: Registry, label: str, pack: str) 
         with registry.transaction():
             for photo_id, row_id, told, stamp in anew:
                 row = assets.get(registry, row_id)
-                entry = with_boxes(QueueEntry(row.asset.asset_id, ""), row, wanted)
+                entry = with_boxes(registry, QueueEntry(row.asset.asset_id, ""), row, wanted)
                 now = digest_of(entry, wanted)
                 counting = [box for box in entry.boxes if _short(box) >= wanted]
                 left = _without_withdrawn(workspace, registry, row, pack, entry.people)
@@ -83,13 +83,40 @@ def _without_withdrawn(workspace: Workspace, registry: Registry, row: AssetRow, 
     return [one.box for one in measured if one.key not in gone]
 
 
-def _placed(row: AssetRow) -> list[tuple[FaceBox, Box]]:
-    """The source's boxes in oriented pixels of the original, as far as they have a place there."""
-    width, height = row.asset.width, row.asset.height
-    if not width or not height or row.pixels != "original":
-        return []  # another picture of it has a size of its own
-    placed = ((box, box.scaled_to(width, height)) for box in row.asset.boxes or ())
-    return [(box, place) for box, place in placed if place is not None]
+def _placed(registry: Registry, row: AssetRow) -> list[tuple[FaceBox, Box]]:
+    """The source's boxes in oriented pixels of the picture that is here, as far as they have a place there, those of its copies too."""
+    asset, size = row.asset, None
+    if row.pixels != "original":  # another picture of it has a size of its own, known once it was looked through
+        size = None if row.photo_id is None else photos.size(registry, row.photo_id)
+    elif asset.width and asset.height:
+        size = asset.width, asset.height
+    if size is None:
+        return []
+    others = copies.boxes(registry, [row.id]).get(row.id, {})
+    return united([placed(boxes, size) for boxes in (asset.boxes or (), *others.values())])
+
+
+def placed(boxes: Iterable[FaceBox], size: tuple[int, int]) -> list[tuple[FaceBox, Box]]:
+    """Boxes, and where they lie in a picture of this size; without those that lie nowhere in it."""
+    found = ((box, box.scaled_to(*size)) for box in boxes)
+    return [(box, place) for box, place in found if place is not None]
+
+
+def united(each: Sequence[Sequence[tuple[FaceBox, Box]]]) -> list[tuple[FaceBox, Box]]:
+    """What several copies of a photo are told of its faces: the first one's, and of the others what lies elsewhere.
+
+    Where the first has nobody at a place, and another has somebody, it is that one's.
+    """
+    found = list(each[0])
+    for others in each[1:]:
+        pairs = same_places([place for _, place in others], [place for _, place in found])
+        for at, (box, place) in enumerate(others):
+            if at not in pairs:
+                found.append((box, place))
+            elif found[pairs[at]][0].person_id is None:
+                known, there = found[pairs[at]]
+                found[pairs[at]] = replace(known, person_id=box.person_id, person_name=box.person_name), there
+    return found
 
 
 def _short(box: Box) -> float:

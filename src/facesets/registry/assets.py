@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 
@@ -20,6 +20,7 @@ _MORE = (
 )  # fmt: skip
 _facts = attrgetter(*_COLUMNS)
 _BOX = attrgetter(*(f.name for f in fields(FaceBox)))
+_WHOSE = [f.name for f in fields(FaceBox)].index("person_id")  # what comes before says which face it is, and where
 _json = json.JSONEncoder(separators=(",", ":")).encode
 _FIRST_FLAG = _COLUMNS.index("is_trashed")  # from here on booleans, but for the boxes, which come last
 # what row_of() reads, in its order, and from where
@@ -118,15 +119,18 @@ def add_listed(registry: Registry, label: str, source: str, assets: Iterable[Ass
         "seen_run = excluded.seen_run",
         ((*_values(asset), label, source, run_id) for asset in assets),
     )
-    source_people.identify(registry, others)
+    _told_others(registry, others)
     return _last_id(registry) - before
 
 
-def _with_other_boxes(registry: Registry, assets: Iterable[Asset]) -> list[int]:
-    """The photos of those assets whose face boxes are others than were known."""
-    sql = "SELECT photo_id FROM assets WHERE owner_id = ? AND asset_id = ? AND photo_id IS NOT NULL AND boxes IS NOT ?"
-    sources = ((asset.owner_id, asset.asset_id, _boxes(asset.boxes)) for asset in assets if asset.boxes is not None)
-    return [row[0] for one in sources if (row := registry.db.execute(sql, one).fetchone()) is not None]
+def _with_other_boxes(registry: Registry, assets: Iterable[Asset]) -> dict[int, bool]:
+    """The photos of those assets whose face boxes are others than were known, and whether that is more than whose they are."""
+    sql = "SELECT photo_id, boxes FROM assets WHERE owner_id = ? AND asset_id = ? AND photo_id IS NOT NULL AND boxes IS NOT ?"
+    found = dict[int, bool]()
+    for owner_id, asset_id, now in ((a.owner_id, a.asset_id, _boxes(a.boxes)) for a in assets if a.boxes is not None):
+        if (row := registry.db.execute(sql, (owner_id, asset_id, now)).fetchone()) is not None:
+            found[row[0]] = found.get(row[0], False) or _places(row[1]) != _places(now)
+    return found
 
 
 def add_foreign(registry: Registry, label: str, source: str, assets: Iterable[Asset], run_id: int) -> int:
@@ -196,10 +200,25 @@ def _boxes(boxes: Sequence[FaceBox]) -> str:
 
 def set_boxes(registry: Registry, row_id: int, boxes: Sequence[FaceBox]) -> None:
     """Keep an asset's face boxes as its source gave them."""
-    sql = "UPDATE assets SET boxes = ? WHERE id = ? RETURNING photo_id"
-    ((photo_id,),) = registry.db.execute(sql, (_boxes(boxes), row_id)).fetchall()
+    now = _boxes(boxes)
+    photo_id, before = registry.db.execute("SELECT photo_id, boxes FROM assets WHERE id = ?", (row_id,)).fetchone()
+    registry.db.execute("UPDATE assets SET boxes = ? WHERE id = ?", (now, row_id))
     if photo_id is not None:
-        source_people.identify(registry, [photo_id])
+        _told_others(registry, {photo_id: _places(before) != _places(now)})
+
+
+def _told_others(registry: Registry, photo_ids: Mapping[int, bool]) -> None:
+    """What the source says of the faces of these photos, or of a copy of them, is other than it was: whose they are is found anew;
+    where they are others (True), their vectors are to be asked again.
+    """
+    source_people.identify(registry, photo_ids)
+    moved = ((photo_id,) for photo_id, others in photo_ids.items() if others)
+    registry.db.executemany("UPDATE embedded SET digest = NULL WHERE photo_id = ? AND by_source = 1", moved)
+
+
+def _places(boxes: str | None) -> list[list[object]]:
+    """Which faces, and where, whosever they are."""
+    return [box[:_WHOSE] for box in json.loads(boxes or "[]")]
 
 
 def forget_boxes(registry: Registry, row_ids: Iterable[int]) -> None:

@@ -20,6 +20,7 @@ _LEFT_ASIDE = (Reason.NO_FACES, Reason.NO_BIG_FACE)  # for what the source said 
 _BY_FACES = (
     *(*_LEFT_ASIDE, Reason.NOT_SCANNED, Reason.LISTED, Reason.STAGED, Reason.EMBED_ERROR),
     *(Reason.EMBEDDED, Reason.EMBEDDED_NO_FACE, Reason.MEASURED),
+    *(Reason.DUP_STAGED, Reason.DUP_EXISTING, Reason.PROBABLE_DUP),  # whose copies' faces these are
 )
 
 # Knuth's multiplicative hash: what alternates in a library (a JPEG and its RAW) does not in the shards

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from facesets.records import Box, Face, Reason
 from facesets.registry import photos, source_people
+from facesets.registry.copies import SHOWN
 from facesets.registry.database import Registry
 from facesets.registry.overlap import DRAWN, same_places
 
@@ -134,24 +135,25 @@ def told_anew(registry: Registry, label: str, pack: str, wanted: float, after: i
     """A user's photos that this pack has been through here and whose source has other boxes than when that was last checked: photo id,
     row id, the digest of the boxes that the pack was told of ("": not known), and a stamp of the check. Each photo once.
 
-    ``wanted``: another size that counts is another question. ``after``: a photo id, so that a long walk can be taken in steps.
+    What the source says of copies of a photo counts, too. ``wanted``: another size that counts is another question. ``after``: a
+    photo id, so that a long walk can be taken in steps.
     """
     rows = registry.db.execute(  # with a plus before it, a column is looked at and no index of it: the photo's is the one to use
-        "SELECT a.id, a.boxes, a.width, a.height, e.photo_id, e.digest FROM embedded AS e CROSS JOIN assets AS a "
-        "ON a.photo_id = e.photo_id WHERE e.photo_id > ? AND e.pack = ? AND e.by_source = 0 "
-        "AND e.reason IN ('embedded', 'embedded_no_face') "
-        "AND +a.label = ? AND a.source = 'immich' AND a.boxes IS NOT NULL AND a.pixels = 'original' AND a.kept_id IS NULL "
-        "AND +a.reason IN ('staged', 'embed_error', 'embedded', 'embedded_no_face') ORDER BY e.photo_id, a.boxes = '[]', a.id",
-        (after, pack, label),
+        "SELECT e.photo_id, a.id, a.boxes, a.width, a.height, e.digest, "
+        "a.label = ? AND a.kept_id IS NULL AND a.reason IN ('staged', 'embed_error', 'embedded', 'embedded_no_face') AS stands "
+        "FROM embedded AS e CROSS JOIN assets AS a ON a.photo_id = e.photo_id WHERE e.photo_id > ? AND e.pack = ? AND e.by_source = 0 "
+        "AND e.reason IN ('embedded', 'embedded_no_face') AND a.source = 'immich' AND a.boxes IS NOT NULL AND a.seen_run > 0 "
+        f"AND +a.reason IN ({', '.join('?' * len(SHOWN))}) ORDER BY e.photo_id, stands DESC, a.boxes = '[]', a.id",
+        (label, after, pack, *SHOWN),
     )
-    last = None
-    for row_id, boxes, width, height, photo_id, known in rows:
-        if photo_id != last:  # the first of several stands for it
+    for photo_id, group in groupby(rows, key=lambda row: row[0]):
+        (_, row_id, boxes, width, height, known, stands), *others = group
+        if stands:  # the first of several stands for it
             told, _, checked = (known or "").partition(":")
-            stamp = hashlib.blake2b(f"{boxes} {width} {height} {wanted}".encode(), digest_size=8).hexdigest()
+            said = f"{boxes} {width} {height} {wanted}" + "".join(other[2] for other in others if other[2] not in (boxes, "[]"))
+            stamp = hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
             if checked != stamp:
                 yield photo_id, row_id, told, stamp
-        last = photo_id
 
 
 def count(registry: Registry, pack: str) -> int:

@@ -204,7 +204,7 @@ def _named_faces(registry: Registry, where: str) -> Iterator[tuple[int, int, str
         (label, person_id): name
         for label, person_id, name in registry.db.execute("SELECT label, person_id, name FROM source_people")
     }  # fmt: skip
-    by_id = {person_id: name for (_, person_id), name in names.items()}
+    by_id = {person_id: name for (_, person_id), name in sorted(names.items()) if name}  # of a group, another user's word for them
     boxes: dict[int, list[tuple[str, str]]] = {}
     sql = "SELECT photo_id, label, boxes FROM assets WHERE photo_id IS NOT NULL AND boxes IS NOT NULL AND boxes <> '[]' ORDER BY id"
     for photo, label, source_boxes in registry.db.execute(sql):
@@ -226,7 +226,8 @@ def _named_faces(registry: Registry, where: str) -> Iterator[tuple[int, int, str
             for i, j in pairs.items():
                 box = placed[j][0]
                 if box.person_id and i not in seen:
-                    seen[i] = (box.person_id, names.get((label, box.person_id), box.person_name or ""))
+                    own = names.get((label, box.person_id), box.person_name)
+                    seen[i] = (box.person_id, by_id.get(box.person_id, "") if own is None else own)
         for i, row in enumerate(here):
             person_id, name = seen.get(i) or (row[7] or "", by_id.get(row[7] or "", ""))
             yield row[1], row[2], person_id, unicodedata.normalize("NFC", name).strip()  # as names are kept here

@@ -64,6 +64,12 @@ def set_size(registry: Registry, photo_id: int, width: int, height: int, orienta
     )
 
 
+def size(registry: Registry, photo_id: int) -> tuple[int, int] | None:
+    """Width and height of the picture that was looked through, in oriented pixels; None before that."""
+    width, height = registry.db.execute("SELECT width, height FROM photos WHERE id = ?", (photo_id,)).fetchone()
+    return (width, height) if width and height else None
+
+
 def set_bytes(
     registry: Registry, row_id: int, sha256: str, *, path: str | None = None, pixels: str | None = None, size: int | None = None
 ) -> int:

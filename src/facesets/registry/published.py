@@ -206,7 +206,7 @@ def face_there(registry: Registry, key: str) -> tuple[str, str, str] | None:
     sql = (
         "SELECT a.label, a.asset_id, f.source_person_id FROM measurements AS m JOIN faces AS f ON f.id = m.face_id "
         "JOIN assets AS a ON a.photo_id = f.photo_id WHERE m.key = ? AND a.boxes IS NOT NULL "
-        "ORDER BY a.kept_id IS NOT NULL, a.id LIMIT 1"
+        "ORDER BY instr(a.boxes, f.source_face_id) = 0, a.kept_id IS NOT NULL, a.id LIMIT 1"  # of copies the one that has this face
     )
     row = registry.db.execute(sql, (key,)).fetchone()
     return None if row is None else (row[0], row[1], row[2] or "")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from facesets.records import Box, FaceBox, SourcePerson
 from facesets.registry.database import Registry
-from facesets.registry.overlap import DRAWN, same_places
+from facesets.registry.overlap import DRAWN, SAME_PLACE, same_places
 
 XMP = "xmp:"  # what ids of people begin with whom no source knows, but photos of a folder name
 _IDENTIFIED = "faces_identified"
@@ -44,16 +44,17 @@ def identify(registry: Registry, photo_ids: Iterable[int]) -> None:
     """Give the faces of these photos the ids that their source has for a face at the same place, and for its person.
 
     One to one, from an intersection over union of .5 on; what is left then, drawn by hand perhaps, from .3 on. Of a photo that several
-    assets are, the one that stands for it counts.
+    assets are, the one that stands for it counts, and for faces of which that one does not know, its copies.
     """
     for photo_id in photo_ids:
-        row = registry.db.execute(
+        told = registry.db.execute(
             "SELECT a.boxes, coalesce(p.width, a.width), coalesce(p.height, a.height) FROM photos AS p JOIN assets AS a "
-            "ON a.photo_id = p.id WHERE p.id = ? AND a.boxes IS NOT NULL ORDER BY a.boxes = '[]', a.kept_id IS NOT NULL, a.id LIMIT 1",
+            "ON a.photo_id = p.id WHERE p.id = ? AND a.boxes IS NOT NULL ORDER BY a.seen_run = 0 OR a.is_trashed, a.boxes = '[]', "
+            "a.kept_id IS NOT NULL, a.id",
             (photo_id,),
-        ).fetchone()
-        if row is not None:
-            _identify(registry, photo_id, *row)
+        ).fetchall()
+        if sized := [row for row in told if row[1] and row[2]]:
+            _identify(registry, photo_id, sized)
 
 
 def identify_once(registry: Registry) -> None:
@@ -112,20 +113,24 @@ def drop_unnamed(registry: Registry) -> None:
     )
 
 
-def _identify(registry: Registry, photo_id: int, boxes: str, width: int | None, height: int | None) -> None:
+def _identify(registry: Registry, photo_id: int, told: Sequence[sqlite3.Row]) -> None:
     faces: list[sqlite3.Row] = registry.db.execute(
         "SELECT id, x1, y1, x2, y2, source_face_id, source_person_id FROM faces WHERE photo_id = ? ORDER BY id", (photo_id,)
     ).fetchall()
-    if not faces or not width or not height:
-        return
-    placed = [(box, place) for box in (FaceBox(*values) for values in json.loads(boxes)) if (place := box.scaled_to(width, height))]
     here: list[Box] = [tuple(face)[1:5] for face in faces]
-    pairs = same_places(here, [place for _, place in placed])
-    faces_left, boxes_left = ([i for i in range(n) if i not in used] for n, used in ((len(here), pairs), (len(placed), pairs.values())))
-    loosely = same_places([here[i] for i in faces_left], [placed[j][1] for j in boxes_left], DRAWN)
-    pairs |= {faces_left[i]: boxes_left[j] for i, j in loosely.items()}
+    known: dict[int, FaceBox] = {}
+    for boxes, width, height in told if faces else ():
+        if len(known) == len(faces):
+            break
+        placed = [(box, place) for box in (FaceBox(*values) for values in json.loads(boxes)) if (place := box.scaled_to(width, height))]
+        faces_left, boxes_left = [i for i in range(len(here)) if i not in known], [*range(len(placed))]
+        for least in (SAME_PLACE, DRAWN):
+            pairs = same_places([here[i] for i in faces_left], [placed[j][1] for j in boxes_left], least)
+            known |= {faces_left[i]: placed[boxes_left[j]][0] for i, j in pairs.items()}
+            faces_left = [face for i, face in enumerate(faces_left) if i not in pairs]
+            boxes_left = [box for j, box in enumerate(boxes_left) if j not in pairs.values()]
     for at, (face_id, *_, before, person_before) in enumerate(faces):
-        box = placed[pairs[at]][0] if at in pairs else None
+        box = known.get(at)
         named = (box.face_id or None, box.person_id) if box else (None, None)
         if named != (before, person_before):
             registry.db.execute("UPDATE faces SET source_face_id = ?, source_person_id = ? WHERE id = ?", (*named, face_id))

@@ -130,6 +130,9 @@ def _evidence(face: FaceFacts) -> Iterator[str]:
     known = face.evidence
     if failed := known.get("failed"):
         yield _failed(face.reason, failed)
+    if lacks := known.get("lacks"):
+        later = " Every run asks again. Immich makes one where its own detector sees a face; other packs measure the photo themselves."
+        yield f"It lacks {lacks}.{later if 'vector' in lacks else ''}"
     if known.get("other_set") is not None and known.get("other_distance") is not None:
         doubt = "near enough to be that person too" if known.get("ambiguous") else "too far to be that person"
         yield f"The nearest other set, {known['other_set']}, is {known['other_distance']:.2f} away: {doubt}."

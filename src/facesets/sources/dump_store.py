@@ -32,8 +32,8 @@ _SCHEMA = (
     "CREATE TABLE face (id TEXT NOT NULL, asset INTEGER NOT NULL, x1 INTEGER NOT NULL, y1 INTEGER NOT NULL, x2 INTEGER NOT NULL, "
     "y2 INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, person TEXT, at INTEGER, length INTEGER) STRICT",
 )
-_FACES = (
-    "SELECT asset, x1, y1, x2, y2, width, height, f.id, p.id, nullif(p.name, '') FROM face AS f "
+_FACES = (  # a person whom another user has alone has no name here
+    "SELECT asset, x1, y1, x2, y2, width, height, f.id, f.person, nullif(p.name, '') FROM face AS f "
     "LEFT JOIN person AS p ON p.owner = ? AND p.id = f.person WHERE asset IN"
 )
 # made once a table is complete, which is quicker than with each row

@@ -44,11 +44,12 @@ LEFT JOIN (
     SELECT s."assetId", json_agg(json_build_object(
         'id', s.id, 'boundingBoxX1', s."boundingBoxX1", 'boundingBoxY1', s."boundingBoxY1", 'boundingBoxX2', s."boundingBoxX2",
         'boundingBoxY2', s."boundingBoxY2", 'imageWidth', s."imageWidth", 'imageHeight', s."imageHeight",
-        'person', CASE WHEN {person_id} IS NULL THEN NULL ELSE json_build_object('id', {person_id}, 'name', p.name) END)) AS found
-    FROM asset_face s {people}
-    WHERE s."deletedAt" IS NULL AND s."isVisible" GROUP BY s."assetId"
+        'person', CASE WHEN s."{column}" IS NULL THEN NULL ELSE json_build_object('id', s."{column}", 'name', p.name) END)) AS found
+    FROM asset_face s JOIN asset o ON o.id = s."assetId"
+    LEFT JOIN person p ON p.{key} = s."{column}" AND p."ownerId" = o."ownerId"
+    WHERE o."ownerId" = %(owner)s AND s."deletedAt" IS NULL AND s."isVisible" GROUP BY s."assetId"
 ) f ON f."assetId" = a.id
-WHERE a."ownerId" = %s ORDER BY a.id
+WHERE a."ownerId" = %(owner)s ORDER BY a.id
 """
 _GROUPED = """
 SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('person') AND attname = 'personGroupId' AND NOT attisdropped
@@ -58,14 +59,9 @@ _EVERYBODY = tuple(
     f'SELECT {key}::text, name, "birthDate"::text, "isHidden" FROM person WHERE "ownerId" = %s ORDER BY {key}'  # noqa: S608
     for key in ("id", '"personGroupId"')
 )
-# until 3.1 a face names its person; from 3.2 on a group, in which each owner has a person of their own under the group's id
-_PEOPLE = {
-    "personId": ("p.id", 'LEFT JOIN person p ON p.id = s."personId"'),
-    "personGroupId": (
-        'p."personGroupId"',
-        'JOIN asset o ON o.id = s."assetId" LEFT JOIN person p ON p."personGroupId" = s."personGroupId" AND p."ownerId" = o."ownerId"',
-    ),
-}
+# what a face names, and what it is the person's key: until 3.1 a person; from 3.2 on a group, in which each owner has a person of
+# their own. Where the photo's owner has none, the face is somebody's all the same, whose name is not theirs to see
+_PEOPLE = {"personId": "id", "personGroupId": '"personGroupId"'}
 _FACE_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('asset_face') AND attnum > 0 AND NOT attisdropped"
 _MAY_SEE_STACKS = "SELECT CASE WHEN to_regclass('stack') IS NULL THEN false ELSE has_table_privilege('stack', 'SELECT') END"
 _STACKED = """
@@ -106,7 +102,7 @@ class ImmichDbSource:
             query = _assets_query(db)
             with db.cursor(name="facesets") as cursor:
                 cursor.itersize = _ROWS
-                for row in cursor.execute(query, (self.user.user_id,)):
+                for row in cursor.execute(query, {"owner": self.user.user_id}):
                     asset = wire.asset(_item(row), "database")
                     counts.listed += 1
                     counts.own += 1
@@ -127,7 +123,7 @@ class ImmichDbSource:
         with reading(self.url) as db:
             check_owner(db, self.user)
             row = db.execute('SELECT count(*) FROM asset WHERE "ownerId" = %s', (self.user.user_id,)).fetchone()
-            db.execute(_assets_query(db) + " LIMIT 0", (self.user.user_id,))
+            db.execute(_assets_query(db) + " LIMIT 0", {"owner": self.user.user_id})
         assert row is not None
         return int(row[0])
 
@@ -178,11 +174,9 @@ def check_owner(db: psycopg.Connection, user: User) -> None:
 def _assets_query(db: psycopg.Connection) -> str:
     """The listing in the form of this database's schema, which is looked up and not derived from a version. Raises BadAnswer."""
     columns = {name for (name,) in db.execute(_FACE_COLUMNS)}
-    for column, (person_id, people) in _PEOPLE.items():
-        if column in columns:
-            return _ASSETS.format(person_id=person_id, people=people)
-    if not columns:
-        return _ASSETS.format(person_id="p.id", people=_PEOPLE["personId"][1])  # what is missing is named by the query itself
+    # where there is no such table at all, the query itself names what is missing
+    if column := next((name for name in _PEOPLE if name in columns or not columns), None):
+        return _ASSETS.format(column=column, key=_PEOPLE[column])
     raise BadAnswer('Immich\'s database: asset_face has neither "personId" nor "personGroupId"; this facesets knows that of 2.7 to 3.2')
 
 

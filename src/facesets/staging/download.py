@@ -198,7 +198,9 @@ class Downloader:
         return _Done(boxes=boxes, fetched=fetched)
 
     def bring(self, row: AssetRow) -> _Done:
-        """In a worker: the original of a photo that is wanted whatever its faces."""
+        """In a worker: the original of a photo that is wanted whatever its faces, or the picture that stands for it."""
+        if row.pixels != "original":
+            return self._work_rendition(row)
         try:
             return _Done(fetched=self.source.fetch(row.asset, self.workspace.photo(self.label, row.asset.asset_id, suffix(row.asset))))
         except (ServerError, OSError) as err:
@@ -340,7 +342,8 @@ def fetch_again(
                     else:
                         came += 1
                         path = workspace.relative(one.fetched.path)
-                        assets.settle(registry, row.id, Reason.STAGED, sha256=row.sha256, path=path, size=one.fetched.size)
+                        size, pixels = one.fetched.size, one.fetched.pixels
+                        assets.settle(registry, row.id, Reason.STAGED, sha256=row.sha256, path=path, size=size, pixels=pixels)
             task.advance(len(batch))
             silent = silent + len(batch) if all(one.no_answer for one in done) else 0
             if silent >= _GIVE_UP:

@@ -14,7 +14,7 @@ from itertools import islice
 from facesets.errors import BadAnswer, NotFound, NotImmich, ServerError, SourceAway, Unreachable
 from facesets.progress import Progress
 from facesets.records import FaceBox, Reason
-from facesets.registry import AssetRow, Registry, assets, originals
+from facesets.registry import AssetRow, Registry, assets
 from facesets.sources import Source
 from facesets.staging import filters
 from facesets.staging.counters import StageCounters
@@ -63,16 +63,11 @@ class BoxFetcher:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _unknown(self) -> Iterator[AssetRow]:
-        """Photos whose faces are not known, without those whose bytes are here, or are another's that is asked for already."""
-        asked = set[str]()
+        """Photos whose faces are not known; copies too, on which somebody may have drawn one."""
         for row_id in assets.ids_in_order(self.registry, self.source.user.label, self.source.name, (Reason.LISTED, Reason.FACES_ERROR)):
             row = assets.get(self.registry, row_id)
-            sha1 = row.asset.sha1
-            if row.asset.boxes is not None or (sha1 and (sha1 in asked or originals.with_bytes(self.registry, sha1=sha1))):
-                continue
-            if sha1:
-                asked.add(sha1)
-            yield row
+            if row.asset.boxes is None:
+                yield row
 
     def _boxes(self, row: AssetRow) -> tuple[FaceBox, ...] | None:
         try:
