@@ -78,7 +78,7 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress, 
     made = [faceset for faceset in sets.select(registry, written=True, origin="made") if faceset.name not in later]
     if made:
         there = {found.name for found in existing_sets(workspace.facesets)}
-        files, sizes = sets.all_files(registry), sets.sizes(registry)
+        files, sizes = sets.files_by_set(registry), sets.sizes(registry)
         merge_manifest(
             workspace.facesets,
             [

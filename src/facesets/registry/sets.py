@@ -254,7 +254,7 @@ def files(registry: Registry, name: str) -> list[FileFact]:
     return [FileFact(*row) for row in registry.db.execute(sql, (name,))]
 
 
-def all_files(registry: Registry) -> dict[str, list[FileFact]]:
+def files_by_set(registry: Registry) -> dict[str, list[FileFact]]:
     """:func:`files` of every set, by its name."""
     named = dict(registry.db.execute("SELECT id, name FROM sets").fetchall())
     found: dict[str, list[FileFact]] = {}
