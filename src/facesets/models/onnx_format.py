@@ -6,7 +6,7 @@ https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. What is written are the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def value(name: str, shape: Sequence[str | int]) -> bytes:
     return field(VALUE_NAME, name) + field(2, field(1, field(1, _FLOAT) + field(2, sides)))
 
 
-def node(kind: str, inputs: Sequence[str], outputs: Sequence[str], attributes: dict[str, int | str | Sequence[int]]) -> bytes:
+def node(kind: str, inputs: Sequence[str], outputs: Sequence[str], attributes: Mapping[str, int | str | Sequence[int]]) -> bytes:
     """An operator."""
     ends = [field(1, name) for name in inputs] + [field(2, name) for name in outputs]
     return b"".join((*ends, field(4, kind), *(field(5, _attribute(name, attributes[name])) for name in sorted(attributes))))
