@@ -47,8 +47,10 @@ def test_a_total_names_its_parts_as_people_do() -> None:
 
 
 def test_names_of_any_script_are_shown_and_control_characters_are_not() -> None:
-    assert printable("שרה 娜 Zoë") == "שרה 娜 Zoë"
-    assert printable("a\x1b[2J\n") == "a\\x1b[2J\\n"
+    for name in ("שרה 娜 Zoë", "👩‍👧 می‌خواهم　山田"):  # joiners, and a wide space
+        assert printable(name) == name
+    assert printable("a\x1b[2J\n\u202eb\u2066") == r"a\u001b[2J\u000a\u202eb\u2066"
+    assert printable("a\tb\n\r", keep="\t\n") == "a\tb\n\\u000d"
 
 
 def test_every_reason_and_state_has_its_words_and_its_place() -> None:

@@ -143,6 +143,21 @@ def test_a_link_to_itself_is_no_folder_of_sets(tmp_path: Path) -> None:
         workspace.prepare_facesets(lambda _: None)
 
 
+def test_a_file_in_a_folders_place_is_said_before_any_work(tmp_path: Path) -> None:
+    workspace = Workspace.init(tmp_path / "w")
+    (workspace.root / "photos").rmdir()
+    (workspace.root / "photos").touch()
+    with pytest.raises(UsageError, match="photos is no folder: move it away"), workspace.lock():
+        pytest.fail("there is nothing to work with")
+    (workspace.root / "photos").unlink()
+    (workspace.root / "photos").symlink_to(tmp_path / "usb")
+    with pytest.raises(UsageError, match="photos leads nowhere: mount its disk"), workspace.lock():
+        pytest.fail("there is nothing to work with")
+    (workspace.root / "facesets").touch()
+    with pytest.raises(SettingsError, match="facesets is not a folder; move it away"):
+        workspace.prepare_facesets(pytest.fail)
+
+
 def test_the_usual_folder_of_sets_needs_no_word(tmp_path: Path) -> None:
     Workspace.init(tmp_path / "w").prepare_facesets(pytest.fail)
     (tmp_path / "there").mkdir()

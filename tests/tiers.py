@@ -33,6 +33,7 @@ FAST = (
     "identity/test_decide.py",
     "immich/*",
     "models/test_immich_ml.py",
+    "models/test_onnx_format.py",
     "models/test_packs.py",
     "models/test_published.py",
     "people/test_acts.py",

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from facesets.errors import SettingsError, UsageError, redact
 from facesets.files import disk_error, has_modes, is_private, read_file, replace_file
+from facesets.wording import printable
 
 KEY_FILE = "api-keys.toml"
 SESSION_FILE = "sessions.toml"
@@ -45,8 +46,8 @@ class ScrubbingFormatter(logging.Formatter):
     """A log line without secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As logging's own, then scrubbed: a traceback may carry a secret too."""
-        return scrub(super().format(record))
+        """As logging's own, then scrubbed: a traceback may carry a secret too, and a name what would steer a terminal."""
+        return printable(scrub(super().format(record)), keep="\n\t")
 
 
 def api_key(label: str, workspace: Path, environ: Mapping[str, str] = os.environ) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from facesets.records import State
 
+_STEERS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]")
 _IRREGULAR = {"person": "people", "is": "are", "has": "have", "was": "were", "does": "do", "library": "libraries", "copy": "copies"}
 
 
@@ -17,9 +19,9 @@ def plural(n: int, word: str) -> str:
     return " ".join([*before, _IRREGULAR.get(last, f"{last}s")])
 
 
-def count_of(n: int, word: str) -> str:
-    """``1 photo``, ``12,345 photos``, ``0 photos``."""
-    return f"{n:,} {plural(n, word)}"
+def count_of(n: int, word: str, verb: str = "") -> str:
+    """``1 photo``, ``12,345 photos``, ``0 photos``; with a verb ``1 photo is``, ``2 photos are``."""
+    return f"{n:,} {plural(n, word)}" + (f" {plural(n, verb)}" if verb else "")
 
 
 def listed(parts: Iterable[str]) -> str:
@@ -56,6 +58,9 @@ def moment_of(at: str) -> str:
     return f"{at[:10]} {at[11:16]} UTC"
 
 
-def printable(text: str) -> str:
-    """A foreign name for a terminal: where anything in it does not print, control characters above all, it is shown escaped."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+def printable(text: str, keep: str = "") -> str:
+    """Foreign text for a terminal or a page: what could steer it or turn its lines round is shown escaped, as JSON escapes it.
+
+    That is control characters, line separators and the controls of Unicode's bidirectional algorithm. ``keep``: of them, what is meant.
+    """
+    return _STEERS.sub(lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text)

@@ -74,7 +74,7 @@ class Workspace:
         and where it is, or lies in, what the workspace keeps other things in.
         """
         folder = self.facesets
-        if folder == self.root / settings_.PathSettings().facesets:
+        if folder == self.root / settings_.PathSettings().facesets and not folder.is_file():
             return
         key = f"[paths] facesets = {self.settings.paths.facesets!r}"
         if problem := self._taken(folder):
@@ -148,7 +148,13 @@ class Workspace:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the workspace for this process alone. Raises WorkspaceInUse at once where another has it; kill -9 frees it."""
+        """Hold the workspace for this process alone; kill -9 frees it. Raises WorkspaceInUse at once where another has it, UsageError
+        where something else stands in a folder's place.
+        """
+        for path in (self.root / name for name in sorted(OWN_FOLDERS)):
+            if (path.exists() or path.is_symlink()) and not path.is_dir():
+                what = "leads nowhere: mount its disk, or remove it" if path.is_symlink() else "is no folder: move it away"
+                raise UsageError(f"{path} {what}, then run the same command again")
         lock = FileLock(self.root / ".lock", mode=0o600)
         try:
             lock.acquire(timeout=0)

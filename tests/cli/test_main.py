@@ -210,6 +210,15 @@ def test_a_job_that_ignores_ctrl_c_goes_on_ignoring_it() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_name_cannot_steer_the_terminal_or_turn_its_lines_round(cache: Path, tmp_path: Path) -> None:
+    odd = cache.rename(tmp_path / "a\u202egpj\x1b[2J.npz")
+    text, document, error = call("cache", "info", odd), call("cache", "info", odd, "--json"), call("-C", odd, "status")
+    for said in (text.stdout, document.stdout, error.stderr):
+        assert r"a\u202egpj\u001b[2J.npz" in said
+        assert not {"\u202e", "\x1b"} & {*said}
+    assert any(str(odd) == value for value in json.loads(document.stdout)[0].values()), "in JSON it is the same text all the same"
+
+
 def test_a_name_that_the_terminal_cannot_show_is_escaped(cache: Path, tmp_path: Path) -> None:
     name = unicodedata.normalize("NFD", "é.npz")
     cache.rename(tmp_path / name)
@@ -309,12 +318,16 @@ def test_more_is_said_when_asked_for(cli: CommandLine, monkeypatch: pytest.Monke
         log.debug("a debug line")
         log.info("an info line")
         log.info("an info note", extra={"shown": True})
+        log.warning("a short wait", extra={"told": False})
+        log.warning("a long wait\u202e", extra={"told": True})
         raise FacesetsError("enough")
 
     monkeypatch.setattr(Workspace, "open", speaking)
     err = cli(*flags, "status").err
     assert {level for level in ("info", "debug") if f" {level} line" in err} == seen
     assert "note" not in err, "it stands there already"
+    assert ("a short wait" in err) == bool(flags)
+    assert "a long wait\\u202e\n" in err, "nobody sits before a screen that says nothing for minutes"
     assert logging.getLogger("facesets").level == logging.NOTSET
 
 

@@ -276,7 +276,7 @@ def _common_part(pack: Pack) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """.6 of the normalised sum of the rows of dlib's last layer."""
     from facesets.models import open_pack as packed  # noqa: PLC0415
 
-    source = packed._source("face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat", packed._DLIB)
+    source = packed._source(packed._DLIB, *packed._DLIB_PLACES)
     last = next(weights for tag, weights in convert._layers(source) if tag == "fc_2").reshape(256, 128)
     rows = last.sum(axis=0, dtype=np.float64)
     return np.asarray(0.6 * rows / np.linalg.norm(rows))

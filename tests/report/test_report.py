@@ -135,6 +135,12 @@ def test_names_of_people_and_files_are_text_and_never_markup(done: Home) -> None
     assert f"<bdi>{'Zoë &lt;script&gt;alert(1)&lt;/script&gt;'}</bdi>" in of_set(done, 3).text, "a name may run from right to left"
 
 
+def test_a_name_turns_no_line_round(done: Home) -> None:
+    done.registry.db.execute("UPDATE people SET name = '\u202eZoë' WHERE number = 3")
+    assert not [page for page in all_pages(done) if "\u202e" in page.text]
+    assert r"<bdi>\u202eZoë</bdi>" in of_set(done, 3).text
+
+
 def test_a_template_that_is_not_given_what_it_shows_says_so() -> None:
     with pytest.raises(UndefinedError):
         environment().get_template("set.html").render()

@@ -105,9 +105,11 @@ class App:
 
     def answer(self, document: Any, text: Callable[[], str]) -> None:
         """Print the answer: one JSON document with --json, else ``text()``."""
+        from facesets.wording import printable  # noqa: PLC0415 - --help need not wait for it
+
         said = json.dumps(document, indent=1, ensure_ascii=False) if self.as_json else text()
         self.speaking = True
-        click.echo(said)
+        click.echo(printable(said, keep="\n\t"))
 
 
 new_server_option = click.option(
@@ -195,15 +197,25 @@ def _log_to_stderr(verbose: int) -> Callable[[], None]:
 
     from facesets.secrets import ScrubbingFormatter  # noqa: PLC0415
 
-    handler = logging.StreamHandler()
-    handler.setLevel((logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)])  # warnings are in the run's log and in list
-    handler.setFormatter(ScrubbingFormatter("%(asctime)s %(name)s: %(message)s"))
+    class ToStderr(logging.Handler):
+        """To what stderr is at that moment: while a bar is drawn, lines go above it."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if sys.stderr is not None:
+                with suppress(OSError):  # nobody reads it
+                    print(self.format(record), file=sys.stderr)
+
+    # without -v errors, and that something waits for long ("told"); other warnings are in the run's log and in list
+    least = (logging.ERROR, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    handler = ToStderr()
+    handler.setFormatter(ScrubbingFormatter("%(asctime)s %(name)s: %(message)s" if verbose else "%(message)s"))
+    handler.addFilter(lambda record: record.levelno >= least or getattr(record, "told", False))
     handler.addFilter(lambda record: not getattr(record, "shown", False))
     logger = logging.getLogger("facesets")
     before = logger.level
     logger.addHandler(handler)
     if verbose:
-        logger.setLevel(handler.level)
+        logger.setLevel(least)
 
     def end() -> None:
         logger.removeHandler(handler)
@@ -289,8 +301,10 @@ def _any_character() -> Iterator[None]:
 
 
 def _say(message: str) -> None:
+    from facesets.wording import printable  # noqa: PLC0415 - --help need not wait for it
+
     with suppress(OSError):  # nobody reads stderr; the exit code still tells
-        click.echo(f"facesets: {message}", err=True)
+        click.echo(printable(f"facesets: {message}", keep="\n"), err=True)
 
 
 def _answer_error(app: App, message: str, code: int) -> None:

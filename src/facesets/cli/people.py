@@ -14,7 +14,7 @@ from facesets.errors import UsageError
 from facesets.people import Outcome
 from facesets.photos import DecoderPool
 from facesets.registry import Registry, published
-from facesets.wording import moment_of, size_of
+from facesets.wording import moment_of, printable, size_of
 from facesets.workspace import Workspace
 
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
@@ -48,12 +48,7 @@ def lines_of(outcome: Outcome) -> list[str]:
         lines.append(f"decision {outcome.decision}{back}")
         if outcome.folders:
             lines.append(f"still to be written: {', '.join(outcome.folders)} (facesets write)")
-    return [shown(line) for line in lines]
-
-
-def shown(line: str) -> str:
-    """A line for a terminal: what could steer it, or turn its text round, is shown as an escape."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in line)
+    return [printable(line) for line in lines]
 
 
 @click.command()
@@ -223,7 +218,7 @@ def suggest(app: App) -> None:
 
 
 def _lines(text: str) -> str:
-    return "\n".join(map(shown, text.split("\n")))
+    return "\n".join(map(printable, text.split("\n")))
 
 
 @click.group(invoke_without_command=True)
@@ -244,7 +239,7 @@ def history(ctx: click.Context) -> None:
         state += f", still to be written: {', '.join(each.pending)}" if each.pending else ""
         state += f", holds {size_of(each.held_bytes)}" if each.held_bytes else ""
         lines.append(f"{each.decision:5}  {moment_of(each.at)}  {each.act}{state}")
-        lines += [f"       {shown(sentence)}" for sentence in each.said]
+        lines += [f"       {printable(sentence)}" for sentence in each.said]
     app.answer([each.as_dict() for each in found], lambda: "\n".join(lines) or "nothing was decided here yet")
 
 

@@ -12,6 +12,7 @@ import rich.progress as bars
 from rich.console import Console
 
 from facesets.progress import Task
+from facesets.wording import printable
 
 _EVERY = 30.0  # seconds between two lines where there is no terminal to draw on
 
@@ -26,6 +27,7 @@ class ConsoleProgress:
     @contextmanager
     def task(self, what: str, total: int | None = None, unit: str = "") -> Iterator[Task]:
         """A task shown with what is done, its total, rate and time left."""
+        what = printable(what)
         if not self._console.is_terminal:
             yield _Lines(self.note, what, total, unit, self._every, self._clock)
             return
@@ -41,7 +43,7 @@ class ConsoleProgress:
 
     def note(self, message: str) -> None:
         """One line the user must see."""
-        self._console.print(message, markup=False)
+        self._console.print(printable(message, keep="\n"), markup=False)
 
 
 class _Rate(bars.ProgressColumn):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from facesets.errors import Unreachable
+
+log = logging.getLogger(__name__)
 
 _CLIMBED = 2.5  # times a kind of request's best latency, and so much more in seconds: the server is busier than it can stand
 _GRACE = 0.03
@@ -100,6 +103,8 @@ class CircuitBreaker:
 
     def _probe(self) -> bool:
         for rest in _RESTS:
+            text = "the server gives no sign of life: looking again in %.0f s"
+            log.warning(text, rest, extra={"told": rest >= _RESTS[-3]})
             self._sleep(rest)
             if self._is_alive():
                 return True

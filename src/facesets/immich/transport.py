@@ -40,6 +40,7 @@ _SHORT_PATIENCE = 2  # answers of 500, or of other bytes than promised: an origi
 _FIRST_PAUSE = 0.5  # before the second attempt; doubled before each further one
 _LONGEST_PAUSE = 30.0
 _LONGEST_RETRY_AFTER = 300.0  # a Retry-After beyond this is cut: the item is better left for the next run
+_TOLD_FROM = 5.0  # seconds of waiting that whoever watches is told of
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Client:
         self.credential = "login" if session else "API key"  # as messages call it
         self._auth = {} if not key else {"Authorization": f"Bearer {key}"} if session else {"x-api-key": key}
         self._lock, self._traffic = threading.Lock(), Traffic()
+        self._waits_until = 0.0  # as told last
         self._limiter, self._breaker = AdaptiveLimiter(connections, start=8), CircuitBreaker(self._is_alive, self._sleep)
         self._bandwidth = BandwidthLimiter(bandwidth * 1e6, self._sleep) if bandwidth > 0 else None
         self._jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing
@@ -165,7 +167,7 @@ class Client:
                     raise
                 if err.retry_after > pause:
                     pause = min(err.retry_after, _LONGEST_RETRY_AFTER)
-                    log.warning("%s asks for %.0f s of patience: waiting %.0f s", self.shown, err.retry_after, pause)
+                    self._say_that_it_waits(err, pause)
             except IncompleteBody:
                 tried_in_vain += 1
                 if attempt >= attempts or tried_in_vain >= _SHORT_PATIENCE:
@@ -175,6 +177,15 @@ class Client:
                     raise
             self._count(retries=1)
             self._sleep(pause)
+
+    def _say_that_it_waits(self, err: TemporaryFailure, pause: float) -> None:
+        """Once for all requests that wait at the same time."""
+        until = time.monotonic() + pause
+        with self._lock:
+            new, self._waits_until = until > self._waits_until + 1, max(until, self._waits_until)
+        if new:
+            text = "%s is busy (status %d) and asks for %.0f s of patience: waiting %.0f s, then it goes on"
+            log.warning(text, self.shown, err.status, err.retry_after, pause, extra={"told": pause >= _TOLD_FROM})
 
     def read_json(self, response: Response) -> Any:
         """A JSON answer, as :meth:`exchange` is told to read it. Raises NotImmich or BadAnswer where it is none."""

@@ -1,4 +1,4 @@
-"""Permissive networks as ONNX files of ours. Pure: bytes in, bytes out; needs the ``onnx`` package (so does :mod:`.tflite`).
+"""Permissive networks as ONNX files of ours. Pure: bytes in, bytes out.
 
 CenterFace comes with a fixed input size and its weights listed as inputs; dlib's ResNet comes in dlib's own serialisation.
 Both are rewritten once, at first use (:mod:`facesets.models.store` keeps the result).
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+
+from facesets.models import onnx_format as onnx
 
 Floats = npt.NDArray[np.float32]
 
@@ -29,21 +29,26 @@ _SHARED = 0.6
 
 def centerface(source: bytes) -> bytes:
     """CenterFace with any input height and width (multiples of 32), weights as constants so that they can be folded."""
-    model = onnx.load_from_string(source)
-    graph = model.graph
-    used = {name for node in graph.node for name in node.input}
-    constants = [tensor for tensor in graph.initializer if tensor.name in used]  # the rest are the training's counters
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    del graph.initializer[:], graph.input[:], graph.value_info[:]
-    graph.initializer.extend(constants)
-    graph.input.extend(inputs)
-    for value, names in ((graph.input[0], ("n", None, "height", "width")), *((out, ("n", None, "h", "w")) for out in graph.output)):
-        for dim, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
-            if name:
-                dim.dim_param = name
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
+    graph = onnx.part(source, onnx.GRAPH)
+    used = {bytes(name) for node in onnx.parts(graph, onnx.NODE) for name in onnx.parts(node, onnx.NODE_INPUT)}
+    weights = {onnx.text(tensor, onnx.TENSOR_NAME) for tensor in onnx.parts(graph, onnx.INITIALIZER)}
+
+    rewritten = []
+    for number, value in onnx.fields(graph):
+        if isinstance(value, int) or number == onnx.VALUE_INFO:
+            continue
+        if number == onnx.INITIALIZER and onnx.part(value, onnx.TENSOR_NAME) not in used:  # the training's counters
+            continue
+        if number in (onnx.INPUT, onnx.OUTPUT):
+            name = onnx.text(value, onnx.VALUE_NAME)
+            if name in weights:
+                continue
+            sides = ("height", "width") if number == onnx.INPUT else ("h", "w")
+            rewritten.append(onnx.field(number, onnx.value(name, ("n", onnx.shape_of(value)[1], *sides))))
+        else:
+            rewritten.append(onnx.field(number, value))
+    body = b"".join(rewritten)
+    return b"".join(onnx.field(number, body if number == onnx.GRAPH else value) for number, value in onnx.fields(source))
 
 
 def dlib_resnet(source: bytes) -> bytes:
@@ -112,8 +117,8 @@ class Net:
 
     def __init__(self, layers: Iterable[tuple[str, Floats]] = ()) -> None:
         self._layers = iter(layers)
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
+        self._nodes: list[bytes] = []
+        self._constants: list[bytes] = []
 
     def take(self, want: str) -> Floats:
         """The weights of the next layer. Raises ValueError where it is another."""
@@ -125,13 +130,13 @@ class Net:
     def constant(self, values: npt.NDArray[Any]) -> str:
         """The name of a constant."""
         name = f"c{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self._constants.append(onnx.tensor(name, values))
         return name
 
-    def op(self, kind: str, *inputs: str, out: str | None = None, **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, out: str | None = None, **attributes: int | str | list[int]) -> str:
         """The name of what an operator gives."""
         name = out or f"t{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+        self._nodes.append(onnx.node(kind, inputs, [name], attributes))
         return name
 
     def conv(self, x: str, channels: int, width: int, *, kernel: int, stride: int) -> str:
@@ -176,8 +181,9 @@ class Net:
         """The file; names with their shapes. Raises ValueError where layers are left."""
         if next(self._layers, None) is not None:
             raise ValueError("the network has more layers than its architecture")
-        ends = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in end.items()] for end in (inputs, outputs)]
-        graph = helper.make_graph(self._nodes, "facesets", *ends, self._constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], producer_name="facesets", ir_version=8)
-        onnx.checker.check_model(model)
-        return bytes(model.SerializeToString())
+        graph = [onnx.field(onnx.NODE, node) for node in self._nodes]
+        graph.append(onnx.field(onnx.GRAPH_NAME, "facesets"))
+        graph += [onnx.field(onnx.INITIALIZER, constant) for constant in self._constants]
+        graph += [onnx.field(onnx.INPUT, onnx.value(*end)) for end in inputs.items()]
+        graph += [onnx.field(onnx.OUTPUT, onnx.value(*end)) for end in outputs.items()]
+        return onnx.model(b"".join(graph))

@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from facesets import extras
 from facesets.errors import PackUnavailable
+from facesets.models import onnx_format as onnx
 from facesets.models.age import SIDE, Ages
 from facesets.models.engines import Engine
 from facesets.models.engines.batching import batched
@@ -28,22 +27,20 @@ from facesets.thresholds import ARCFACE
 @dataclass(frozen=True, slots=True)
 class _Model:
     path: Path
-    proto: Any
-
-    @property
-    def inputs(self) -> list[Any]:
-        weights = {tensor.name for tensor in self.proto.graph.initializer}
-        return [value for value in self.proto.graph.input if value.name not in weights]
+    inputs: list[tuple[int, ...]]  # shapes
+    outputs: list[tuple[int, ...]]
+    nodes: list[str]  # the first ones' names
+    weights: list[memoryview]
 
     @property
     def input_sides(self) -> tuple[int, int]:
-        dims = self.inputs[0].type.tensor_type.shape.dim
-        return (dims[2].dim_value, dims[3].dim_value) if len(dims) == 4 else (0, 0)
+        shape = self.inputs[0]
+        return (shape[2], shape[3]) if len(shape) == 4 else (0, 0)
 
     @property
     def task(self) -> str:
         """What InsightFace's router would take it for."""
-        outputs, (height, width) = len(self.proto.graph.output), self.input_sides
+        outputs, (height, width) = len(self.outputs), self.input_sides
         if outputs >= 5:
             return "detection"
         if outputs == 1 and len(self.inputs) == 1 and height == width >= 112 and height % 16 == 0 and height != 192:
@@ -53,17 +50,15 @@ class _Model:
     @property
     def scaling(self) -> tuple[float, float]:
         """Mean and spread of its input; networks exported from MXNet do it themselves."""
-        first = [node.name for node in self.proto.graph.node[:8]]
-        inside = all(any(n.startswith(kind) for n in first) for kind in (("Sub", "_minus"), ("Mul", "_mul")))
+        inside = all(any(n.startswith(kind) for n in self.nodes) for kind in (("Sub", "_minus"), ("Mul", "_mul")))
         return (0.0, 1.0) if inside else (127.5, 127.5)
 
     @property
     def weights_digest(self) -> str:
         """Of its weights alone: the same network with another batch size or producer is the same network."""
-        weights = self.proto.graph.initializer
-        if not weights:  # kept in the nodes
+        if not self.weights:  # kept in the nodes
             return hashlib.sha256(self.path.read_bytes()).hexdigest()
-        tensors = sorted(hashlib.sha256(tensor.raw_data or tensor.SerializeToString()).hexdigest() for tensor in weights)
+        tensors = sorted(hashlib.sha256(onnx.part(tensor, onnx.RAW_DATA) or tensor).hexdigest() for tensor in self.weights)
         return hashlib.sha256("".join(tensors).encode()).hexdigest()
 
 
@@ -88,7 +83,7 @@ def insight_pack(folder: Path, engine: Engine, *, name: str | None = None) -> Mo
     network, batch = batched(engine, engine.load(recognition.path))
     recognizer = Recognizer(
         network,
-        dim=recognition.proto.graph.output[0].type.tensor_type.shape.dim[-1].dim_value,
+        dim=recognition.outputs[0][-1],
         template=ARCFACE_112 * (side / 112),
         size=side,
         mean=mean,
@@ -114,13 +109,14 @@ def model_files(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> _Model:
     try:
-        import onnx  # noqa: PLC0415 - only folders of models need it
-    except ImportError as error:
-        raise PackUnavailable(f"model folders are read with the onnx package: {extras.get('open')}") from error
-    try:
-        proto = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # protobuf raises its own class, which onnx does not name
+        graph = onnx.part(path.read_bytes(), onnx.GRAPH)
+        weights = onnx.parts(graph, onnx.INITIALIZER)
+        names = {onnx.text(tensor, onnx.TENSOR_NAME) for tensor in weights}
+        inputs = [onnx.shape_of(value) for value in onnx.parts(graph, onnx.INPUT) if onnx.text(value, onnx.VALUE_NAME) not in names]
+        outputs = [onnx.shape_of(value) for value in onnx.parts(graph, onnx.OUTPUT)]
+        nodes = [onnx.text(node, onnx.NODE_NAME) for node in onnx.parts(graph, onnx.NODE)[:8]]
+    except (OSError, ValueError) as error:
         raise PackUnavailable(f"{path} is not an ONNX file: {error}") from error
-    if not proto.graph.input or not proto.graph.output:
+    if not inputs or not outputs:
         raise PackUnavailable(f"{path} is not an ONNX file: no inputs or outputs")
-    return _Model(path, proto)
+    return _Model(path, inputs, outputs, nodes, weights)

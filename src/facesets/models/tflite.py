@@ -1,4 +1,4 @@
-"""MobileFaceNet as an ONNX file of ours, from TensorFlow Lite's format. Pure: bytes in, bytes out; needs the ``onnx`` package.
+"""MobileFaceNet as an ONNX file of ours, from TensorFlow Lite's format. Pure: bytes in, bytes out.
 
 Read is as much of the format (https://github.com/tensorflow/tensorflow/blob/master/tensorflow/compiler/mlir/lite/schema/schema.fbs, a
 FlatBuffer) as a network of convolutions takes. Its pictures are [n, h, w, channels], ONNX's [n, channels, h, w].

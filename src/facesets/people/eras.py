@@ -10,10 +10,11 @@ from facesets.changes import ERAS_ACT, Eras, eras_of, pending, wanted_eras, writ
 from facesets.errors import NotFound, UsageError
 from facesets.people import resolve
 from facesets.people.deciding import decide
-from facesets.people.outcome import Effects, Outcome, counted
+from facesets.people.outcome import Effects, Outcome
 from facesets.progress import Progress
 from facesets.registry import Person, Registry, people
 from facesets.registry import eras as era_sets
+from facesets.wording import count_of, plural
 from facesets.workspace import Workspace
 
 
@@ -43,9 +44,7 @@ def eras(
                 effects.sentences.append(_sentence(person, theirs))
             one_look += not theirs.plans
         if one_look and not which:
-            effects.sentences.append(
-                f"{counted(one_look, 'set')} of one look, or without dates, {'has' if one_look == 1 else 'have'} no eras"
-            )
+            effects.sentences.append(f"{count_of(one_look, 'set')} of one look, or without dates, {plural(one_look, 'has')} no eras")
         effects.changes["eras"] = {name: _told(theirs) for name, theirs in found.items()}
 
     return decide(workspace, registry, ERAS_ACT, payload, do, people=[person.id for person in chosen], dry_run=dry_run)
@@ -56,7 +55,7 @@ def make_eras(workspace: Workspace, registry: Registry, outcome: Outcome, progre
     again = list(outcome.changes.get("eras", ()))
     done = write_eras(workspace, registry, progress, again=again, today=today)
     notes = (*outcome.notes, *(f"{name}: {why}" for name, why in done.waiting.items()))
-    sentences = (*outcome.sentences, f"{counted(len(done.eras), 'era')} written")
+    sentences = (*outcome.sentences, f"{count_of(len(done.eras), 'era')} written")
     return Outcome(outcome.act, outcome.decision, sentences, {**outcome.changes, "written": done.eras}, notes=notes)
 
 
@@ -79,12 +78,12 @@ def _chosen(registry: Registry, which: Sequence[str], *, remove: bool) -> list[P
 
 
 def _sentence(person: Person, found: Eras) -> str:
-    undated = f"; {counted(found.undated, 'face has', 'faces have')} no date that says anything" if found.undated else ""
+    undated = f"; {count_of(found.undated, 'face', 'has')} no date that says anything" if found.undated else ""
     if not found.plans:
         why = "no date of its faces says anything" if found.faces and found.undated == found.faces else "its looks are one in all years"
         return f"{person.said} has no eras: {why}{undated if found.undated < found.faces else ''}"
-    spans = ", ".join(f"{p.era.years} ({counted(p.era.faces, 'face')}{', thin' if p.era.thin else ''})" for p in found.plans)
-    return f"{person.said} has {counted(len(found.plans), 'era')}: {spans}{undated}"
+    spans = ", ".join(f"{p.era.years} ({count_of(p.era.faces, 'face')}{', thin' if p.era.thin else ''})" for p in found.plans)
+    return f"{person.said} has {count_of(len(found.plans), 'era')}: {spans}{undated}"
 
 
 def _told(found: Eras) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Any
 from facesets.errors import UsageError
 from facesets.people import resolve, said
 from facesets.people.deciding import decide
-from facesets.people.outcome import Effects, Outcome, counted
+from facesets.people.outcome import Effects, Outcome
 from facesets.people.resolve import KnownFace, PlainFile
 from facesets.records import Reason
 from facesets.registry import Person, Registry, decisions, people, sets
+from facesets.wording import count_of
 from facesets.workspace import Workspace
 
 _OFFERED = (Reason.RECOGNISED, Reason.LIKELY)
@@ -33,7 +34,7 @@ def reject(workspace: Workspace, registry: Registry, faces: Sequence[str], *, dr
                 people.free(registry, ref.key)
         for owner in _each(owners[ref] for ref in found):
             n = sum(owners[ref] == owner for ref in found)
-            effects.sentences.append(f"{counted(n, 'face is', 'faces are')} not of {owner.said}, and will not be given to it again")
+            effects.sentences.append(f"{count_of(n, 'face', 'is')} not of {owner.said}, and will not be given to it again")
         effects.changes["rejected"] = {owner.set_name: sum(owners[r] == owner for r in found) for owner in _each(owners.values())}
         for owner in _each(owners.values()):
             keys = [ref.key for ref in found if isinstance(ref, KnownFace) and owners[ref] == owner]
@@ -51,7 +52,7 @@ def move(workspace: Workspace, registry: Registry, faces: Sequence[str], to: str
     found = resolve.faces(workspace, registry, faces)
     owners = _owners(registry, found, needed=False)
     if stay := [ref for ref in found if owners[ref] == target and (isinstance(ref, PlainFile) or ref.standing == Reason.MEMBER)]:
-        raise UsageError(f"{counted(len(stay), 'face is', 'faces are')} in {target.said} already; nothing was changed")
+        raise UsageError(f"{count_of(len(stay), 'face', 'is')} in {target.said} already; nothing was changed")
     of = [None if (owner := owners[ref]) is None or owner == target else owner.number for ref in found]
     payload = {**_payload(registry, found, of), "to": target.number}
     pack, others = pack_for(registry, target, _keys(found))
@@ -68,7 +69,7 @@ def move(workspace: Workspace, registry: Registry, faces: Sequence[str], to: str
                 effects.comes(target.set_name, _free_name(registry, target, ref.path), ref.sha256)
         if joining:
             join(registry, joining, target, effects, pack)
-        effects.sentences.append(f"{counted(len(found), 'face is', 'faces are')} of {target.said} now")
+        effects.sentences.append(f"{count_of(len(found), 'face', 'is')} of {target.said} now")
         effects.changes["moved"] = {"to_set": target.set_name, "faces": len(found)}
 
     touched = {target.id, *(owner.id for owner in owners.values() if owner)}
@@ -104,7 +105,7 @@ def confirm(workspace: Workspace, registry: Registry, what: Sequence[str], *, dr
                 people.give(registry, ref.key, owners[ref].id, Reason.RECOGNISED)
         for owner in _each(owners.values()):
             n = sum(owners[ref] == owner for ref in found)
-            effects.sentences.append(f"{counted(n, 'face')} of {owner.said} confirmed")
+            effects.sentences.append(f"{count_of(n, 'face')} of {owner.said} confirmed")
             effects.changes.setdefault("confirmed", {})[owner.set_name] = n
             keys = [ref.key for ref in found if isinstance(ref, KnownFace) and owners[ref] == owner]
             effects.notes += said.contradicted(registry, keys, effects.decision, person=owner.number)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from facesets.errors import MissingPermission, ServerError, UsageError
 from facesets.people import resolve, said
 from facesets.people.deciding import decide
-from facesets.people.outcome import Effects, Outcome, counted
+from facesets.people.outcome import Effects, Outcome
 from facesets.progress import Progress
 from facesets.registry import Person, Registry, SourceName, assets, people, source_people
 from facesets.sources import Source, folder_of, open_source
+from facesets.wording import count_of
 from facesets.workspace import Workspace
 
 LONGEST = 1000  # characters
@@ -110,7 +111,7 @@ def name_from_sources(
 
     def do(effects: Effects) -> None:
         for each in clear:
-            _name(registry, each.person, each.name, effects, f" ({each.share:.0%} of {counted(_total(each), 'face')})")
+            _name(registry, each.person, each.name, effects, f" ({each.share:.0%} of {count_of(_total(each), 'face')})")
         effects.notes += conflicts
         effects.changes |= data
 

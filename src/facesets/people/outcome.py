@@ -57,8 +57,3 @@ class Effects:
         """A set's folder has to follow."""
         if name not in self.folders:
             self.folders.append(name)
-
-
-def counted(n: int, what: str, plural: str = "") -> str:
-    """``1 face``, ``2 faces``."""
-    return f"{n:,} {what if n == 1 else plural or what + 's'}"

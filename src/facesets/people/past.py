@@ -11,9 +11,8 @@ from typing import Any
 from facesets.changes import ACT, HISTORY, pending
 from facesets.errors import UsageError
 from facesets.files import disk_error
-from facesets.people.outcome import counted
 from facesets.registry import Registry, changes, decisions, published, runs
-from facesets.wording import size_of
+from facesets.wording import count_of, plural, size_of
 from facesets.workspace import Workspace
 
 
@@ -78,9 +77,7 @@ def prune(workspace: Workspace, registry: Registry, older_than: timedelta, *, dr
     if gone and not dry_run:
         with registry.transaction():
             runs.note(registry, None, "history pruned", decisions=gone)
-    said = (
-        f"{counted(len(gone), 'revision')} {'would be' if dry_run else 'were' if len(gone) != 1 else 'was'} removed: {size_of(freed)}"
-    )
+    said = f"{count_of(len(gone), 'revision')} {'would be' if dry_run else plural(len(gone), 'was')} removed: {size_of(freed)}"
     return {"pruned": gone, "bytes": freed, "dry_run": dry_run, "sentences": [said]}
 
 

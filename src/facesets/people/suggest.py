@@ -17,12 +17,12 @@ from facesets.clustering import distances
 from facesets.identity import what_stands
 from facesets.people import said
 from facesets.people.names import AT_LEAST, PHOTOS, suggested_names
-from facesets.people.outcome import counted
 from facesets.people.words_of_immich import called_otherwise, renamed_there
 from facesets.reason_texts import name_of
 from facesets.records import Reason
 from facesets.registry import Person, Registry, SourceName, decisions, faces, gallery, measurements, people, sets
 from facesets.thresholds import thresholds_of
+from facesets.wording import count_of, plural
 
 _NAMED_ALIKE = 0.9  # chance that two sets to which one user gave one name are one person; assumed, not measured
 _Known = dict[int, list[SourceName]]  # person's id -> what their faces are called at their source
@@ -64,7 +64,7 @@ def _extensions(registry: Registry, active: list[Person]) -> list[Suggestion]:
     for person in active:
         n = standings.get(person.id, {}).get(Reason.RECOGNISED, 0)
         if n and person.written:
-            text = f"{counted(n, 'face was', 'faces were')} recognised as {person.said} and {'is' if n == 1 else 'are'} in no folder"
+            text = f"{count_of(n, 'face', 'was')} recognised as {person.said} and {plural(n, 'is')} in no folder"
             out.append(Suggestion("extend", text, f"facesets extend {person.set_name}", float(n), {"recognised": n}))
     return out
 
@@ -125,7 +125,7 @@ def _nearer(registry: Registry, active: list[Person]) -> list[Suggestion]:
     for (own, other), all_rows in sorted(grouped.items()):
         rows = [row for row in all_rows if row[0] not in confirmed]
         if rows:
-            many = counted(len(rows), f"face of {names[own].said} is", f"faces of {names[own].said} are")
+            many = f"{count_of(len(rows), 'face')} of {names[own].said} {plural(len(rows), 'is')}"
             text = f"{many} nearer to {names[other].said}"
             command = f"facesets move {' '.join(key[:16] for key, _, _ in rows)} --to {other}"
             expected = sum(1 - far / (nearer + far) for _, nearer, far in rows)
@@ -147,7 +147,7 @@ def _likely(registry: Registry) -> list[Suggestion]:
     out = []
     for name, rows in sorted(grouped.items()):
         rows.sort(key=lambda row: (row[1], row[0]))
-        text = f"{counted(len(rows), 'face')} may be of {name}: have a look"
+        text = f"{count_of(len(rows), 'face')} may be of {name}: have a look"
         command = f"facesets confirm {' '.join(key[:16] for key, _ in rows)}"
         out.append(Suggestion("look", text, command, len(rows) / 2, {"set": name, "faces": rows}))
     return out
@@ -205,7 +205,7 @@ def _changed_in_immich(registry: Registry) -> list[Suggestion]:
         verb, since = ("were given to", " since they were published") if moved.published else ("are", "")
         if n == 1:
             verb, since = ("was given to", " since it was published") if moved.published else ("is", "")
-        many = counted(n, f"face of {moved.person.said} {verb}", f"faces of {moved.person.said} {verb}")
+        many = f"{count_of(n, 'face')} of {moved.person.said} {verb}"
         text = f"{many} {moved.name!r} in Immich{since}"
         ids = " ".join(key[:16] for key in moved.keys)
         command = f"facesets move {ids} --to {moved.to.set_name}" if moved.to else f"facesets reject {ids}"
@@ -256,7 +256,7 @@ def _groups(registry: Registry) -> list[Suggestion]:
         failed = rows[0].detail["failed"]
         why = f"{name_of(rows[0].reason)} ({failed['has']:g} of {failed['needs']:g})"
         text = (
-            f"a group of {counted(len(rows), 'face')} narrowly fails to be a set: {why}; [gates] in facesets.toml says what one needs"
+            f"a group of {count_of(len(rows), 'face')} narrowly fails to be a set: {why}; [gates] in facesets.toml says what one needs"
         )
         command = f"facesets explain {min(row.face.face_id for row in rows)[:16]}"
         out.append(Suggestion("group", text, command, len(rows) / 4, {"group": group, "has": failed["has"], "needs": failed["needs"]}))

@@ -12,10 +12,11 @@ from facesets.identity import set_name, what_stands
 from facesets.people import names, resolve, said
 from facesets.people.deciding import decide
 from facesets.people.faces_of_sets import join, pack_for
-from facesets.people.outcome import Effects, Outcome, counted
+from facesets.people.outcome import Effects, Outcome
 from facesets.people.resolve import KnownFace
 from facesets.records import Centroid, Reason
 from facesets.registry import Person, Registry, changes, decisions, measurements, people, sets
+from facesets.wording import count_of, plural
 from facesets.workspace import Workspace
 
 
@@ -78,12 +79,12 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
         effects.touches(new.set_name)
         effects.sentences.append(
             f"{old.said} is part of {new.said} now, which has "
-            f"{counted(len(members) or len(written), 'more face', 'more faces')}; the number {old.number} is retired"
+            f"{count_of(len(members) or len(written), 'more face')}; the number {old.number} is retired"
         )
         if chosen and chosen != new.name:
             effects.sentences.append(f"{new.set_name} is {chosen}")
         if refused:
-            effects.notes.append(f"{counted(len(refused), 'face that was', 'faces that were')} rejected before is in neither")
+            effects.notes.append(f"{count_of(len(refused), 'face')} that {plural(len(refused), 'was')} rejected before is in neither")
         effects.changes["merged"] = {"set": old.set_name, "into_set": new.set_name, "name": chosen, "rejected_before": len(refused)}
 
     about = {*theirs, *refused, *others, *(key for key, _, _ in members)}
@@ -106,7 +107,7 @@ def split(
     inside = {key for key, _, _ in sets.member_files(registry, old.set_name)}
     keys = [ref.key for ref in found if isinstance(ref, KnownFace) and ref.key in inside]
     if strangers := len(found) - len(keys):
-        raise UsageError(f"{counted(strangers, 'face is', 'faces are')} not in {old.said}; nothing was changed")
+        raise UsageError(f"{count_of(strangers, 'face', 'is')} not in {old.said}; nothing was changed")
     if len(keys) == len(inside):
         raise UsageError(f"these are all faces of {old.said}: nothing would be left of it. To call it something else: facesets name")
     number = sets.highest_number(registry) + 1
@@ -125,7 +126,7 @@ def split(
         join(registry, keys, target, effects, old.pack)
         vectors = [seen.vector for key in sorted(keys) if (seen := decisions.seen(registry, key, old.pack)) is not None]
         sets.set_centroid(registry, old.pack, Centroid(target.set_name, centroid(np.stack(vectors)), len(vectors)))
-        many = counted(len(keys), f"face of {old.said} is", f"faces of {old.said} are")
+        many = f"{count_of(len(keys), 'face')} of {old.said} {plural(len(keys), 'is')}"
         effects.sentences.append(f"{many} another person's: {target.said}")
         effects.changes |= {"split": {"set": old.set_name, "new_set": target.set_name, "faces": len(keys)}, "_people": [new]}
 
@@ -166,7 +167,7 @@ def _extend(workspace: Workspace, registry: Registry, person: Person, keys: list
 
     def do(effects: Effects) -> None:
         join(registry, keys, person, effects, pack)
-        effects.sentences.append(f"{counted(len(keys), 'recognised face is', 'recognised faces are')} in {person.said} now")
+        effects.sentences.append(f"{count_of(len(keys), 'recognised face', 'is')} in {person.said} now")
         effects.changes["extended"] = {"set": person.set_name, "faces": len(keys)}
 
     return decide(workspace, registry, "extend", payload, do, people=(person.id,), faces=[*keys, *others], dry_run=dry_run)

@@ -16,7 +16,7 @@ from facesets import __version__
 from facesets.report import plot
 from facesets.report.model import Report
 from facesets.report.plot import histogram
-from facesets.wording import count_of, plural
+from facesets.wording import count_of, plural, printable
 
 LEFT_OUT_PAGE = "left-out.html"
 _COVER_TILES = 16  # pictures on a card
@@ -29,10 +29,14 @@ def environment() -> Environment:
 
 
 def templates(*packages: str) -> Environment:
-    """The templates of these packages and the report's, which escape everything and refuse what they are not given."""
+    """The templates of these packages and the report's, which escape everything and refuse what they are not given.
+
+    What would turn a line round is shown as an escape; where a name is data, for a form, the filter ``e`` leaves it as it is.
+    """
     env = Environment(
         loader=ChoiceLoader([PackageLoader(package, "templates") for package in (*packages, "facesets.report")]),
         autoescape=True,
+        finalize=lambda value: printable(value, keep="\n\t") if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
