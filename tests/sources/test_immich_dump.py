@@ -384,6 +384,21 @@ def test_a_folder_without_a_dump_and_a_file_that_is_not_there_are_said(workspace
     os.mkfifo(tmp_path / "pipe.sql")
     with pytest.raises(UsageError, match="neither a file nor a folder"), open_dump(workspace, str(tmp_path / "pipe.sql")):
         pass
+    for odd in ("n" * 300, "a\0b", "x.sql"):
+        (tmp_path / "x.sql").unlink(missing_ok=True)
+        (tmp_path / "x.sql").symlink_to("x.sql")
+        with pytest.raises(UsageError, match="it cannot be read"), open_dump(workspace, str(tmp_path / odd)):
+            pass
+
+
+def test_a_dump_that_is_replaced_between_two_readings_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "dump.sql"
+    path.write_bytes(written(rows(), READ_SEVERAL_TIMES))
+    with open_dump(workspace, str(path)) as dump:
+        assert dump.each(lambda pieces: sum(map(len, pieces))) == dump.size
+        path.write_bytes(written(rows(2), READ_SEVERAL_TIMES))
+        with pytest.raises(BadAnswer, match="another file took its place"):
+            dump.each(list)
 
 
 def test_what_is_kept_of_a_dump_is_private_read_once_and_removed(workspace: Workspace, tmp_path: Path) -> None:

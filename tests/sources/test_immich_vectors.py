@@ -43,6 +43,12 @@ def database(postgres: str, library: Library) -> str:
     return postgres
 
 
+def test_between_two_questions_an_upgrade_of_immich_need_not_wait(database: str, faces: list[str]) -> None:
+    with vectors(database) as source, connect(database) as upgrading:
+        source.of(faces[:1])
+        upgrading.execute("LOCK TABLE face_search IN ACCESS EXCLUSIVE MODE NOWAIT")
+
+
 def test_vectors_come_to_the_last_bit_and_only_those_that_are_asked_for(database: str, faces: list[str]) -> None:
     rng = np.random.default_rng(1)
     kept = {face: rng.standard_normal(512).astype(np.float32) * 9 for face in faces}

@@ -72,9 +72,10 @@ def import_immich_vectors(
                     task.advance(len(batch))
         if lacking := done["not_measured"]:
             where, again = (f"the dump of {source.as_of}", "a newer one") if source.as_of else ("Immich's database", "it")
+            have = "face has" if lacking == 1 else "faces have"
             progress.note(
-                f"{lacking:,} {'face has' if lacking == 1 else 'faces have'} no vector that can be used in {where}: drawn by hand, say, or "
-                f"not yet measured there. The next run asks {again} again (facesets list faces --reason not_measured)."
+                f"{lacking:,} {have} no vector that can be used in {where}: drawn by hand, say, or not yet measured there. The next "
+                f"run asks {again} again (facesets list faces --reason not_measured)."
             )
     with registry.transaction():
         for known in {pack.id, *filter(from_database, measurements.packs(registry))}:
@@ -90,7 +91,8 @@ def _take(registry: Registry, source: Vectors, rows: Sequence[AssetRow], pack: P
     told = {row.id: {row.id: row.asset.boxes or (), **with_copies.get(row.id, {})} for row in rows}  # by asset
     digests = {row.id: _digest(row.asset, told[row.id].values()) for row in rows}
     fresh = {row.id for row in rows if preembedded.source_digest(registry, keys[row.id], pack.id) != digests[row.id]}
-    found = source.of([box.face_id for row_id in fresh for boxes in told[row_id].values() for box in boxes if box.face_id])
+    face_ids = [box.face_id for row_id in fresh for boxes in told[row_id].values() for box in boxes if box.face_id]
+    found = source.of(face_ids) if face_ids else {}
     with registry.transaction():
         for row in rows:
             key, each = keys[row.id], told[row.id]

@@ -28,10 +28,10 @@ def backups(client: Client) -> list[Backup]:
     """The backups that the server has. Raises MissingPermission, UsageError (no administrator's key, a server before 2.5)."""
     with _explained():
         answer = client.get("/admin/database-backups")
-    found = wire.field(answer, "backups", list, "database-backups")
+    where = "database-backups"
     return [
-        Backup(wire.field(one, "filename", str, "database-backups"), int(wire.field(one, "filesize", (int, float), "database-backups")))
-        for one in found
+        Backup(wire.field(one, "filename", str, where), wire.whole(wire.field(one, "filesize", (int, float), where)) or 0)
+        for one in wire.field(answer, "backups", list, where)
     ]
 
 

@@ -92,7 +92,7 @@ def asset(item: Any, where: str = "asset") -> Asset:
         mime_type=_text(item, "originalMimeType"),
         sha1=_sha1(item, checksum, path, where),
         library_id=_text(item, "libraryId") or None,
-        size_bytes=_whole(exif.get("fileSizeInByte")),
+        size_bytes=whole(exif.get("fileSizeInByte")),
         width=width,
         height=height,
         taken_at=_local_time(item),
@@ -205,12 +205,12 @@ def _sha1(item: Mapping[str, Any], checksum: str, path: str, where: str) -> str 
 
 def _oriented_size(item: Mapping[str, Any], exif: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """The original's size as displayed. The asset's own width and height are those of its edited version."""
-    width, height = _whole(exif.get("exifImageWidth")), _whole(exif.get("exifImageHeight"))
+    width, height = whole(exif.get("exifImageWidth")), whole(exif.get("exifImageHeight"))
     if width and height:
         return (height, width) if str(exif.get("orientation")) in _QUARTER_TURNS else (width, height)
     if item.get("isEdited") is True:
         return None, None
-    return _whole(item.get("width")), _whole(item.get("height"))
+    return whole(item.get("width")), whole(item.get("height"))
 
 
 def _local_time(item: Mapping[str, Any]) -> str | None:
@@ -224,7 +224,7 @@ def _text(table: Any, name: str) -> str:
     return clean(value) if isinstance(value, str) else ""
 
 
-def _whole(value: Any) -> int | None:
+def whole(value: Any) -> int | None:
     """A whole number of 1 to 2**53, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 2**53:
         return None

@@ -5,14 +5,15 @@ Each is read as a stream from its start, as often as asked. Touches that file, o
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import IO, Protocol, TypeVar
 
-from facesets.errors import FacesetsError, MissingPermission, UsageError, WrongKey
+from facesets.errors import BadAnswer, FacesetsError, MissingPermission, UsageError, WrongKey
 from facesets.files import open_file
 from facesets.immich import Client, Traffic, backups
 from facesets.secrets import api_key
@@ -50,14 +51,22 @@ class DumpFile:
         with _in_words():
             self.path, self.name, facts = path, path.name, path.stat()
         self.size, self.made_at = facts.st_size, _moment(path.name) or _shown(facts.st_mtime)
-        self.traffic = Traffic()
+        self.traffic, self._same = Traffic(), (facts.st_size, facts.st_mtime_ns)
 
     def each(self, consume: Callable[[Iterator[bytes]], T]) -> T:
-        """As the protocol has it. Raises UsageError where it may not be read, OSError."""
+        """As the protocol has it. Raises UsageError where it may not be read, BadAnswer where it was replaced meanwhile, OSError."""
         with ExitStack() as held:
             with _in_words():
                 file = held.enter_context(open_file(self.path))
-            return consume(iter(lambda: file.read(_PIECE), b""))
+                facts = os.fstat(file.fileno())
+            if (facts.st_size, facts.st_mtime_ns) != self._same:  # a second reading must be of the same dump
+                raise BadAnswer("another file took its place while it was read")
+            return consume(iter(lambda: _piece(file), b""))
+
+
+def _piece(file: IO[bytes]) -> bytes:
+    with _in_words():
+        return file.read(_PIECE)
 
 
 class Backup:
@@ -101,6 +110,8 @@ def _in_words() -> Iterator[None]:
         raise UsageError(f"[sources.immich_dump] file: there is no {err.filename}") from err
     except PermissionError as err:
         raise UsageError(f"[sources.immich_dump] file: {err.filename} may not be read by you") from err
+    except (OSError, ValueError) as err:  # a name that is too long or holds a NUL, links in a circle, a failing disk
+        raise UsageError(f"[sources.immich_dump] file: it cannot be read ({getattr(err, 'strerror', None) or err})") from err
 
 
 def _newest(folder: Path) -> Path:
