@@ -178,7 +178,8 @@ def describe(err: HTTPError) -> str:
         return "it broke off in the middle of an answer"
     if isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected):
         return f"it does not speak HTTP, it says {str(cause)[:80]!r}"
-    return str(cause or err) or type(err).__name__
+    refused = "nothing listens there (connection refused): is the server up, and is that its address and port?"
+    return refused if isinstance(cause, ConnectionRefusedError) else str(cause or err) or type(err).__name__
 
 
 def _kind(proxy: str) -> str:

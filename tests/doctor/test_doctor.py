@@ -281,7 +281,7 @@ def test_a_large_library_costs_the_doctor_no_more(cli: CommandLine, monkeypatch:
 def test_it_is_told_in_lines_with_a_verdict(cli: CommandLine, server: ImmichServer) -> None:
     answer = cli("doctor", "--no-sample")
     assert answer.code == 0
-    assert "nothing stands in the way of a run" in answer.out
+    assert "Nothing stands in the way of a run" in answer.out
     assert "user me" in answer.out
     assert json.loads(cli("doctor", "--no-sample", "--json").out)["problems"] == 0
 
@@ -321,4 +321,4 @@ def test_what_a_run_needs_and_does_not_get_is_no_all_clear(
     answer = cli("doctor", "--json")
     assert (answer.code, answer.json["ok"]) == (1, False), answer.out
     assert ("a web page came" if trap.name == "html" else "does not answer") in said(answer.json, "problem")
-    assert cli("doctor").out.splitlines()[-1] == "1 problem"
+    assert cli("doctor").out.splitlines()[-1] == "1 problem to fix, then look again."

@@ -19,7 +19,7 @@ def test_what_is_written_is_what_onnx_itself_would_write() -> None:
     x = net.op("Slice", "chip", *(net.constant(np.array([value], np.int64)) for value in (-1, np.iinfo(np.int64).min, 3, -1)))
     x = net.op("Pad", x, net.constant(np.array([0, 0, 0, 0, 0, 5, 1, 1], np.int64)), mode="constant")
     x = net.op("MaxPool", x, kernel_shape=[3, 300], strides=[2, 2])
-    net.op("ReduceL2", net.op("Sub", x, net.constant(np.float32([[1.5]]))), axes=[-1], keepdims=0, out="norm")
+    net.op("ReduceL2", net.op("Sub", x, net.constant(np.array([[1.5]], np.float32))), axes=[-1], keepdims=0, out="norm")
     data = net.model({"chip": ("n", 3, 150, 150)}, {"norm": ("n", 8, 75)})
 
     model = onnx.load_model_from_string(data)

@@ -16,10 +16,10 @@ from facesets.models import Measured, measure_engines, pack_loader
 @click.group()
 @json_option
 def bench() -> None:
-    """Measure this machine: providers."""
+    """Measure what this machine can run the networks on."""
 
 
-@bench.command()
+@bench.command(short_help="Which engine runs them how fast, and to the same vectors.")
 @pack_option
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads inside one call of a network.")
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True, help="The median of so many calls counts.")

@@ -33,14 +33,13 @@ def doctor(app: App, labels: tuple[str, ...], no_sample: bool, features: tuple[s
     """
     findings = examine(app.workspace(), labels, sample=not no_sample, features=features, progress=app.progress)
     wrong = sum(finding.level == PROBLEM for finding in findings)
-    app.answer(
-        {"ok": not wrong, "problems": wrong, "findings": [finding.document() for finding in findings]}, lambda: _table(findings, wrong)
-    )
+    document = {"ok": not wrong, "problems": wrong, "findings": [finding.document() for finding in findings]}
+    app.answer(document, lambda: _table(findings, wrong, labels))
     if wrong:
         raise click.exceptions.Exit(1)
 
 
-def _table(findings: list[Finding], wrong: int) -> str:
+def _table(findings: list[Finding], wrong: int, labels: tuple[str, ...]) -> str:
     lines, part = [], ""
     for finding in findings:
         if finding.part != part:
@@ -48,5 +47,7 @@ def _table(findings: list[Finding], wrong: int) -> str:
         lines.append(f"  {finding.level:<8} {finding.what}")
         if finding.fix:
             lines.append(f"           -> {finding.fix}")
-    end = count_of(wrong, "problem") if wrong else "nothing stands in the way of a run. Next: facesets run --user NAME"
-    return "\n".join([*lines, "", end])
+    if wrong:
+        return "\n".join([*lines, "", f"{count_of(wrong, 'problem')} to fix, then look again."])
+    whose = " ".join(f"--user {label}" for label in labels or ("NAME",))
+    return "\n".join([*lines, "", f"Nothing stands in the way of a run. Next: facesets run {whose}"])

@@ -45,7 +45,7 @@ _NUMBERS = ("Number", "Faces", "Recognised", "Distance")
 
 @click.command()
 @click.argument("what", type=click.Choice(["assets", "faces", "sets", "people"]))
-@click.option("--user", "labels", multiple=True, help="Only this user's (may be repeated).")
+@click.option("--user", "labels", multiple=True, metavar="NAME", help="Only this user's (may be repeated).")
 @click.option("--state", type=click.Choice([str(s) for s in State]), help="Only those in this state.")
 @click.option("--reason", help="Only those with this reason (docs/reference/reasons.md names them all).")
 @click.option("--limit", type=click.IntRange(0), help=f"At most so many; on a terminal {_LIMIT} unless you say otherwise, 0: all.")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facesets.cli import App
-from facesets.registry import Registry, assets, people
+from facesets.registry import Registry, assets, faces, people
 from facesets.sources import folder_of
 
 EXPORT = "export --to xmp --out sidecars"
@@ -41,6 +41,8 @@ def after_a_run(app: App, registry: Registry) -> list[str]:
         return table(app, [("run --help", "how to name another folder, or another user")])
     if not there:
         why = ("list faces --state left_out", "why no face is in a set")
+        if not faces.counts(registry):
+            why = ("list assets", "why no face was found")
         return table(app, [why, ("report --open", "look where every file and face went")])
     steps = [("report --open", "see who they are")]
     nameless = [person for person in there if not person.name]

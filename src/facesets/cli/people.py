@@ -47,7 +47,7 @@ def lines_of(outcome: Outcome) -> list[str]:
         back = f"; take it back with: facesets undo {outcome.decision}" if outcome.changes.get("act") != published.PUBLISH else ""
         lines.append(f"decision {outcome.decision}{back}")
         if outcome.folders:
-            lines.append(f"still to be written: {', '.join(outcome.folders)} (facesets write)")
+            lines.append("on disk this follows with the next run, or now: facesets write")
     return [printable(line) for line in lines]
 
 
@@ -61,7 +61,7 @@ def lines_of(outcome: Outcome) -> list[str]:
 def name(app: App, faceset: str | None, called: str | None, from_immich: bool, from_xmp: bool, at_least: float, dry_run: bool) -> None:
     """Say who a set is. Sets are meant by name, number or person's name; a name is kept in registry and manifest alone."""
     if from_immich + from_xmp + (faceset is not None) != 1 or (faceset is None) != (called is None):
-        raise UsageError("facesets name SET NAME, or facesets name --from-immich, or facesets name --from-xmp")
+        raise UsageError("who is which set? facesets name SET NAME, or facesets name --from-immich, or facesets name --from-xmp")
     with _open(app) as (workspace, registry):
         if from_immich:
             people.ask_sources(workspace, registry, app.progress)

@@ -8,11 +8,11 @@ import click
 
 from facesets import publish as publishing
 from facesets.cli import App, json_option, next_steps
-from facesets.cli.people import lines_of, shown
+from facesets.cli.people import lines_of
 from facesets.errors import UsageError
 from facesets.people import person_of
 from facesets.publish import What
-from facesets.wording import count_of, plural
+from facesets.wording import count_of, plural, printable
 
 
 @click.command()
@@ -49,7 +49,7 @@ def publish(
             said = [*found.sentences(), f"nothing was written; {_to_apply(app, label, what, overrule)}  writes it"]
             if not found.writes:
                 said[-1] = "there is nothing to write"
-            app.answer({**found.as_dict(), "applied": False}, lambda: "\n".join(map(shown, said)))
+            app.answer({**found.as_dict(), "applied": False}, lambda: "\n".join(map(printable, said)))
             return
         outcome = publishing.apply(workspace, registry, found, app.progress, tags_confirmed=confirmed)
     left = sum(cannot.count for person in found.people for cannot in person.cannot)

@@ -26,7 +26,9 @@ def restore(app: App, date: str | None) -> None:
     if date is None:
         there = [(one, one.path.stat().st_size) for one in backups.listed(workspace.registry_file)]
         found = [{"backup": one.name, "date": one.date, "before": one.kind or None, "bytes": size} for one, size in there]
-        lines = [f"{one.name}  {size_of(size)}" for one, size in there] or ["no backup yet: the first run of a day makes one"]
+        lines = [f"{one.name}  {size_of(size)}" for one, size in there]
+        back = f"Bring one back with: facesets restore {there[-1][0].name}" if there else ""
+        lines.append(back or "no backup yet: the first run of a day makes one")
         app.answer(found, lambda: "\n".join(lines))
         return
     with workspace.lock():

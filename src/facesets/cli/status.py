@@ -15,9 +15,10 @@ from facesets.cli import App, json_option, next_steps
 from facesets.cli.summary_text import ledger, spared
 from facesets.pipeline import Summary, count
 from facesets.reason_texts import FACE_STATES, FILE_STATES, SENTENCES
-from facesets.records import Reason, State
+from facesets.records import Reason, State, User
 from facesets.registry import assets, eras, listings, people, runs, sets
 from facesets.report import report_file
+from facesets.sources import folder_of
 from facesets.wording import count_of, listed, moment_of, plural, size_of
 from facesets.workspace import Workspace
 
@@ -43,12 +44,13 @@ def status(app: App) -> None:
     """Say what the workspace holds, what is left to do, what failed and why, and what it takes on disk."""
     workspace = app.workspace()
     with workspace.registry_to_read() as registry:
+        owners = [(user, folder_of(registry, user.label)) for user in assets.users(registry)]
         summary = count(workspace, registry)
         last = runs.last(registry)
         waiting = [s.name for s in sets.select(registry, written=False)]
         document: dict[str, Any] = {
             "workspace": summary.workspace,
-            "users": {user.label: user.user_id for user in assets.users(registry)},
+            "users": {user.label: user.user_id for user, _ in owners},
             "assets_by_state": summary.assets_by_state,
             "assets_by_reason": summary.assets_by_reason,
             "faces_by_state": summary.faces_by_state,
@@ -77,7 +79,7 @@ def status(app: App) -> None:
         after = _next(app, document, next_steps.runs_again(registry), next_steps.after_a_run(app, registry))
     page = report_file(workspace)
     report = [f"Report: {page}"] if page.is_file() else []
-    app.answer(document, lambda: "\n".join([*_text(document, summary), "", *report, *after]))
+    app.answer(document, lambda: "\n".join([*_text(document, summary, owners), "", *report, *after]))
 
 
 def on_disk(workspace: Workspace) -> dict[str, int]:
@@ -112,10 +114,11 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _text(document: dict[str, Any], summary: Summary) -> Iterator[str]:
+def _text(document: dict[str, Any], summary: Summary, owners: list[tuple[User, Path | None]]) -> Iterator[str]:
     yield f"Workspace {document['workspace']}"
-    if users := document["users"]:
-        yield f"{plural(len(users), 'User').capitalize()}: " + ", ".join(f"{label} ({user_id})" for label, user_id in users.items())
+    if owners:
+        whose = (f"{user.label} ({f'photos in {folder}' if folder else user.name or user.user_id})" for user, folder in owners)
+        yield f"{plural(len(owners), 'User')}: " + ", ".join(whose)
     files, faces = ledger(summary)
     for line, counts, states in ((files, summary.assets_by_reason, FILE_STATES), (faces, summary.faces_by_reason, FACE_STATES)):
         yield from ("", line)
@@ -135,11 +138,11 @@ def _text(document: dict[str, Any], summary: Summary) -> Iterator[str]:
     if document["originals_spared"]:
         yield f"{spared(document['originals_spared'], document['bytes_spared'])}: Immich has their faces, and no set needs their bytes."
     for label, refresh in document["faces_asked_again"].items():
+        last_one = f" (the last one {refresh['asked']:,} of {refresh['photos']:,})" if refresh["asked"] else ""
+        within = count_of(refresh["within_runs"], "run")
         yield (
-            f"Faces of {label}'s photos: this Immich marks no photo whose faces change, so each run asks some again (the last one "
-            f"{refresh['asked']:,} of {refresh['photos']:,}), all within {count_of(refresh['within_runs'], 'run')}; "
-            f"facesets login --user {label}, or "
-            "facesets run --full, sees every change at once."
+            f"Faces of {label}'s photos: this Immich marks no photo whose faces change, so each run asks some again{last_one}, "
+            f"all within {within}; facesets login --user {label}, or facesets run --full, sees every change at once."
         )
     yield from ("", "On disk:")
     for part, size in document["bytes_on_disk"].items():

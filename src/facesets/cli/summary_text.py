@@ -14,7 +14,7 @@ def summary_text(summary: Summary, report: str | None, next_steps: Sequence[str]
     """A summary in words; ``report`` is where the report is, ``next_steps`` what to do next (None: the summary ends before that)."""
     lines = [*_staged(summary), *_looked_again(summary), *_embedded(summary), *_clustered(summary), *_fetched(summary)]
     lines += [
-        _sets(summary),
+        *_sets(summary),
         *_eras(summary.eras_written),
         *_ignored(summary.folders_ignored),
         *ledger(summary),
@@ -120,14 +120,16 @@ def _fetched(summary: Summary) -> Iterator[str]:
         )
 
 
-def _sets(summary: Summary) -> str:
+def _sets(summary: Summary) -> list[str]:
     new, old = summary.sets_new, len(summary.sets_unchanged)
+    if summary.steps and "cluster" not in summary.steps and not new and not old:  # of who is who nothing was asked
+        return []
     span = "" if not new else f" ({new[0]})" if len(new) == 1 else f" ({new[0]} to {new[-1]})"
     kept = f"; {count_of(old, 'set')} that {plural(old, 'was')} there {plural(old, 'is')} unchanged" if old else ""
     names = dict.fromkeys(summary.sets_revised)
     few = ", ".join([*names][:5]) + (", ..." if len(names) > 5 else "")
     revised = f"; {count_of(len(names), 'set')} brought up to date with what you decided ({few})" if names else ""
-    return f"{count_of(len(new), 'new set')}{span}{revised}{kept}."
+    return [f"{count_of(len(new), 'new set')}{span}{revised}{kept}."]
 
 
 def _eras(names: Sequence[str]) -> list[str]:

@@ -120,7 +120,7 @@ def _junk(part: str, sample: _Sample) -> list[Finding]:
     share = sample.reasons[Reason.EXCLUDED_PATH] / len(sample.assets)
     external = sum(asset.library_id is not None for asset in sample.assets) / len(sample.assets)
     facts = {"junk_share": round(share, 3), "external_share": round(external, 3), "sampled": len(sample.assets)}
-    what = f"{share:.0%} of a sample lies where no photos of yours are ([stage] exclude), {external:.0%} in external libraries"
+    what = f"of a sample {share:.0%} are thumbnails, deleted files or the like ([stage] exclude), {external:.0%} in external libraries"
     fix = "Immich has indexed its own thumbnails or a recycle bin: give that library an exclusion pattern" if share >= 0.05 else ""
     return [Finding(part, NOTE if share >= 0.05 else OK, what, fix, facts)]
 
@@ -152,6 +152,8 @@ def _cost(part: str, total: int, buckets: int, sample: _Sample, rate: float, set
 
 
 def _time(seconds: float) -> str:
+    if seconds < 1.5:
+        return "a second"
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
