@@ -56,7 +56,7 @@ class DatabaseVectors:
     def of(self, face_ids: Sequence[str]) -> dict[str, Vector]:
         """The vectors of these faces as they are kept, float32 [d]; of those that have one."""
         with self._db.cursor(binary=True) as cursor:
-            found = dict(cursor.execute(_VECTORS, ([*face_ids],)).fetchall())
+            found: dict[str, Vector] = dict(cursor.execute(_VECTORS, ([*face_ids],)).fetchall())
         self._db.commit()  # what is open, while we go on, would have an upgrade of Immich wait, and Immich behind it
         return found
 
