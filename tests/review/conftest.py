@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.chromium import program
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from facesets.registry import Registry, sets
 from facesets.review import options_of
@@ -69,6 +69,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("needs Chromium on the PATH (apt-get install chromium)")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path)
+        expect.set_options(timeout=15_000)  # where many tests share few cores
         yield started
         started.close()
 
