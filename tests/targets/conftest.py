@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +27,7 @@ LOOKS = tuple(range(len(samples.LOOKS)))
 def photo(folder: Path, sitter: str, n: int, orientation: int = 1) -> None:
     """One look of a sitter, two months after the one before."""
     taken = START + timedelta(days=60 * n)
-    look = samples.LOOKS[n]
+    look = replace(samples.LOOKS[n], scale=1.8 * samples.LOOKS[n].scale)  # large enough to be cut for training
     data = encoded(samples.portrait(sitter, look).rgb, "a.jpg", taken, quality=92, orientation=orientation)
     (folder / f"{sitter}-{n}.jpg").write_bytes(data)
 

@@ -17,7 +17,7 @@ from PIL import Image
 from facesets import export_to
 from facesets.errors import PackUnavailable
 from facesets.models import Pack, load_pack
-from facesets.targets import reactor
+from facesets.targets import lora, reactor
 from facesets.targets.framing import ASPECTS, SHARES, cut
 from facesets.targets.lora import LONGEST
 from facesets.testing.twins import twin_photo
@@ -69,7 +69,7 @@ def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pytest.importorskip("datasets", reason="needs Hugging Face's datasets (the extra test-datasets)")
+        return pytest.importorskip("datasets", reason="needs Hugging Face's datasets (the extra test)")
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -216,6 +216,19 @@ def test_pictures_are_parts_of_the_photos_pixel_for_pixel_and_show_nobody_else(
         assert max(picture.shape) <= LONGEST
         assert min(picture.shape[:2]) >= 512
         assert len(open_pack.detect(picture)) == 1
+
+
+def test_large_pictures_come_first_and_each_photo_that_is_not_taken_has_a_reason(
+    agreed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sides(out: Path) -> list[int]:
+        return sorted(min(Image.open(path).size) for path in (out / "Grandma" / "images").glob("*.png"))
+
+    every = sides(export(agreed, "lora", tmp_path / "all"))
+    monkeypatch.setattr(lora, "LEAST", every[-1])
+    (one,) = export_to(agreed, "lora", ["Grandma"], out=tmp_path / "few", count=2).people
+    assert every[0] < every[-1] == sides(tmp_path / "few")[-1]
+    assert list(one.left_out.values()) == ["others were chosen"] * 7
 
 
 def test_a_captioners_text_has_its_place(agreed: Workspace, tmp_path: Path) -> None:

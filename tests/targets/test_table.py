@@ -16,6 +16,7 @@ from facesets.workspace import Workspace
 
 from .conftest import agree, change, name
 
+ROOT = Path(__file__).parents[2]
 GENERATE = [row.name for row in TARGETS.values() if row.purpose is Purpose.GENERATE]
 
 
@@ -29,8 +30,15 @@ def test_every_row_says_what_it_is_for_and_what_it_makes() -> None:
     assert all(TargetSettings().of(row.name) is not None for row in TARGETS.values() if row.kind == "service")
 
 
+def test_what_reads_an_export_back_is_what_ci_installs() -> None:
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line)
+    said = dict(re.findall(r"([a-z]\w+) ([\d.]+)", "; ".join(row.read_back for row in TARGETS.values())))
+    known = {"datasets", "insightface", "pyarrow", "safetensors"}
+    assert {name: said.get(name) for name in known} == {name: pins[name] for name in known}
+
+
 def test_the_readme_has_a_line_for_each_target_and_for_nothing_else() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = [line for line in readme.splitlines() if line.startswith("|") and "--to " in line]
     assert set(re.findall(r"--to ([a-z-]+)", "\n".join(rows))) == TARGETS.keys()
 

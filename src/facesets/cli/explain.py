@@ -13,10 +13,10 @@ import click
 
 from facesets.cli import App, json_option
 from facesets.errors import NotFound, UsageError
-from facesets.people import face_words, set_words
+from facesets.people import face_words, person_of, retired_words, set_words
 from facesets.reason_texts import SENTENCES
 from facesets.records import FaceSet, Reason
-from facesets.registry import AssetRow, FaceRow, Registry, assets, eras, faces, originals, preembedded, sets
+from facesets.registry import AssetRow, FaceRow, Registry, assets, eras, faces, originals, people, preembedded, sets
 from facesets.report import explained_set, face_facts, face_reasons, face_story, file_facts, file_story, set_story
 from facesets.wording import count_of, day_of, listed, printable
 from facesets.workspace import Workspace
@@ -57,7 +57,7 @@ class _Teller:
 
     def story(self, what: str) -> Story:
         """Raises NotFound where nothing is meant, UsageError where ids of several begin so."""
-        ways: tuple[Callable[[str], Story | None], ...] = (self._set, self._crop, self._face, self._files, self._person)
+        ways: tuple[Callable[[str], Story | None], ...] = (self._set, self._crop, self._face, self._files, self._person, self._retired)
         for way in ways:
             if story := way(what):
                 return story
@@ -82,6 +82,14 @@ class _Teller:
         document = {"name": theirs[0].person_name, "sets": [story.document for story in stories]}
         lines = [f"{theirs[0].person_name} has {count_of(len(theirs), 'set')}: {listed(each.name for each in theirs)}."]
         return Story(document, lines + [line for story in stories for line in ("", *story.lines)])
+
+    def _retired(self, what: str) -> Story | None:
+        """Somebody who was merged into another person, by name or number."""
+        try:
+            found = sets.find(self.registry, person_of(self.registry, what, retired=True).set_name)
+        except NotFound:
+            return None
+        return None if found is None else self._of_set(found)
 
     def _crop(self, what: str) -> Story | None:
         """A crop in a set's folder: the face it shows."""
@@ -168,6 +176,8 @@ class _Teller:
         return originals.changed_asset_by_key(self.registry)
 
     def _of_set(self, faceset: FaceSet) -> Story:
+        person = people.of_set(self.registry, faceset.name)
+        gone = person if person is not None and person.retired else None
         members = [
             {"rank": rank, "face_id": face_id, "distance": away, "file": file}
             for rank, (face_id, away, file) in enumerate(sets.member_files(self.registry, faceset.name), 1)
@@ -184,6 +194,8 @@ class _Teller:
             "files": len(sets.files(self.registry, faceset.name)),
             "faces_by_reason": reasons,
             "members": members,
+            "retired": gone is not None,
+            "merged_into": gone and gone.merged_into,
             "eras": [
                 {"era": era.name, "from": era.first, "to": era.last, "faces": era.faces, "thin": era.thin}
                 for era in eras.select(self.registry, faceset.name)
@@ -191,6 +203,8 @@ class _Teller:
         }
         said = set_words(self.registry, faceset.number)
         document["immich"] = said
+        if gone is not None:
+            return Story(document, [f"{retired_words(self.registry, gone)}.", *said])
         lines = [*set_story(explained_set(self.registry, faceset)), *said, f"The model pack is {faceset.pack}."]
         if document["eras"]:
             lines.append(f"Its looks moved; eras beside it: {listed(era.years for era in eras.select(self.registry, faceset.name))}.")

@@ -15,6 +15,7 @@ from facesets.people.names import NameSuggestion, ask_sources, name, name_from_s
 from facesets.people.outcome import Outcome
 from facesets.people.past import Past, age, history, prune
 from facesets.people.resolve import person as person_of
+from facesets.people.resolve import retired_words
 from facesets.people.suggest import Suggestion, suggest
 from facesets.people.taking_back import standing_on, to_undo, undo
 from facesets.people.told import Told, ToldFace, told
@@ -56,6 +57,7 @@ __all__ = [
     "prune",
     "read_xmp_names",
     "reject",
+    "retired_words",
     "set_words",
     "split",
     "standing_on",

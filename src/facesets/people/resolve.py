@@ -56,14 +56,18 @@ def person(registry: Registry, text: str, *, retired: bool = False) -> Person:
         meant = f"; did you mean {near[0]!r}? " if near else "; "
         raise NotFound(f"no set or person is called {text!r} here{meant}facesets list people  shows them all")
     if found.retired and not retired:
-        into = found
-        while into.merged_into is not None and (further := people.of_number(registry, into.merged_into)):
-            into = further
-        if into is not found and not into.retired:
-            now = f"it is part of {into.said} now, number {into.number}. Type {into.set_name} instead"
-            raise UsageError(f"{found.said} is retired: {now}")
-        raise UsageError(f"{found.said} is retired; its number stays used")
+        raise UsageError(retired_words(registry, found))
     return found
+
+
+def retired_words(registry: Registry, gone: Person) -> str:
+    """Where a retired set went, and what to say in its place."""
+    into = gone
+    while into.merged_into is not None and (further := people.of_number(registry, into.merged_into)):
+        into = further
+    if into is gone or into.retired:
+        return f"{gone.said} is retired; its number stays used"
+    return f"{gone.said} is retired: it is part of {into.said} now, number {into.number}. Type {into.set_name} instead"
 
 
 def faces(workspace: Workspace, registry: Registry, texts: Sequence[str]) -> list[FaceRef]:

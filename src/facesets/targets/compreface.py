@@ -10,7 +10,7 @@ import msgspec
 
 from facesets.targets.choice import farthest_first
 from facesets.targets.job import Job
-from facesets.targets.pictures import NoPicture, around, jpeg, only_face, shrunk
+from facesets.targets.pictures import NoPicture, around, as_sent, jpeg, only_face, shrunk
 from facesets.targets.service import Response, Service, Shipment, send
 from facesets.targets.terms import Candidate
 
@@ -87,7 +87,11 @@ def pictures_of(job: Job, there: Sequence[str], barred: Set[str], *, least_area:
     """
     made: dict[str, tuple[Candidate, bytes]] = {}
     given = [c for c in job.candidates if c.face.face_id in there]
-    pool = given + [c for c in held_out(job)[0] if c.face.face_id not in {*there, *barred}]
+    pool, kept_back = held_out(job)
+    pool = given + [c for c in pool if c.face.face_id not in {*there, *barred}]
+    for candidate in kept_back:
+        if candidate.face.face_id not in {*there, *barred}:
+            job.leave_out(candidate, "kept back, for --check to ask about")
     for index in farthest_first(pool, len(given)):
         if job.count and len(given) + len(made) >= job.count:
             break
@@ -106,13 +110,13 @@ def one_face(job: Job, candidate: Candidate, least_area: float = 0.0) -> bytes:
         raise NoPicture(f"its face has fewer than {least_area:,.0f} pixels, which {job.target} does not train on")
     photo, trouble = job.pictures.original(candidate).rgb, NoPicture("no face is found in its crop")
     for room in (0.6, 0.35, 0.2):
-        part = shrunk(around(photo, candidate.face.box, room)[0], 2048)
+        data = jpeg(shrunk(around(photo, candidate.face.box, room)[0], 2048))
         try:
-            only_face(job.pictures, part)
+            only_face(job.pictures, as_sent(data))
         except NoPicture as err:
             trouble = err
             continue
-        if len(data := jpeg(part)) <= _MOST_BYTES:
+        if len(data) <= _MOST_BYTES:
             return data
     raise trouble
 

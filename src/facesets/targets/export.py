@@ -24,7 +24,7 @@ from facesets.targets.record import RECORD, key_of, own_of, read_record
 from facesets.targets.service import ledger_name, ledger_of
 from facesets.targets.table import TARGETS
 from facesets.targets.terms import Purpose
-from facesets.targets.tree import write_files
+from facesets.targets.tree import faces_in, write_files
 from facesets.targets.xmp import BESIDE
 from facesets.workspace import Workspace
 
@@ -232,6 +232,7 @@ def _run(row: Target, job: Job) -> None:
     made = {} if job.options.get("remove") else cast("Callable[[Job], Mapping[str, Item]]", row.run)(job)
     if not made and not job.options.get("remove") and job.candidates:
         job.outcome.notes.append("none of its faces can be handed on; see why each was left out")
+    job.leave_out_the_rest({face for item in made.values() for face in faces_in(item.about)})
     key = key_of(job.registry, job.person.number)
     write_files(job.out, row.name, key, job.person, job.permit, made, job.outcome, away=job.away, dry_run=job.dry_run)
 

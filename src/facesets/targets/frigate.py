@@ -18,7 +18,7 @@ from facesets.registry import exports
 from facesets.targets import frigate_formula as formula
 from facesets.targets.job import Item, Job
 from facesets.targets.names import frigate_name
-from facesets.targets.pictures import NoPicture, around, is_grey, is_largest, jpeg
+from facesets.targets.pictures import NoPicture, around, as_sent, is_grey, is_largest, jpeg
 from facesets.targets.service import Response, Service, Shipment, send
 from facesets.targets.terms import Candidate, Pixels
 
@@ -141,8 +141,9 @@ def _in_context(job: Job, candidate: Candidate) -> bytes:
     photo = job.pictures.original(candidate).rgb
     for room in (_ROOM, 0.5, 0.25):
         part, box = around(photo, candidate.face.box, room)
-        if is_largest(job.pictures.detect(_scaled(part)), _scaled_box(box, part)):
-            return jpeg(part)
+        data = jpeg(part)
+        if is_largest(job.pictures.detect(_scaled(as_sent(data))), _scaled_box(box, part)):
+            return data
     raise NoPicture("another face is larger in its picture, and Frigate takes the largest")
 
 

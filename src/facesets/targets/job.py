@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,12 @@ class Job:
         self.outcome.left_out[candidate.face.face_id] = str(why)
         if isinstance(why, NotHere):
             self.away.add(candidate.face.face_id)
+
+    def leave_out_the_rest(self, taken: Set[str]) -> None:
+        """Faces (ids) that were not taken, and of which nothing was said, were passed over for others."""
+        for candidate in self.candidates:
+            if candidate.face.face_id not in taken:
+                self.outcome.left_out.setdefault(candidate.face.face_id, "others were chosen")
 
     def about(self, candidate: Candidate, **more: Any) -> dict[str, Any]:
         """Where a file comes from."""

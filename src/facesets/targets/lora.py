@@ -6,7 +6,7 @@ enlarged. Captions name what varies: framing, pose, year; never how the person l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,10 @@ _SMALLEST = 512  # below this a picture teaches blur
 _CONTEXT = 0.15  # of the largest face's area: smaller ones in the background are nobody
 
 
+class _TooSmall(NoPicture):
+    """A photo has cuts, and none with so many pixels."""
+
+
 @dataclass(slots=True)
 class _Plan:
     """What was cut so far: framing -> how many."""
@@ -33,9 +37,15 @@ class _Plan:
     taken: dict[str, int] = field(default_factory=lambda: dict.fromkeys(QUOTA, 0))
     aspects: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ASPECTS, 0))
 
-    def wanted(self) -> list[str]:
-        """Framings, the one that lacks most first."""
-        return sorted(QUOTA, key=lambda name: self.taken[name] / (QUOTA[name] * self.count))
+    def wanted(self, *, lacking: bool) -> list[str]:
+        """Framings, the one that lacks most first; ``lacking``: those alone of which there are too few."""
+        shares = {name: self.taken[name] / (QUOTA[name] * self.count) for name in QUOTA}
+        return sorted((name for name in QUOTA if not lacking or shares[name] < 1), key=lambda name: shares[name])
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many as were asked for."""
+        return sum(self.taken.values()) >= self.count
 
     def shapes(self) -> list[str]:
         """Aspects, the rarest first."""
@@ -56,19 +66,26 @@ def files(job: Job) -> Mapping[str, Item]:
     made: dict[str, Item] = {}
     images = f"{settings.repeats}_{trigger} {settings.class_word}" if settings.repeats_folder else "images"
     small = 0
-    for index in farthest_first(era):
-        if sum(plan.taken.values()) >= plan.count:
-            break
-        candidate = era[index]
-        try:
-            framing, rgb, box = _cut(job, candidate, plan)
-        except NoPicture as err:
-            job.leave_out(candidate, err)
-            continue
-        small += min(rgb.shape[:2]) < LEAST
-        stem = f"{name}/{images}/{candidate.key}"
-        made[f"{stem}.png"] = Item(crops.encode(rgb), job.about(candidate, cut=list(box), framing=framing))
-        made[f"{stem}.txt"] = Item((_caption(job, candidate, framing, trigger, settings.class_word, name) + "\n").encode())
+    whys: dict[str, NoPicture] = {}
+    order = [era[index] for index in farthest_first(era)]
+    for least in (LEAST, _SMALLEST):  # what is smaller than trainers want comes where there is nothing else
+        for candidate in order:
+            stem = f"{name}/{images}/{candidate.key}"
+            if plan.is_full or f"{stem}.png" in made:
+                continue
+            try:
+                framing, rgb, box = _cut(job, candidate, plan, least)
+            except NoPicture as err:
+                if least == _SMALLEST or not isinstance(err, _TooSmall):
+                    whys[candidate.face.face_id] = err
+                continue
+            whys.pop(candidate.face.face_id, None)
+            small += min(rgb.shape[:2]) < LEAST
+            made[f"{stem}.png"] = Item(crops.encode(rgb), job.about(candidate, cut=list(box), framing=framing))
+            made[f"{stem}.txt"] = Item((_caption(job, candidate, framing, trigger, settings.class_word, name) + "\n").encode())
+    for candidate in order:
+        if (why := whys.get(candidate.face.face_id)) is not None:
+            job.leave_out(candidate, why)
     pictures = sum(plan.taken.values())
     if not pictures:
         return {}
@@ -90,32 +107,39 @@ def _notes(job: Job, plan: _Plan, pictures: int, small: int, span: tuple[int, in
         job.outcome.notes.append(f"{count_of(pictures, 'picture')}, where 15 to 30 train best")
 
 
-def _cut(job: Job, candidate: Candidate, plan: _Plan) -> tuple[str, Pixels, tuple[int, int, int, int]]:
-    """The cut of a photo that the plan lacks most. Raises NoPicture."""
+def _cut(job: Job, candidate: Candidate, plan: _Plan, least: int) -> tuple[str, Pixels, tuple[int, int, int, int]]:
+    """The cut of a photo that the plan lacks most, with ``least`` pixels on the shorter side or more. Raises NoPicture."""
     if candidate.asset is None:
         raise NoPicture("its set holds crops alone, and pictures are cut from photos")
+    trouble: NoPicture = _TooSmall(f"its cuts have fewer than {least} pixels on the shorter side, and pictures are never enlarged")
+    known = candidate.asset.asset
+    wanted = plan.wanted(lacking=least > _SMALLEST)
+    if known.width and known.height and least > _SMALLEST and not _cuts(candidate, wanted, plan, known.width, known.height, least):
+        raise trouble  # it need not be fetched to know that
     photo = job.pictures.original(candidate)
-    alone = "somebody else is in every cut of it" if candidate.others else "its photo has too little around the face"
-    trouble = NoPicture(f"{alone}, in the framings wanted")
-    for framing in plan.wanted():
-        found = [
-            (shape, made)
-            for shape in plan.shapes()
-            if (made := cut(candidate.face.box, framing, photo.width, photo.height, candidate.others, ASPECTS[shape]))
-        ]
-        for shape, made in sorted(found, key=lambda one: one[1].shortest < LEAST):
-            if made.shortest < _SMALLEST:
-                trouble = NoPicture(f"its cuts have fewer than {_SMALLEST} pixels on the shorter side, and pictures are never enlarged")
-                continue
-            try:
-                rgb = _pixels(job, photo.rgb, made)
-            except NoPicture as err:
-                trouble = err
-                continue
-            plan.taken[framing] += 1
-            plan.aspects[shape] += 1
-            return framing, rgb, made.box
+    if not _cuts(candidate, [*QUOTA], plan, photo.width, photo.height, 0):
+        alone = "somebody else is in every cut of it" if candidate.others else "its photo has too little around the face"
+        raise NoPicture(f"{alone}, in the framings wanted")
+    for shape, made in _cuts(candidate, wanted, plan, photo.width, photo.height, least):
+        try:
+            rgb = _pixels(job, photo.rgb, made)
+        except NoPicture as err:
+            trouble = err
+            continue
+        plan.taken[made.framing] += 1
+        plan.aspects[shape] += 1
+        return made.framing, rgb, made.box
     raise trouble
+
+
+def _cuts(candidate: Candidate, framings: Sequence[str], plan: _Plan, width: int, height: int, least: int) -> list[tuple[str, Cut]]:
+    """Aspects and cuts of a photo of this size that are large enough, the one that the plan lacks most first."""
+    found = []
+    for framing in framings:
+        made = [(shape, cut(candidate.face.box, framing, width, height, candidate.others, ASPECTS[shape])) for shape in plan.shapes()]
+        large = [(shape, one) for shape, one in made if one is not None and one.shortest >= least]
+        found += sorted(large, key=lambda one: one[1].shortest < LEAST)
+    return found
 
 
 def _pixels(job: Job, rgb: Pixels, made: Cut) -> Pixels:

@@ -198,6 +198,11 @@ def jpeg(rgb: Pixels) -> bytes:
     return out.getvalue()
 
 
+def as_sent(data: bytes) -> Pixels:
+    """What a service sees of :func:`jpeg`: a face that is only just found in the pixels may not be found in these."""
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), np.uint8)
+
+
 def is_grey(rgb: Pixels) -> bool:
     """Whether a picture has no colour: infrared, or black and white."""
     spread = rgb.max(axis=2).astype(np.int16) - rgb.min(axis=2)

@@ -186,6 +186,7 @@ def send(job: Job, service: Service, name: str, choose: Choose, way: Shipment) -
     wanted = {face: one for face, one in chosen.items() if face not in ledger.refused}  # what was refused is not tried for ever
     new = list(wanted)[: max(job.count - len(stays), 0)] if job.count else list(wanted)
     job.outcome.kept += len(stays)
+    job.leave_out_the_rest({*stays, *new})
     if job.dry_run:
         job.outcome.new, job.outcome.withdrawn = len(new), len(gone)
         return set(ledger.sent)

@@ -119,14 +119,14 @@ def _nobody_elses(root: Path, record: Mapping[str, Any], key: str, items: Iterab
 def _of_what_is_away(mine: Mapping[str, Entry], entries: Mapping[str, Entry], away: Set[str]) -> dict[str, Entry]:
     """What stays where pictures of faces are not here now: all but the files of other faces that go, and the captions beside these."""
     left = {path: entry for path, entry in mine.items() if path not in entries}
-    if not any(_faces(entry) & away for entry in left.values()):
+    if not any(faces_in(entry) & away for entry in left.values()):
         return {}
-    gone = {path.rpartition(".")[0] for path, entry in left.items() if _faces(entry) and not _faces(entry) & away}
+    gone = {path.rpartition(".")[0] for path, entry in left.items() if faces_in(entry) and not faces_in(entry) & away}
     return {path: entry for path, entry in left.items() if path.rpartition(".")[0] not in gone}
 
 
-def _faces(entry: Entry) -> set[str]:
-    """The faces that a file was made of."""
+def faces_in(entry: Mapping[str, Any]) -> set[str]:
+    """The faces (ids) that a file was made of, by what is said about it."""
     return {one["face"] for one in (entry, *entry.get("faces", ())) if "face" in one}
 
 
