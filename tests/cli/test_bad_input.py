@@ -248,7 +248,7 @@ def test_a_registry_that_never_was_is_made_and_sets_that_are_there_keep_their_nu
     faces.mkdir(parents=True)
     (faces / "1.png").write_bytes(b"a face")
     answer = cli("status")
-    assert (answer.code, "the first run makes it" in one_line(answer.err)) == (1, True)
+    assert (answer.code, "the first run makes it" in one_line(answer.err)) == (1, True), answer.err
     assert cli("write").code == 0
     assert cli("status").code == 0
     assert (faces / "1.png").read_bytes() == b"a face"
