@@ -91,7 +91,7 @@ def pictures_of(job: Job, there: Sequence[str], barred: Set[str], *, least_area:
     pool = given + [c for c in pool if c.face.face_id not in {*there, *barred}]
     for candidate in kept_back:
         if candidate.face.face_id not in {*there, *barred}:
-            job.leave_out(candidate, "kept back, for --check to ask about")
+            job.leave_out(candidate, "kept back, to be asked about")
     for index in farthest_first(pool, len(given)):
         if job.count and len(given) + len(made) >= job.count:
             break
