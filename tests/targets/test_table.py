@@ -31,7 +31,7 @@ def test_every_row_says_what_it_is_for_and_what_it_makes() -> None:
 
 
 def test_what_reads_an_export_back_is_what_ci_installs() -> None:
-    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line)
+    pins = dict(re.findall(r"^(\S+)==([^\s;]+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
     said = dict(re.findall(r"([a-z]\w+) ([\d.]+)", "; ".join(row.read_back for row in TARGETS.values())))
     known = {"datasets", "insightface", "pyarrow", "safetensors"}
     assert {name: said.get(name) for name in known} == {name: pins[name] for name in known}
