@@ -221,8 +221,12 @@ def test_pictures_are_parts_of_the_photos_pixel_for_pixel_and_show_nobody_else(
 def test_large_pictures_come_first_and_each_photo_that_is_not_taken_has_a_reason(
     agreed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def side(path: Path) -> int:
+        with Image.open(path) as picture:
+            return min(picture.size)
+
     def sides(out: Path) -> list[int]:
-        return sorted(min(Image.open(path).size) for path in (out / "Grandma" / "images").glob("*.png"))
+        return sorted(map(side, (out / "Grandma" / "images").glob("*.png")))
 
     every = sides(export(agreed, "lora", tmp_path / "all"))
     monkeypatch.setattr(lora, "LEAST", every[-1])
