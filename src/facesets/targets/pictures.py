@@ -19,7 +19,7 @@ from PIL import Image
 from facesets.errors import CorruptFile, MissingPermission, NotFound, UnreadableImage
 from facesets.faces import choose_pack, read_image
 from facesets.models import Detection, ImmichDb, Pack, VectorsOnly, load_pack, same_face
-from facesets.photos import Decoded, DecoderPool, Header, Points, crops
+from facesets.photos import Decoded, DecoderPool, Header, Points, crops, decode
 from facesets.progress import Progress
 from facesets.records import Box
 from facesets.registry import AssetRow, Registry, assets
@@ -200,7 +200,7 @@ def jpeg(rgb: Pixels) -> bytes:
 
 def as_sent(data: bytes) -> Pixels:
     """What a service sees of :func:`jpeg`: a face that is only just found in the pixels may not be found in these."""
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), np.uint8)
+    return decode(data).rgb
 
 
 def is_grey(rgb: Pixels) -> bool:
