@@ -101,9 +101,9 @@ def change(workspace: Workspace, set_name: str, **columns: str | None) -> None:
             )
 
 
-def drop_face(workspace: Workspace, set_name: str) -> str:
-    """Take the first face out of a set in the registry, as a reject does; returns its id."""
+def drop_face(workspace: Workspace, set_name: str, key: str | None = None) -> str:
+    """Take a face (the first) out of a set in the registry, as a reject does; returns its id."""
     with workspace.registry() as registry, registry.transaction():
-        key = exports.files(registry, set_name)[0][0]
+        key = key or exports.files(registry, set_name)[0][0]
         registry.db.execute("DELETE FROM set_faces WHERE measurement_id = (SELECT id FROM measurements WHERE key = ?)", (key,))
     return key

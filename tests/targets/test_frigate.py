@@ -265,6 +265,13 @@ def test_a_token_is_sent_and_stands_in_no_record(
     assert b"a-secret-token" not in workspace.registry_file.read_bytes()
 
 
+def _sent(workspace: Workspace, compreface: CompreFaceServer) -> dict[str, str]:
+    """What the record says that the service has of person 2: face id -> the service's id."""
+    with workspace.registry() as registry:
+        sent: dict[str, str] = json.loads(registry.fact(f"export:compreface:{compreface.url}:2") or "{}")["sent"]
+    return sent
+
+
 def test_compreface_gets_one_face_a_picture_once(workspace: Workspace, compreface: CompreFaceServer) -> None:
     name(workspace, "faceset_002", "Oma Ärger & Co")
     (one,) = export_to(workspace, "compreface", ["faceset_002"], url=compreface.url, check=True).people
@@ -273,14 +280,19 @@ def test_compreface_gets_one_face_a_picture_once(workspace: Workspace, comprefac
     assert one.facts["checked"]["hits"] == one.facts["checked"]["asked"] > 0
     (again,) = export_to(workspace, "compreface", ["faceset_002"], url=compreface.url).people
     assert (again.new, again.kept) == (0, one.new)
-    compreface.examples.pop()  # somebody removed one there
+    gone, rejected, *_ = sent = _sent(workspace, compreface)
+    compreface.examples[:] = [example for example in compreface.examples if example.image_id != sent[gone]]  # by somebody's hand
     (less,) = export_to(workspace, "compreface", ["faceset_002"], url=compreface.url).people
     assert (less.new, len(compreface.examples)) == (0, one.new - 1)
-    assert any("was removed in compreface since it was sent" in why for why in less.left_out.values())
-    key = drop_face(workspace, "faceset_002")
-    export_to(workspace, "compreface", ["faceset_002"], url=compreface.url)
-    with workspace.registry() as registry:
-        assert key not in json.loads(registry.fact(f"export:compreface:{compreface.url}:2") or "{}")["sent"]
+    assert "was removed in compreface since it was sent" in less.left_out[gone]
+    drop_face(workspace, "faceset_002", rejected)
+    (withdrawn,) = export_to(workspace, "compreface", ["faceset_002"], url=compreface.url).people
+    assert withdrawn.withdrawn == 1
+    assert sent[rejected] not in {example.image_id for example in compreface.examples}
+    drop_face(workspace, "faceset_002", gone)  # nothing is left there to withdraw, and nothing to be remembered
+    (nothing,) = export_to(workspace, "compreface", ["faceset_002"], url=compreface.url).people
+    assert nothing.withdrawn == 0
+    assert not {gone, rejected} & set(_sent(workspace, compreface))
     export_to(workspace, "compreface", ["faceset_002"], url=compreface.url, remove=True)
     assert compreface.examples == []
 

@@ -172,14 +172,15 @@ def send(job: Job, service: Service, name: str, choose: Choose, way: Shipment) -
     remove = bool(job.options.get("remove"))
     ledger, there = Ledger(job, service, name), way.listed()
     ledger.settle(there)
+    in_set = set() if remove else {c.face.face_id for c in job.candidates}
     lost = ledger.lost(there)
+    ledger.forget(face for face in lost if face not in in_set)
     if remove:
-        ledger.forget(lost)
-        lost = []
+        ledger.refused.clear()
+    lost = [face for face in lost if face in in_set]
     for face in lost:  # somebody removed it there: it is not forced upon them again
         job.outcome.left_out[face] = f"was removed in {job.target} since it was sent; to send it again: --remove, then export"
-    in_set = set() if remove else {c.face.face_id for c in job.candidates}
-    gone = {face: ref for face, ref in ledger.sent.items() if face not in in_set and face not in lost}
+    gone = {face: ref for face, ref in ledger.sent.items() if face not in in_set}
     stays = [face for face in ledger.sent if face not in gone and face not in lost]  # also where others would be chosen today
     job.outcome.left_out |= {face: why for face, why in ledger.refused.items() if face in in_set}
     chosen = {} if remove else choose(stays, set(lost))
@@ -277,10 +278,9 @@ class Ledger:
         return [face for face, ref in self.sent.items() if ref is not None and ref not in there]
 
     def forget(self, faces: Iterable[str]) -> None:
-        """These may be sent again, and so may all that was refused."""
+        """These may be sent again."""
         for face in faces:
             del self.sent[face]
-        self.refused.clear()
 
     def begin(self, face: str, there: set[str]) -> None:
         """A face is under way."""

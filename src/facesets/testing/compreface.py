@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 from facesets.testing.immich.transport import Request, Response
 from facesets.testing.services import Boxes, FaceModel, Floats, Refusal, Rgb, Service, cosine, decode, json_answer, uploads
@@ -41,6 +42,7 @@ class CompreFaceServer(Service):
 
     def __init__(self, model: FaceModel, *, api_key: str, port: int) -> None:
         self.examples: list[Example] = []
+        self._numbers = count()  # no id is given twice
         self._model, self._key = model, api_key
         super().__init__(self._find_route, port=port)
 
@@ -87,7 +89,7 @@ class CompreFaceServer(Service):
         rgb, boxes = self._faces(request)
         if len(boxes) > 1:
             raise _refusal(400, 31, "More than one face in the source image")
-        example = Example(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{subject} {len(self.examples)}")), subject, self._vector(rgb, boxes[0]))
+        example = Example(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{subject} {next(self._numbers)}")), subject, self._vector(rgb, boxes[0]))
         self.examples.append(example)
         return json_answer(201, {"image_id": example.image_id, "subject": subject})
 
