@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from struct import pack
 
 import numpy as np
 import pytest
@@ -177,6 +178,37 @@ def test_names_are_read_in_every_format_that_holds_xmp(tmp_path: Path, decoders:
     else:
         Image.new("RGB", (40, 30)).save(photo, xmp=LIGHTROOM)
     assert [each.faces for each in decoders.regions(photo)] == [(ANNA,)]
+
+
+def extended(parts: dict[int, bytes], named: bytes = b"0123456789ABCDEF" * 2) -> bytes:
+    """A JPEG whose packet names an extension, and the extension's parts by where they start."""
+    note = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    note += b'xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="' + named + b'"/></rdf:RDF></x:xmpmeta>'
+    contents = [b"http://ns.adobe.com/xap/1.0/\0" + note]
+    for start, part in parts.items():
+        head = b"http://ns.adobe.com/xmp/extension/\0" + b"0123456789ABCDEF" * 2
+        contents.append(head + pack(">II", len(LIGHTROOM), start) + part)
+    plain = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(plain, "jpeg")
+    segments = b"".join(b"\xff\xe1" + pack(">H", len(content) + 2) + content for content in contents)
+    return plain.getvalue()[:2] + segments + plain.getvalue()[2:]
+
+
+@pytest.mark.parametrize(
+    ("photo", "known"),
+    [
+        (extended({0: LIGHTROOM}), True),
+        (extended({700: LIGHTROOM[700:], 0: LIGHTROOM[:700]}), True),  # in any order
+        (extended({0: LIGHTROOM[:700]}), False),  # the rest is missing
+        (extended({700: LIGHTROOM[700:]}), False),
+        (extended({0: LIGHTROOM[:700], 600: LIGHTROOM[700:]}), False),
+        (extended({0: LIGHTROOM}, named=b"F" * 32), False),  # of another packet
+        (extended({0: b"", 5: b"\xff" * 60_000}), False),
+    ],
+)
+def test_what_a_jpeg_holds_beyond_its_packet_is_read(photo: bytes, known: bool, tmp_path: Path, decoders: DecoderPool) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo)
+    assert [each.faces for each in decoders.regions(tmp_path / "a.jpg")] == ([(ANNA,)] if known else [])
 
 
 def test_only_files_of_a_sidecars_size_are_sidecars(tmp_path: Path, decoders: DecoderPool) -> None:

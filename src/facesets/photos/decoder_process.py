@@ -22,7 +22,7 @@ import numpy as np
 from facesets.errors import UnreadableImage
 from facesets.photos.decode import open_photo
 from facesets.photos.header import read_header
-from facesets.photos.xmp_regions import packet_in, regions_in
+from facesets.photos.xmp_regions import regions_in, regions_of_photo
 from facesets.records import Reason
 
 _MEMORY: Final = 6 << 30  # bytes of address space: the largest photo that is taken needs a third of it
@@ -48,7 +48,7 @@ def serve() -> None:
             if "header" in asked:
                 _say(answers, asdict(read_header(data)))
             elif "regions" in asked:
-                said = json.dumps(asdict(regions_in(packet_in(data) if asked["regions"] == "photo" else data))).encode()
+                said = json.dumps(asdict(regions_of_photo(data) if asked["regions"] == "photo" else regions_in(data))).encode()
                 _say(answers, {"bytes": len(said)}, said)
             else:
                 _answer(source, answers, data, asked["shrink"])

@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from struct import unpack_from
 from typing import Final
 from xml.parsers import expat
 
@@ -43,6 +44,8 @@ _KEYS = frozenset(
     (*_NAMES, _TYPE, _UNIT, _RECTANGLE, *(f"{_AREA} {key}" for key in "xywh"), *(f"{_DIM} {key}" for key in ("w", "h", "unit")))
 )
 _NUMBER = re.compile(r"\s*([+-]?[0-9]{0,9}(?:[.,][0-9]{0,20})?(?:[eE][+-]?[0-9]{1,2})?)\s*")
+_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+_EXTENDED = re.compile(rb"""HasExtendedXMP(?:\s*=\s*["']|\s*>\s*)([0-9A-Fa-f]{32})""")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _LYING = 5  # EXIF orientation from which on rows are stored as columns
 _SAME = 0.5  # overlap of two regions that are one face
@@ -149,15 +152,37 @@ def sidecars(photo: Path) -> list[bytes]:
     return [data for data in dict.fromkeys(map(_sidecar, names)) if data]
 
 
-def packet_in(photo: bytes) -> bytes:
-    """The packet within a photo; empty where there is none, or a broken header hides it."""
+def regions_of_photo(photo: bytes) -> Regions:
+    """The named faces of the packet within a photo, or of what a JPEG holds beyond it (XMP part 3, 1.1.3.1: extended XMP): writers move
+    there what makes a packet longer than 64 kB. Nothing is known where there is none, or a broken header hides it.
+    """
     try:
         with opened(photo) as image:
             xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+            segments = [data for _, data in getattr(image, "applist", ())]
     except Exception:  # noqa: BLE001 - broken bytes raise anything; what cannot be read names nobody
+        return Regions()
+    packet = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else xmp if isinstance(xmp, bytes) else b""
+    found = regions_in(packet)
+    return found if found.faces else regions_in(_extension(packet, segments))
+
+
+def _extension(packet: bytes, segments: Sequence[bytes]) -> bytes:
+    """The extended XMP that a packet names, put together; empty where it names none, or not all of it is there."""
+    named = _EXTENDED.search(packet)
+    if named is None:
         return b""
-    data = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else xmp
-    return data if isinstance(data, bytes) else b""
+    head, parts = _EXTENSION + named[1], {}
+    for segment in segments:
+        if segment.startswith(head) and len(segment) > len(head) + 8:
+            _, start = unpack_from(">II", segment, len(head))
+            parts[start] = segment[len(head) + 8 :]
+    whole = bytearray()
+    for start, part in sorted(parts.items()):
+        if start != len(whole):
+            return b""
+        whole += part
+    return bytes(whole)
 
 
 def upright_regions(packets: Sequence[Regions], turn: int, width: int, height: int) -> list[list[NamedRegion]]:
