@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facesets.clustering import near_any
+from facesets.clustering import distance_to_any
 from facesets.clustering.centroids import distances
 from facesets.identity import Before, Constraints, Decision, FaceTable, Gates, Verdict, decide, decide_growth, is_growth
 from facesets.progress import Silent
@@ -111,13 +111,11 @@ def test_all_are_decided_on_where_there_are_few_or_many_of_them_came() -> None:
 
 
 @pytest.mark.parametrize("length", [1.0, 0.4])
-def test_near_any_finds_whoever_is_within_the_cut(length: float) -> None:
+def test_nothing_is_said_to_be_further_away_than_it_is(length: float) -> None:
     x, _ = people([3] * 40, d=64, spread=0.9)
     x *= np.float32(length)
     others = x[::7].astype(np.float64)
-    d = distances(x, others).min(axis=1)
-    cut = float(np.median(d))
-    found = near_any(x, others, cut)
-    assert found[d <= cut].all()
-    assert not found[d > cut + 1e-3].any()
-    assert not near_any(x, others[:0], cut).any()
+    exact, said = distances(x, others).min(axis=1), distance_to_any(x, others)
+    assert (said <= exact).all()
+    assert (said >= exact - 1e-3).all()
+    assert np.isinf(distance_to_any(x, others[:0])).all()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import math
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,14 @@ def test_a_face_comes_back_to_the_last_bit(registry: Registry) -> None:
     assert np.stack([row.vector for row in rows]).tobytes() == vectors.tobytes()
     assert measurements.is_embedded(registry, "a" * 64, "open@1")
     assert not measurements.is_embedded(registry, "a" * 64, "edge@1")
+
+
+def test_a_signal_that_is_no_number_is_read_as_it_was_written(registry: Registry) -> None:
+    odd = replace(a_face("f0"), signals={"norm": math.nan, "exposure": 0.5})
+    measurements.add_embedded(registry, "a" * 64, "open@1", Reason.EMBEDDED, [odd], np.zeros((1, 2), np.float32))
+    (row,) = faces.select(registry)
+    assert math.isnan(row.face.signals["norm"])
+    assert row.face.signals["exposure"] == 0.5
 
 
 def test_faces_come_in_the_order_of_content_not_of_arrival(registry: Registry) -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from facesets.clustering.arrays import Floats, Ints, vectors_of
 from facesets.clustering.background import LEAST as LEAST_BACKGROUND
 from facesets.clustering.background import backgrounds, cohort_of
-from facesets.clustering.centroids import DECIMALS, SLACK, Nearest, centroid, distances, in_parts, near_any, nearest_few, nearest_sets
+from facesets.clustering.centroids import (
+    DECIMALS,
+    SLACK,
+    Nearest,
+    centroid,
+    distance_to_any,
+    distances,
+    in_parts,
+    nearest_few,
+    nearest_sets,
+)
 from facesets.clustering.cluster import cluster
 from facesets.clustering.consolidate import Merge, consolidate, least_evidence, needed_similarity
 from facesets.clustering.linkage import average_linkage
@@ -29,11 +39,11 @@ __all__ = [
     "cluster",
     "cohort_of",
     "consolidate",
+    "distance_to_any",
     "distances",
     "in_parts",
     "least_evidence",
     "main_face",
-    "near_any",
     "nearest_few",
     "nearest_sets",
     "needed_similarity",

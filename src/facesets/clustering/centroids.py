@@ -88,17 +88,17 @@ def nearest_few(
     return ids, dist
 
 
-def near_any(vectors: NDArray[np.float32], others: Floats, cut: float) -> NDArray[np.bool_]:
-    """Which of ``vectors`` [n, d] are within ``cut`` of any of ``others`` [k, d], or by a hair beyond: bool [n]."""
+def distance_to_any(vectors: NDArray[np.float32], others: Floats) -> NDArray[np.float64]:
+    """How far each of ``vectors`` [n, d] is from the nearest of ``others`` [k, d], and not a hair further: float64 [n]."""
     columns = np.ascontiguousarray(others.T, dtype=np.float32)
     half = np.einsum("ij,ij->j", columns, columns, dtype=np.float64) / 2
     own = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64) / 2
-    reach = cut + SLACK * (1 + 2 * max(half.max(initial=0), own.max(initial=0)))
-    out = np.zeros(len(vectors), dtype=bool)
+    hair = SLACK * (1 + 2 * max(half.max(initial=0), own.max(initial=0)))
+    out = np.full(len(vectors), np.inf)
     for rows in in_parts(len(vectors), len(half)) if len(half) else ():
         products = vectors[rows] @ columns
         products -= half.astype(np.float32)
-        out[rows] = products.max(axis=1) >= own[rows] - reach
+        out[rows] = own[rows] - hair - products.max(axis=1)
     return out
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from facesets.clustering import LEAST_BACKGROUND, Ints, backgrounds, cohort_of, in_parts, least_evidence, near_any, nearest_sets
+from facesets.clustering import LEAST_BACKGROUND, Ints, backgrounds, cohort_of, distance_to_any, in_parts, least_evidence, nearest_sets
 from facesets.identity.constraints import Constraints
 from facesets.identity.decide import Population, decide, one_each
 from facesets.identity.gates import Gates
@@ -71,14 +71,17 @@ def decide_growth(
     group[new] = first_group + np.arange(np.count_nonzero(new))  # alone
     numbers, first, group, counts = np.unique(group, return_index=True, return_inverse=True, return_counts=True)
     centres = np.stack([c.vector for c in existing]) if existing else np.empty((0, x.shape[1]))
-    again = new | likely | (size > counts[group]) | near_any(x, centres, thresholds.likely)
+    again = new | likely | (size > counts[group]) | (distance_to_any(x, centres) <= thresholds.likely)
     population = Population(_sample(x, group, first[~new[first]]), len(numbers), first_group)
     seeds, old = np.flatnonzero(new & ~_sure(x, new, existing, thresholds)), np.flatnonzero(~new)
-    again[old[near_any(x[old], x[seeds], thresholds.cluster)]] = True
+    away = distance_to_any(x[old], x[seeds])
+    again[old[away <= thresholds.cluster]] = True
     if thresholds.consolidate > 0:
         people = one_each(existing)
         usual = population.sample if people is None else np.concatenate([people, population.sample])
-        again[_may_join(x, seeds, old, usual, least_evidence(thresholds.consolidate, len(numbers)))] = True
+        evidence = least_evidence(thresholds.consolidate, len(numbers))
+        may = old[(away > thresholds.cluster) & (away <= 1 - 2 * LEAST_BACKGROUND - evidence)]
+        again[_may_join(x, seeds, may, usual, evidence)] = True
     while True:
         again = np.isin(group, group[again])
         decision = decide(
@@ -86,7 +89,7 @@ def decide_growth(
             first_number=first_number, among=population, progress=progress,
         )  # fmt: skip
         made = np.array([s.centroid for s in decision.sets]).reshape(-1, x.shape[1])
-        more = np.flatnonzero(~again)[near_any(x[~again], made, thresholds.likely)]
+        more = np.flatnonzero(~again)[distance_to_any(x[~again], made) <= thresholds.likely]
         if not len(more):
             return replace(decision, counts=replace(decision.counts, unchanged=len(table) - len(decision.verdicts)))
         again[more] = True
@@ -102,7 +105,6 @@ def _sure(x: NDArray[np.float32], new: NDArray[np.bool_], existing: Sequence[Cen
 
 def _may_join(x: NDArray[np.float32], seeds: Ints, old: Ints, usual: NDArray[np.float64], evidence: float) -> Ints:
     """Those rows of ``old`` whose groups one of ``seeds`` may join by consolidation; ``usual`` [m, d] are the others of the library."""
-    old = old[near_any(x[old], x[seeds], 1 - 2 * LEAST_BACKGROUND - evidence)]
     theirs, own = (backgrounds(x[rows], np.empty(0, np.int64), usual) for rows in (seeds, old))
     found = np.zeros(len(old), dtype=bool)
     for part in in_parts(len(old), len(seeds)) if len(seeds) else ():

@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +23,10 @@ from facesets.registry.assets import TO_BE_HAD
 from facesets.registry.database import Registry
 from facesets.registry.measurements import UNKNOWN
 
+_POINTS = msgspec.json.Decoder(tuple[tuple[float, float], ...])
+_SIGNALS = msgspec.json.Decoder(Mapping[str, float])
+_FLOATS = np.dtype("<f4")
+T = TypeVar("T")
 _UNUSABLE = (Reason.UNMEASURED, Reason.PHOTO_LOST)  # no plan can use them
 _KEY = "CASE m.by_source WHEN 1 THEN p.source_key ELSE p.sha256 END"
 _MEASURED = (
@@ -209,14 +214,20 @@ def counts(registry: Registry) -> dict[Reason, int]:
 
 
 def _row(row: sqlite3.Row) -> FaceRow:
-    key, photo, index, x1, y1, x2, y2, landmarks, score, short, sharpness, pack, signals, vector, standing, name, distance, *said = (
-        tuple(row)
-    )
+    key, photo, index, x1, y1, x2, y2, landmarks, score, short, sharpness, pack, signals, vector, standing, name, distance, *said = row
     face = Face(
-        key, photo, index, (x1, y1, x2, y2), tuple((x, y) for x, y in json.loads(landmarks)), _known(score), short, _known(sharpness),
-        pack, json.loads(signals),
+        key, photo, index, (x1, y1, x2, y2), _json(_POINTS, landmarks), _known(score), short, _known(sharpness), pack,
+        _json(_SIGNALS, signals),
     )  # fmt: skip
-    return FaceRow(face, np.frombuffer(vector, "<f4"), Reason(standing), name, distance, tuple(said[:11]))
+    return FaceRow(face, np.frombuffer(vector, _FLOATS), Reason(standing), name, distance, tuple(said[:11]))
+
+
+def _json(decoder: msgspec.json.Decoder[T], text: str) -> T:
+    try:
+        return decoder.decode(text)
+    except msgspec.DecodeError:  # Python's own writes NaN, which is no JSON
+        read: T = msgspec.convert(json.loads(text), decoder.type)
+        return read
 
 
 def _known(value: float) -> float | None:
