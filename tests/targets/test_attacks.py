@@ -19,11 +19,14 @@ from typing import Any
 import pytest
 
 from facesets import export_to, people, targets
-from facesets.errors import CorruptFile, FacesetsError, Refused, UsageError
+from facesets.errors import CorruptFile, FacesetsError, Refused, ServerFailed, UsageError
+from facesets.progress import Silent
 from facesets.registry import exports
 from facesets.targets import compreface, doubletake, frigate
 from facesets.targets.record import RECORD, read_record
 from facesets.targets.service import Service
+from facesets.testing.double_take import double_take_server
+from facesets.testing.immich.transport import Response
 from facesets.workspace import Workspace
 from tests.pipeline.world import tree as bytes_of
 
@@ -363,3 +366,34 @@ def test_a_service_never_gets_two_people_under_one_name(workspace: Workspace, mo
         assert (gone.withdrawn, one.new) == (1, 1)
         with workspace.registry() as registry:
             assert exports.numbers_sent(registry, f"export:frigate-api:{url}:") == [2, 3]
+
+
+def test_a_service_that_asks_for_patience_is_given_it_within_reason_and_whoever_watches_is_told(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_picture(monkeypatch)
+    pauses: list[float] = []
+    past, years = "Wed, 01 Jan 2020 00:00:00 GMT", "9" * 400
+
+    def busy(status: int, after: str) -> Response:
+        return Response(status, {"Retry-After": after}, b"slow down")
+
+    with double_take_server(tmp_path / "storage") as server:
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 3:  # now comes the picture
+                server.first.append(busy(429, years))
+
+        monkeypatch.setattr(Service, "sleep", staticmethod(sleep))
+        server.first = [busy(429, "7"), busy(503, past)]
+        watching = Silent()
+        (one,) = export_to(workspace, "doubletake", ["Grandma"], url=server.url, progress=watching).people
+        assert (one.new, len(server.files)) == (1, 1)
+        assert pauses == [7, 1, 0.05, 300]
+        told = [note.partition(" is busy ")[2] for note in watching.notes]
+        assert told[0] == "(status 429) and asks for 7 s of patience: waiting 7 s, then it goes on"
+        assert "waiting 300 s" in told[1]
+        server.first = [busy(429, "1")] * 4
+        with pytest.raises(ServerFailed, match="answered 429: slow down"):
+            export_to(workspace, "doubletake", ["Grandma"], url=server.url)

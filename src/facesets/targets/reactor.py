@@ -76,12 +76,12 @@ def _folder(job: Job) -> Path:
         return known[0] if known else folders[-1]
     if family:
         raise PackUnavailable(
-            f"the model pack {family.pop()} is not on this machine, and ReActor's faces are made by its networks. Is it in a folder of "
+            f"the model pack {min(family)} is not on this machine, and ReActor's faces are made by its networks. Is it in a folder of "
             'yours? Put the line  pack = "FOLDER"  under [embed] in facesets.toml'
         )
     raise PackUnavailable(
-        f"ReActor takes vectors of InsightFace's buffalo_l alone (of its {_RECOGNISER}), and {job.person.set_name} was made with {pack}. "
-        "Its faces mean nothing to it; --to fsz and --to folder hand on pictures, which it can take too"
+        f"ReActor takes vectors of InsightFace's buffalo_l alone (of its {_RECOGNISER}), and {job.person.set_name} was made with "
+        f"{pack}. Its faces mean nothing to it; --to fsz and --to folder hand on pictures, which it can take too"
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from urllib3.filepost import encode_multipart_formdata
 
-from facesets.connections import Connections, HTTPError, address, describe
+from facesets.connections import LONGEST_RETRY_AFTER, TOLD_FROM, Connections, HTTPError, address, describe, retry_after
 from facesets.errors import BadAnswer, Refused, ServerError, ServerFailed, Unreachable, WrongKey
 from facesets.registry import Registry, exports
 from facesets.secrets import remember
@@ -44,6 +44,7 @@ class Response:
     where: str
     status: int
     body: bytes
+    patience: float = 0.0  # seconds that it asks for before the next request
 
     def json(self) -> Any:
         """The answer as JSON. Raises BadAnswer."""
@@ -86,7 +87,7 @@ class Service:
     sleep: Callable[[float], object] = staticmethod(time.sleep)
 
     def __init__(self, job: Job, name: str, auth: Mapping[str, str]) -> None:
-        self.url, self._name = job.url, name
+        self.url, self._name, self._note = job.url, name, job.progress.note
         key = os.environ.get(KEYS[name], "").strip()
         self._headers = {h: form.format(remember(key)) for h, form in auth.items()} if key else {}
         settings = job.workspace.settings.immich
@@ -124,9 +125,10 @@ class Service:
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, *, safe: bool) -> Response:
         where = f"{self.url}{path.partition('?')[0]}"
         for attempt in range(1, _ATTEMPTS + 1):
+            pause = 0.25 * 2**attempt
             try:
                 answer = self._connections.send(method, address(self.url + path), {**self._headers, **headers}, body)
-                got = Response(where, answer.status, answer.read())
+                got = Response(where, answer.status, answer.read(), retry_after(answer.headers.get("retry-after", "")))
             except HTTPError as err:
                 if not safe or attempt == _ATTEMPTS:
                     raise Unreachable(
@@ -139,8 +141,19 @@ class Service:
                     return self._failed(got) if got.status >= 500 else got
                 if attempt == _ATTEMPTS:
                     return self._failed(got)
-            self.sleep(0.25 * 2**attempt)
+                pause = self._patience(got, pause)
+            self.sleep(pause)
         raise AssertionError("unreachable")
+
+    def _patience(self, got: Response, pause: float) -> float:
+        """Seconds until the next attempt: what the service asks for, within reason; a long wait is told."""
+        if got.patience <= pause:
+            return pause
+        pause = min(got.patience, LONGEST_RETRY_AFTER)
+        if pause >= TOLD_FROM:
+            asked = f"{self._name} at {self.url} is busy (status {got.status}) and asks for {got.patience:.0f} s of patience"
+            self._note(f"{asked}: waiting {pause:.0f} s, then it goes on")
+        return pause
 
     def _wrong_key(self, got: Response) -> bool:
         """Whether it is CompreFace's way to say that a key is missing (code 20) or unknown (10)."""
