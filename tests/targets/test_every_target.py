@@ -202,3 +202,12 @@ def test_no_face_model_is_made_where_a_network_is_missing_or_cut_off(network: st
     with pytest.raises(PackUnavailable, match=NETWORKS[network]):
         export_to(workspace, "reactor", ["Grandma"], out=out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("target", [*FILES, "xmp"])
+def test_so_many_faces_go_as_were_asked_for(target: str, agreed: Workspace, tmp_path: Path) -> None:
+    def faces(count: int) -> int:
+        (one,) = export_to(agreed, target, ["Grandma"], out=tmp_path / f"{count}", count=count).people
+        return 7 - len(one.left_out)
+
+    assert (faces(2), faces(0)) == (2, 6 if target in ("fsz", "reactor") else 7)  # these average, and leave out what is least alike

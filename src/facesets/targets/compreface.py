@@ -93,7 +93,7 @@ def pictures_of(job: Job, there: Sequence[str], barred: Set[str], *, least_area:
         if candidate.face.face_id not in {*there, *barred}:
             job.leave_out(candidate, "kept back, to be asked about")
     for index in farthest_first(pool, len(given)):
-        if job.count and len(given) + len(made) >= job.count:
+        if len(given) + len(made) >= job.count:
             break
         candidate = pool[index]
         try:

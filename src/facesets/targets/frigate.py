@@ -100,7 +100,7 @@ def _chosen(job: Job, make: Any, there: Sequence[str] = (), barred: Set[str] = f
     while pool:
         vectors = np.stack([c.vector for c in pool]).astype(np.float64)
         days = [(c.taken_at or "")[:10] for c in pool]
-        picked = [pool[i] for i in formula.choose(vectors, others, job.count or 30, days, range(len(given)))]
+        picked = [pool[i] for i in formula.choose(vectors, others, job.count, days, range(len(given)))]
         failed = [c for c in picked[len(given) :] if c.face.face_id not in pictures and not _made(job, c, make, pictures)]
         if not failed:
             break

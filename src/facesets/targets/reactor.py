@@ -40,7 +40,7 @@ def files(job: Job) -> Mapping[str, Item]:
     networks = _Networks(_folder(job))
     found: list[tuple[Any, dict[str, Any]]] = []
     for candidate in few_of_one_era(job):
-        if job.count and len(found) >= job.count:
+        if len(found) >= job.count:
             break
         try:
             found.append((candidate, networks.face(job.pictures.aligned(candidate, 512))))

@@ -198,7 +198,7 @@ def send(job: Job, service: Service, name: str, choose: Choose, way: Shipment) -
     job.outcome.left_out |= {face: why for face, why in ledger.refused.items() if face in in_set}
     chosen = {} if remove else choose(stays, set(lost))
     wanted = {face: one for face, one in chosen.items() if face not in ledger.refused}  # what was refused is not tried for ever
-    new = list(wanted)[: max(job.count - len(stays), 0)] if job.count else list(wanted)
+    new = list(wanted)[: max(job.count - len(stays), 0)]
     job.outcome.kept += len(stays)
     job.leave_out_the_rest({*stays, *new})
     if job.dry_run:

@@ -34,14 +34,19 @@ def sidecars(job: Job) -> None:
     mine: dict[str, dict[str, Any]] = record["sets"].get(key, {}).get("files", {})
     wanted: dict[str, dict[str, tuple[Region, int, int]]] = defaultdict(dict)
     if not job.options.get("remove"):
+        taken: set[str] = set()
         for candidate in job.candidates:
+            if len(taken) >= job.count:
+                break
             try:
                 file, region, width, height = _region(job, candidate)
             except NoPicture as err:
                 job.leave_out(candidate, err)
                 continue
+            taken.add(candidate.face.face_id)
             for sidecar in _sidecars(job, file):
                 wanted[sidecar][candidate.face.face_id] = (region, width, height)
+        job.leave_out_the_rest(taken)
         if not job.out and job.candidates and not wanted and not mine:
             raise UsageError("these photos do not lie on this machine (they are Immich's): --out DIR makes a tree of sidecars to copy")
     made: dict[str, dict[str, Any]] = {}
