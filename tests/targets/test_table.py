@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,14 +132,15 @@ def test_a_count_of_0_is_no_limit_for_every_target_be_it_said_or_set(
     counts: list[int] = []
     row = TARGETS[target]
     monkeypatch.setitem(TARGETS, target, replace(row, run=lambda job: counts.append(job.count) or {}))  # type: ignore[func-returns-value]
-    if hasattr(settings := TargetSettings().of(target), "count"):
+    settings: Any = TargetSettings().of(target)
+    if hasattr(settings, "count"):
         assert "0: no limit." in next(each for each in fields(settings) if each.name == "count").metadata["doc"]
         path, section = agreed.root / "facesets.toml", f"[targets.{target.removesuffix('-api')}]"
         path.write_text(path.read_text().replace(section, f"{section}\ncount = 0"))
     workspace = Workspace.open(agreed.root)
-    place = {"out": tmp_path} if row.kind != "service" else {"url": "http://127.0.0.1:9"}
+    place: Any = {"out": tmp_path} if row.kind != "service" else {"url": "http://127.0.0.1:9"}
     for count in (None, 0, 2):
-        export_to(workspace, target, ["Grandma"], count=count, **place)  # type: ignore[arg-type]
+        export_to(workspace, target, ["Grandma"], count=count, **place)
     assert counts == [NO_LIMIT, NO_LIMIT, 2]
     with pytest.raises(UsageError, match="0 for no limit"):
-        export_to(workspace, target, ["Grandma"], count=-1, **place)  # type: ignore[arg-type]
+        export_to(workspace, target, ["Grandma"], count=-1, **place)

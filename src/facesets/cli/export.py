@@ -20,9 +20,7 @@ from facesets.wording import count_of
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where files go.")
 @click.option("--url", default="", metavar="URL", help="Where the service is; else url under [targets.TARGET].")
-@click.option(
-    "--count", type=click.IntRange(min=0), help="Faces a person at most, those that suit best; 0: no limit. Else the setting."
-)
+@click.option("--count", type=click.IntRange(min=0), help="Faces a person at most, the best; 0: no limit. Else the setting.")
 @click.option("--era", default="", metavar="YEARS", help="Photos of these years alone: 2012-2016. So does the name of an era set.")
 @click.option("--trigger", default="", metavar="WORD", help="For lora: the word that stands for the person.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
