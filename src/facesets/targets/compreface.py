@@ -68,7 +68,7 @@ def api(job: Job) -> None:
                 if answer.status != 404:  # removed there meanwhile
                     _said_yes(answer)
 
-        sent = send(job, service, subject, lambda there, barred: pictures_of(job, there, barred), Shipment(listed, post, delete))
+        sent = send(job, subject, lambda there, barred: pictures_of(job, there, barred), Shipment(listed, post, delete))
         if job.check:
             _check(job, service, subject, [c for c in held_out(job)[1] if c.face.face_id not in sent])
 
@@ -81,13 +81,15 @@ def held_out(job: Job) -> tuple[list[Candidate], list[Candidate]]:
     return pool, [c for c in job.candidates if c.face.sha256 in judges]
 
 
-def pictures_of(job: Job, there: Sequence[str], barred: Set[str], *, least_area: float = 0.0) -> dict[str, tuple[Candidate, bytes]]:
+def pictures_of(
+    job: Job, there: Sequence[str], barred: Set[str], *, least_area: float = 0.0, asked: bool = True
+) -> dict[str, tuple[Candidate, bytes]]:
     """Pictures with one face each and room around it, the most telling beside those that are ``there`` (ids) first: face id -> face and
-    JPEG. None of faces that are ``barred``, or held out for a check.
+    JPEG. None of faces that are ``barred``; where the service can be ``asked``, some are held out for a check.
     """
     made: dict[str, tuple[Candidate, bytes]] = {}
     given = [c for c in job.candidates if c.face.face_id in there]
-    pool, kept_back = held_out(job)
+    pool, kept_back = held_out(job) if asked else (list(job.candidates), [])
     pool = given + [c for c in pool if c.face.face_id not in {*there, *barred}]
     for candidate in kept_back:
         if candidate.face.face_id not in {*there, *barred}:

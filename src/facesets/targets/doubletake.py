@@ -47,13 +47,15 @@ def api(job: Job) -> None:
 
         def delete(ids: list[str]) -> None:
             if listed() == set(ids):  # its API removes a name with all its pictures, or nothing
-                service.delete(f"/api/train/remove/{quote(name)}")
+                answer = service.delete(f"/api/train/remove/{quote(name)}")
+                if answer.status >= 400:
+                    raise answer.refusal()
             else:
                 files = ", ".join(row["file"] for row in rows() if row["id"] in ids)
                 job.outcome.notes.append(f"double-take removes whole names only; take these out of {name!r} there: {files}")
 
         send(
-            job, service, name, lambda there, barred: pictures_of(job, there, barred, least_area=_LEAST_AREA),
+            job, name, lambda there, barred: pictures_of(job, there, barred, least_area=_LEAST_AREA, asked=False),
             Shipment(listed, post, delete),
         )  # fmt: skip
         if job.check:

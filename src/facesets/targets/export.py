@@ -19,9 +19,9 @@ from facesets.targets import consent
 from facesets.targets.candidates import candidates
 from facesets.targets.choice import within
 from facesets.targets.job import NO_LIMIT, Item, Job, Outcome, Target
+from facesets.targets.ledger import ledger_name, ledger_of
 from facesets.targets.pictures import Pictures
 from facesets.targets.record import RECORD, key_of, own_of, read_record
-from facesets.targets.service import ledger_name, ledger_of
 from facesets.targets.table import TARGETS
 from facesets.targets.terms import Purpose
 from facesets.targets.tree import faces_in, write_files

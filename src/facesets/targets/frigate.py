@@ -64,7 +64,7 @@ def api(job: Job) -> None:
             found = _chosen(job, lambda c: _in_context(job, c), there, barred)
             return {candidate.face.face_id: (candidate, data) for candidate, data in found}
 
-        sent = send(job, service, name, choose, Shipment(listed, post, delete))
+        sent = send(job, name, choose, Shipment(listed, post, delete))
         if job.check:
             _check(job, service, name, [c for c in job.candidates if c.face.face_id not in sent])
 
