@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from facesets import export_to
 from facesets.errors import PackUnavailable
 from facesets.pipeline import run
 from facesets.progress import Silent
-from facesets.targets import reactor
+from facesets.targets import compreface, doubletake, frigate, reactor
 from facesets.targets.record import RECORD
 from facesets.targets.service import Service
 from facesets.testing.compreface import compreface_server
@@ -211,3 +212,38 @@ def test_so_many_faces_go_as_were_asked_for(target: str, agreed: Workspace, tmp_
         return 7 - len(one.left_out)
 
     assert (faces(2), faces(0)) == (2, 6 if target in ("fsz", "reactor") else 7)  # these average, and leave out what is least alike
+
+
+@pytest.mark.parametrize("target", ["frigate-api", "compreface", "doubletake"])
+def test_a_person_who_was_renamed_is_not_two_people_in_a_service(
+    target: str, agreed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Service, "sleep", staticmethod(lambda _: None))
+    monkeypatch.setenv("COMPREFACE_API_KEY", "secret-key")
+    picture = jpeg([1], 1)
+    monkeypatch.setattr(frigate, "_chosen", lambda job, *_: [(c, picture) for c in job.candidates[:3]])
+    for module in (compreface, doubletake):
+        monkeypatch.setattr(module, "pictures_of", lambda job, *_, **__: {c.face.face_id: (c, picture) for c in job.candidates[:3]})
+    server_of: dict[str, Callable[[], Any]] = {
+        "frigate-api": lambda: frigate_server(OneFace(), tmp_path / "faces"),
+        "compreface": lambda: compreface_server(OneFace(), api_key="secret-key"),
+        "doubletake": lambda: double_take_server(tmp_path / "faces", OneFace()),
+    }
+    with server_of[target]() as server:
+
+        def there() -> set[str]:
+            if target == "frigate-api":
+                return {home.name for home in server.folder.iterdir() if any(home.iterdir())}
+            return {one.name for one in server.files} if target == "doubletake" else {one.subject for one in server.examples}
+
+        export_to(agreed, target, ["Grandma"], url=server.url)
+        name(agreed, "faceset_001", "Oma")
+        (dry,) = export_to(agreed, target, ["Oma"], url=server.url, dry_run=True).people
+        assert there() == {"Grandma"}
+        (one,) = export_to(agreed, target, ["Oma"], url=server.url).people
+        assert (there(), one.new, one.withdrawn) == ({"Oma"}, 3, 3)
+        assert (dry.new, dry.withdrawn) == (3, 3)
+        assert "'Grandma' was this person's name" in one.notes[-1]
+        name(agreed, "faceset_001", "Nana")
+        (one,) = export_to(agreed, target, ["Nana"], url=server.url, remove=True).people
+        assert (there(), one.withdrawn) == (set(), 3)

@@ -60,7 +60,7 @@ def _lines(done: Exported, one: Outcome) -> list[str]:
         return [f"{who} to {done.target}, {one.place}: refused"]
     verb, unit = "would go" if done.dry_run else "new", "file" if TARGETS[done.target].kind == "files" else "face"
     counts = [f"{count_of(one.new, unit)} {verb}", f"{one.kept:,} there already"]
-    counts += [f"{one.withdrawn:,} withdrawn"] if one.withdrawn else []
+    counts += [f"{one.withdrawn:,} {'would be ' if done.dry_run else ''}withdrawn"] if one.withdrawn else []
     lines = [f"{who} to {done.target}, {one.place}: {', '.join(counts)}"]
     if predicted := one.facts.get("predicted"):
         held = count_of(predicted["held_out"], "photo")

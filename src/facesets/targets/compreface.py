@@ -46,29 +46,32 @@ def api(job: Job) -> None:
     subject = job.called
     with Service(job, "compreface", {"x-api-key": "{}"}) as service:
 
-        def listed() -> set[str]:
-            ids: set[str] = set()
-            page = pages = 0
-            while page <= pages:
-                query = urlencode({"subject": subject, "page": page, "size": 1000})
-                answer = service.get(f"{_FACES}?{query}").read(_Page, "does not list faces as CompreFace does")
-                ids |= {face.image_id for face in answer.faces if face.subject == subject}
-                page, pages = page + 1, answer.total_pages - 1 if answer.faces else 0
-            return ids
+        def way(subject: str) -> Shipment:
+            def listed() -> set[str]:
+                ids: set[str] = set()
+                page = pages = 0
+                while page <= pages:
+                    query = urlencode({"subject": subject, "page": page, "size": 1000})
+                    answer = service.get(f"{_FACES}?{query}").read(_Page, "does not list faces as CompreFace does")
+                    ids |= {face.image_id for face in answer.faces if face.subject == subject}
+                    page, pages = page + 1, answer.total_pages - 1 if answer.faces else 0
+                return ids
 
-        def post(candidate: Candidate, data: bytes) -> str:
-            query = urlencode({"subject": subject, "det_prob_threshold": _THRESHOLD})
-            answer = service.upload(f"{_FACES}?{query}", f"{candidate.key}.jpg", data)
-            _said_yes(answer)
-            return answer.read(_Face).image_id
+            def post(candidate: Candidate, data: bytes) -> str:
+                query = urlencode({"subject": subject, "det_prob_threshold": _THRESHOLD})
+                answer = service.upload(f"{_FACES}?{query}", f"{candidate.key}.jpg", data)
+                _said_yes(answer)
+                return answer.read(_Face).image_id
 
-        def delete(ids: list[str]) -> None:
-            for one in ids:
-                answer = service.delete(f"{_FACES}/{quote(one)}")
-                if answer.status != 404:  # removed there meanwhile
-                    _said_yes(answer)
+            def delete(ids: list[str]) -> None:
+                for one in ids:
+                    answer = service.delete(f"{_FACES}/{quote(one)}")
+                    if answer.status != 404:  # removed there meanwhile
+                        _said_yes(answer)
 
-        sent = send(job, subject, lambda there, barred: pictures_of(job, there, barred), Shipment(listed, post, delete))
+            return Shipment(listed, post, delete)
+
+        sent = send(job, subject, lambda there, barred: pictures_of(job, there, barred), way)
         if job.check:
             _check(job, service, subject, [c for c in held_out(job)[1] if c.face.face_id not in sent])
 

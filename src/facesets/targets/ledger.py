@@ -35,13 +35,21 @@ class Ledger:
                     "other. Rename one of them, or take the other out first (--remove)"
                 )
         known = json.loads(job.registry.fact(self._fact) or "{}")
-        if known and known["name"] != name:
-            if known["sent"]:
-                was = known["name"]
-                job.outcome.notes.append(f"{was!r} was this person's name in {job.target} before; what was sent under it stays there")
-            known = {}
-        self._known: dict[str, Any] = known or {"name": name, "sent": {}, "refused": {}}
-        self._writes = not job.dry_run
+        self._name, self._writes = name, not job.dry_run
+        self._known: dict[str, Any] = known or self._empty()
+
+    def _empty(self) -> dict[str, Any]:
+        return {"name": self._name, "sent": {}, "refused": {}}
+
+    @property
+    def former(self) -> str | None:
+        """The name under which it was sent, where the person has another one now."""
+        return self._known["name"] if self._known["name"] != self._name else None
+
+    def begin_anew(self) -> None:
+        """Nothing was sent under the name of now."""
+        self._known = self._empty()
+        self.save()
 
     @property
     def sent(self) -> dict[str, str | None]:

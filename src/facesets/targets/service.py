@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
@@ -203,13 +203,17 @@ class Shipment:
 Choose = Callable[[Sequence[str], Set[str]], Mapping[str, tuple[Candidate, bytes]]]
 
 
-def send(job: Job, name: str, choose: Choose, way: Shipment) -> set[str]:
+def send(job: Job, name: str, choose: Choose, way_of: Callable[[str], Shipment]) -> set[str]:
     """Send what the service has not got from us, and have removed what it got and is in the set no longer; returns what it has then.
 
+    ``way_of``: a name -> how the service is spoken to of it. What was sent under an earlier name is removed, lest one person be two.
     What the service refuses is left out in its own words; what fails ends the export.
     """
     remove = bool(job.options.get("remove"))
-    ledger, there = Ledger(job, name), way.listed()
+    ledger, way = Ledger(job, name), way_of(name)
+    if ledger.former is not None:
+        _take_out_former(job, ledger, ledger.former, way_of(ledger.former))
+    there = way.listed()
     ledger.settle(there)
     in_set = set() if remove else {c.face.face_id for c in job.candidates}
     lost = ledger.lost(there)
@@ -228,7 +232,8 @@ def send(job: Job, name: str, choose: Choose, way: Shipment) -> set[str]:
     job.outcome.kept += len(stays)
     job.leave_out_the_rest({*stays, *new})
     if job.dry_run:
-        job.outcome.new, job.outcome.withdrawn = len(new), len(gone)
+        job.outcome.new += len(new)
+        job.outcome.withdrawn += len(gone)
         return set(ledger.sent)
     with job.progress.task(f"sending {name} to {job.target}", len(new), "faces") as task:
         for face in new:
@@ -236,14 +241,32 @@ def send(job: Job, name: str, choose: Choose, way: Shipment) -> set[str]:
             task.advance()
     if ids := sorted(ref for ref in gone.values() if ref is not None):
         way.delete(ids)
-    if unknown := sum(ref is None for ref in gone.values()):
-        faces = "1 face is" if unknown == 1 else f"{unknown} faces are"
-        job.outcome.notes.append(f"{faces} no longer wanted, and {job.target} does not say which they are; remove them there")
+    _say_unknown(job, gone.values())
     for face in gone:
         del ledger.sent[face]
     job.outcome.withdrawn += len(gone)
     ledger.save()
     return set(ledger.sent)
+
+
+def _take_out_former(job: Job, ledger: Ledger, name: str, way: Shipment) -> None:
+    """Have removed what was sent when the person had another name."""
+    there = way.listed()
+    ledger.settle(there)
+    ids = sorted(ref for ref in ledger.sent.values() if ref is not None and ref in there)
+    if ledger.sent:
+        job.outcome.notes.append(f"{name!r} was this person's name in {job.target} before; what was sent under it is taken out")
+    if ids and not job.dry_run:
+        way.delete(ids)
+    _say_unknown(job, ledger.sent.values())
+    job.outcome.withdrawn += len(ids)
+    ledger.begin_anew()
+
+
+def _say_unknown(job: Job, refs: Iterable[str | None]) -> None:
+    if unknown := sum(ref is None for ref in refs):
+        faces = "1 face is" if unknown == 1 else f"{unknown} faces are"
+        job.outcome.notes.append(f"{faces} no longer wanted, and {job.target} does not say which they are; remove them there")
 
 
 def _send_one(job: Job, ledger: Ledger, face: str, candidate: Candidate, data: bytes, way: Shipment, there: set[str]) -> set[str]:
