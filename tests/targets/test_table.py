@@ -144,3 +144,15 @@ def test_a_count_of_0_is_no_limit_for_every_target_be_it_said_or_set(
     assert counts == [NO_LIMIT, NO_LIMIT, 2]
     with pytest.raises(UsageError, match="0 for no limit"):
         export_to(workspace, target, ["Grandma"], count=-1, **place)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_option_that_means_nothing_to_a_target_is_refused(target: str, agreed: Workspace, tmp_path: Path) -> None:
+    service = TARGETS[target].kind == "service"
+    options: dict[str, Any] = {"out": tmp_path / "out", "url": "http://127.0.0.1:9", "check": True, "trigger": "x"}
+    takes = {"url", "check"} if service else {"out"}
+    for option in options.keys() - takes - ({"trigger"} if target == "lora" else set()):
+        hint = "; frigate-api does" if target == "frigate" and option in ("url", "check") else "$"
+        with pytest.raises(UsageError, match=f"{target} takes no --{option}{hint}"):
+            export_to(agreed, target, ["Grandma"], **{option: options[option]})
+    assert not (tmp_path / "out").exists()

@@ -78,6 +78,7 @@ def export_to(
         raise UsageError(
             f"no target {target!r}" + (f"; did you mean {matches[0]}?" if matches else f"; there are: {', '.join(TARGETS)}")
         )
+    _only_its_own(row, {"--out": out, "--url": url, "--check": check, "--trigger": trigger})
     progress = progress or Silent()
     own = workspace.settings.targets.of(row.name)
     place = _address(row, url or getattr(own, "url", ""))
@@ -118,6 +119,15 @@ def export_to(
     if done.refused and all(one.refused for one in people):
         raise done.refused
     return done
+
+
+def _only_its_own(row: Target, options: Mapping[str, object]) -> None:
+    """Raises UsageError for an option that means nothing to this target: whoever gives it expects what would not be done."""
+    takes = {"--url", "--check"} if row.kind == "service" else {"--out", "--trigger"} if row.name == "lora" else {"--out"}
+    for option in [option for option, given in options.items() if given and option not in takes]:
+        api = f"{row.name}-api"
+        hint = f"; {api} does" if api in TARGETS and option in ("--url", "--check") else ""
+        raise UsageError(f"{row.name} takes no {option}{hint}")
 
 
 def _eras(registry: Registry, names: Sequence[str], era: str) -> tuple[list[str], dict[str, tuple[int, int]]]:

@@ -65,7 +65,7 @@ def files(job: Job) -> Mapping[str, Item]:
             job.leave_out(candidate, "of another time than most, or of none that is known")
     plan = _Plan(min(job.count, max(len(era), _USUAL)))
     made: dict[str, Item] = {}
-    images = f"{settings.repeats}_{trigger} {settings.class_word}" if settings.repeats_folder else "images"
+    images = file_name(f"{settings.repeats}_{trigger} {settings.class_word}", "images") if settings.repeats_folder else "images"
     small = 0
     whys: dict[str, NoPicture] = {}
     order = [era[index] for index in farthest_first(era)]
