@@ -16,6 +16,7 @@ import pytest
 
 from facesets import export_to
 from facesets.errors import PackUnavailable
+from facesets.faces import folders_of_pack
 from facesets.pipeline import run
 from facesets.progress import Silent
 from facesets.targets import compreface, doubletake, frigate, reactor
@@ -247,3 +248,14 @@ def test_a_person_who_was_renamed_is_not_two_people_in_a_service(
         name(agreed, "faceset_001", "Nana")
         (one,) = export_to(agreed, target, ["Nana"], url=server.url, remove=True).people
         assert (there(), one.withdrawn) == (set(), 3)
+
+
+def test_the_networks_of_vectors_that_immich_made_are_looked_for_where_insightface_keeps_them(
+    agreed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    here = twin_pack(tmp_path / ".insightface" / "models" / "buffalo_l")
+    with agreed.registry() as registry:
+        for pack in ("buffalo_l@0123456789ab", "immich-db@buffalo_l", "immich-ml@buffalo_l"):
+            assert folders_of_pack(agreed, registry, pack) == [here]
+        assert folders_of_pack(agreed, registry, "open@1") == []
