@@ -262,5 +262,11 @@ def test_a_kill_at_any_sidecar_is_made_good_by_the_next_run(
         killed_once(called)
         export_to(workspace, "xmp", [called], out=out)
         assert bytes_of(out) == bytes_of(whole)
+    for called in ("Nana", "Ur", "Grandma"):  # again and again
+        change(workspace, "faceset_002", name=called)
+        killed_once(called)
+    change(workspace, "faceset_002", name="Oma")
+    export_to(workspace, "xmp", ["Oma"], out=out)
+    assert bytes_of(out) == bytes_of(whole)
     export_to(workspace, "xmp", ["Oma"], out=out, remove=True)
     assert not out.exists() or bytes_of(out) == {}

@@ -58,9 +58,9 @@ def history(workspace: Workspace, registry: Registry, *, before: int | None = No
 
 def _agreed(registry: Registry, made: Made) -> tuple[str, ...]:
     """What was said of a person's agreement; empty for other acts."""
-    by = str(made.payload.get("by") or "")
     if made.act not in (exports.CONSENT, exports.WITHDRAW):
         return ()
+    by = str(made.payload.get("by") or "")
     person = people.of_number(registry, made.payload["person"])
     who = person.said if person else f"number {made.payload['person']}"
     if made.act == exports.WITHDRAW:

@@ -80,10 +80,9 @@ def _either(mine: dict[str, dict[str, Any]], planned: dict[str, dict[str, Any]])
 
 
 def _as_it_is(document: Sidecar, recorded: dict[str, Any]) -> dict[str, Any]:
-    """A face of ours as a kill left it: as it was, where a sidecar has that still."""
-    was = recorded.get("was")
-    if was and document.has(Region(**was["region"])):
-        return dict(was)
+    """A face of ours as a kill left it: as it was, where the sidecar does not have it otherwise yet."""
+    if "was" in recorded and not document.has(Region(**recorded["region"])):
+        return _as_it_is(document, recorded["was"])
     return {name: value for name, value in recorded.items() if name != "was"}
 
 
