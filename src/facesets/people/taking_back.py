@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from facesets.errors import NotFound, Refused, UsageError
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
-from facesets.registry import Made, Registry, changes, decisions, people, published, rows, sets
+from facesets.registry import Made, Registry, changes, decisions, exports, people, published, rows, sets
 from facesets.wording import count_of, plural
 from facesets.workspace import Workspace
 
@@ -26,6 +26,13 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
         raise UsageError(f"decision {made.id} ({made.act}) was taken back already, by {made.undone_by}: facesets undo {made.undone_by}")
     if made.act == published.PUBLISH:
         raise Refused(f"decision {made.id} (publish) is taken back in Immich: facesets undo {made.id}, or facesets.publish.undo")
+    if made.act in (exports.CONSENT, exports.WITHDRAW):
+        person = people.of_number(registry, made.payload["person"])
+        how = "--withdraw" if made.act == exports.CONSENT else "--by YOUR-NAME --adult"
+        raise Refused(
+            f"decision {made.id} ({made.act}) stays in the history; what it said is changed by: "
+            f"facesets consent {person.set_name if person else 'SET'} {how}"
+        )
     change = changes.of_decision(registry, made.id, _ACT)
     if change is None and changes.of_decision(registry, made.id, published.PUBLISH) is not None:
         raise Refused(f"decision {made.id} took a publish back; to write it again: facesets publish")
