@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from facesets.models.pack import Pack
+from facesets.photos.decoder_pool import DecoderPool
 from facesets.pipeline import run
 from facesets.progress import Silent
 from facesets.registry import exports
@@ -17,6 +18,7 @@ from facesets.targets import consent, find
 from facesets.testing import samples
 from facesets.testing.sample_library import encoded
 from facesets.workspace import Workspace
+from tests.decoders import lend
 from tests.pipeline.world import CommandLine
 
 SITTERS = ("auburn", "crimson")  # who gets a set; charcoal has one already
@@ -33,7 +35,7 @@ def photo(folder: Path, sitter: str, n: int, orientation: int = 1) -> None:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, open_pack: Pack, model_cache: Path) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, open_pack: Pack, model_cache: Path, decoders: DecoderPool) -> Path:
     """The workspace as a run left it, beside its folder of photos; tests use copies of it."""
     home = tmp_path_factory.mktemp("targets")
     photos = home / "photos"
@@ -50,9 +52,15 @@ def made(tmp_path_factory: pytest.TempPathFactory, open_pack: Pack, model_cache:
         photo(curated, "charcoal", n)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACESETS_CACHE", str(model_cache))
+        lend(decoders, patch)
         _, left = run(workspace, ["anna"], folder=photos, pack_name="open", progress=Silent())
     assert left is None
     return home
+
+
+@pytest.fixture(autouse=True)
+def _decoders_are_lent(decoders: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    lend(decoders, monkeypatch, "targets.pictures")
 
 
 @pytest.fixture
