@@ -88,17 +88,23 @@ def _copy_unless_renamed(source: str, target: str) -> None:
 
 
 @contextmanager
-def _copied_at_each_commit(workspace: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
-    """Copies made just before each commit, while its transaction keeps all others from writing; what is not committed is lost."""
+def copied_at_each_commit(workspace: Path, into: Path, monkeypatch: pytest.MonkeyPatch, when: str = "before") -> Iterator[list[Path]]:
+    """Copies made just before each commit, while its transaction keeps all others from writing: what is not committed is lost.
+
+    Or just after each: no file follows what was committed.
+    """
     copies: list[Path] = []
     real = Registry.commit
 
     def commit(self: Registry) -> None:
+        if when == "after":
+            real(self)
         copies.append(into / f"{len(copies):02d}")
         # the lock dies with its process, and so does SQLite's index of its log
         ignore = shutil.ignore_patterns(".lock", "*-shm")
         shutil.copytree(workspace, copies[-1], ignore=ignore, copy_function=_copy_unless_renamed)
-        real(self)
+        if when == "before":
+            real(self)
 
     with monkeypatch.context() as patched:
         patched.setattr(Registry, "commit", commit)
@@ -115,7 +121,7 @@ def test_no_commit_leaves_a_workspace_that_a_changed_library_locks(
     source = server_source(library) if kind == "server" else folder_source(tmp_path / "box")
     cli.set("min_faces = 2")
     cli.set("min_photos = 2")
-    with _copied_at_each_commit(cli.workspace, tmp_path / "copies", monkeypatch) as copies:
+    with copied_at_each_commit(cli.workspace, tmp_path / "copies", monkeypatch) as copies:
         assert cli("run", *source.run).code == 0
     assert len(copies) >= 12  # the run's start, the user, the listing, photos, faces, sets and their plan, each set, the end
     for copy in copies:
