@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,11 @@ import pytest
 from facesets import people
 from facesets.errors import NotFound, UsageError
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.pipeline import runner
 from facesets.registry import decisions, sets
 from facesets.testing import Library, immich_server
 from facesets.workspace import Workspace
 
+from ..decoders import lend
 from ..pipeline.world import CommandLine, add_photos, configure, jpeg
 from .conftest import call
 from .home import Home
@@ -49,7 +48,7 @@ def old_folder(tmp_path_factory: pytest.TempPathFactory, pack: Path, decoders: D
     anna = library.user("anna")
     add_photos(library, anna, [1], 3)
     with pytest.MonkeyPatch.context() as patched, immich_server(library) as server:
-        patched.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+        lend(decoders, patched)
         patched.setenv("IMMICH_URL", server.url)
         patched.setenv("IMMICH_API_KEY", server.key_for("anna"))
         call(root, "init")
@@ -62,7 +61,7 @@ def old_folder(tmp_path_factory: pytest.TempPathFactory, pack: Path, decoders: D
 def old(
     tmp_path: Path, old_folder: Path, decoders: DecoderPool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Home]:
-    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+    lend(decoders, monkeypatch)
     root = tmp_path / "w"
     shutil.copytree(old_folder, root)
     workspace = Workspace.open(root)

@@ -34,6 +34,11 @@ from tests.pipeline.world import tree as bytes_of
 from .conftest import agree, change, name
 
 
+@pytest.fixture(scope="module")
+def made(drawn: Path) -> Path:
+    return drawn
+
+
 def record_of(out: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((out / RECORD).read_bytes())
     return document

@@ -21,6 +21,11 @@ from .conftest import LOOKS, agree, change, drop_face
 SET = "faceset_002"
 
 
+@pytest.fixture(scope="module")
+def made(drawn: Path) -> Path:
+    return drawn
+
+
 def export(workspace: Workspace, out: Path, **more: object) -> dict[str, str]:
     """A folder of Grandma's faces; why the others were left out."""
     return export_to(workspace, "folder", [SET], out=out, **more).people[0].left_out  # type: ignore[arg-type]
