@@ -8,6 +8,7 @@ from dataclasses import asdict
 from facesets.identity import Constraints, what_stands
 from facesets.records import Thresholds
 from facesets.registry import Registry, decisions, people, runs
+from facesets.wording import folded
 
 _TAKEN_OVER = "decisions_taken_over"
 
@@ -33,10 +34,14 @@ def constraints_of(registry: Registry, pack: str, thresholds: Thresholds) -> Con
                 of[face] = max((owner[1], set_of[owner[0]]), of.get(face, (0, "")))
     confirmed: dict[str, str | None] = {face: name for face, (at, name) in of.items() if at > not_of.get((face, name), 0)}
     _note(registry, {face for faces in found.values() for face in faces[1:]})
-    set_names = {person.set_name: person.name for person in everybody if person.name and not person.retired}
-    names = people.names_of_faces(registry, pack, set_names.values())
+    spelt: dict[str, str] = {}  # of the ways in which a name is spelt the first, so that one name is one
+    set_names = {
+        person.set_name: spelt.setdefault(folded(person.name), person.name)
+        for person in everybody if person.name and not person.retired
+    }  # fmt: skip
+    names = people.names_of_faces(registry, pack, spelt.values())
     dates = people.births(registry)
-    births = {person.set_name: person.birth_date or dates.get(person.name or "") for person in everybody}
+    births = {person.set_name: person.birth_date or dates.get(folded(person.name or "")) for person in everybody}
     return Constraints(
         not_in_set=frozenset(pair for pair in not_of if confirmed.get(pair[0]) != pair[1]),
         confirmed=confirmed,

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from facesets.errors import NotFound, UsageError
 from facesets.export import IMAGE_SUFFIXES
 from facesets.registry import Person, Registry, decisions, people, sets
+from facesets.wording import folded, name_as_kept
 from facesets.workspace import Workspace
 
 
@@ -37,7 +38,8 @@ FaceRef = KnownFace | PlainFile
 
 
 def person(registry: Registry, text: str, *, retired: bool = False) -> Person:
-    """The person that ``text`` means: a set's name, its number, or a person's name (whatever the case).
+    """The person that ``text`` means: a set's name, its number, or a person's name (whatever the case, but one
+    that is spelt just so comes first).
 
     Raises NotFound where there is none, UsageError where several people have the name or the set is retired; it says where it went.
     """
@@ -45,8 +47,9 @@ def person(registry: Registry, text: str, *, retired: bool = False) -> Person:
     if found is None and text.isascii() and text.isdigit():
         found = people.of_number(registry, int(text))
     if found is None:
-        named = [each for each in people.select(registry) if each.name and each.name.casefold() == text.strip().casefold()]
+        named = [each for each in people.select(registry) if each.name and folded(each.name) == folded(text)]
         named = [each for each in named if not each.retired] or named
+        named = [each for each in named if each.name == name_as_kept(text)] or named
         if len(named) > 1:
             raise UsageError(f"{len(named)} people are called {text!r}: {', '.join(each.set_name for each in named)}. Name the set")
         found = named[0] if named else None

@@ -16,7 +16,7 @@ from facesets.people.outcome import Effects, Outcome
 from facesets.people.resolve import KnownFace
 from facesets.records import Centroid, Reason
 from facesets.registry import Person, Registry, changes, decisions, measurements, people, sets
-from facesets.wording import count_of, plural
+from facesets.wording import count_of, folded, plural
 from facesets.workspace import Workspace
 
 
@@ -33,7 +33,7 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
         if not each.written and not changes.decided_on(registry, each.set_name):  # a run's plan may still be given up
             raise UsageError(f"{each.said} is planned and not written yet: facesets write")
     chosen = names.checked(name) if name is not None else None
-    if chosen is None and old.name and new.name and old.name != new.name:
+    if chosen is None and old.name and new.name and folded(old.name) != folded(new.name):
         raise UsageError(f"{old.said} and {new.said} have different names: say which holds with --name")
     chosen = chosen or new.name or old.name
     payload = {"set": old.number, "into": new.number, "name": chosen}
