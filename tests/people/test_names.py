@@ -71,6 +71,26 @@ def test_two_spellings_are_one_name(home: Home) -> None:
     assert home.cli("list", "people", "--json").json[0]["name"] == "Anna"
 
 
+def test_a_list_of_people_shows_their_eras_and_fits_a_terminal(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    people.name(home.workspace, home.registry, ONE, "Anna Amalia von Braunschweig-Wolfenbüttel")
+    assert home.cli("list", "people").out.splitlines()[0].split("\t")[-1] == "eras"
+    era = (
+        "INSERT INTO sets (person_id, name, kind, origin, pack, written, run_id) "
+        "SELECT person_id, ?, 'era', origin, pack, 1, 0 FROM sets WHERE name = ?"
+    )
+    with home.registry.transaction():
+        for years in ("1998-2001", "2012-2016"):
+            home.registry.db.execute(era, (f"{ONE}_era_{years}", ONE))
+    assert home.cli("list", "people").out.splitlines()[1].endswith(f"\tactive\t{ONE}_era_1998-2001,{ONE}_era_2012-2016")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("facesets.cli.list.on_terminal", lambda: True)
+    header, first, second, *_ = home.cli("list", "people").out.splitlines()
+    assert header.split()[-2:] == ["Eras", "Set"]
+    assert first.split()[-2:] == ["2", ONE]
+    assert second.split()[-2:] == ["active", TWO]
+    assert all(len(line) <= 80 for line in (header, first, second))
+
+
 def test_lists_and_stories_show_names(home: Home) -> None:
     people.name(home.workspace, home.registry, ONE, "Anna")
     assert "Anna" in home.cli("list", "sets").out

@@ -26,7 +26,7 @@ _COLUMNS = {
     "assets": ("asset_id", "user", "state", "reason", "path", "file_name"),
     "faces": ("face_id", "asset_id", "state", "reason", "set", "distance", "file_name"),
     "sets": ("set", "person", "name", "origin", "faces", "written"),
-    "people": ("person", "name", "set", "faces", "recognised", "year_from", "year_to", "standing"),
+    "people": ("person", "name", "set", "faces", "recognised", "year_from", "year_to", "standing", "eras"),
 }
 # what a terminal shows: heading -> key
 _SHOWN = {
@@ -34,13 +34,13 @@ _SHOWN = {
     "faces": {"File": "file_name", "Taken": "taken_at", "Reason": "reason", "Set": "set", "Distance": "distance",
               "Face": "face_id"},
     "people": {"Number": "person", "Name": "name", "Faces": "faces", "Recognised": "recognised", "From": "year_from", "To": "year_to",
-               "Standing": "standing", "Set": "set"},
+               "Standing": "standing", "Eras": "eras", "Set": "set"},
     "sets": {"Set": "set", "Name": "name", "Faces": "faces", "Origin": "origin", "On disk": "written"},
 }  # fmt: skip
 _ONE = {"assets": "asset", "faces": "face", "sets": "set", "people": "person"}
 _LIMIT = 100  # rows on a terminal, unless --limit says otherwise
 _TYPED = {"Set", "Number", "Face", "Asset"}
-_NUMBERS = ("Number", "Faces", "Recognised", "Distance")
+_NUMBERS = ("Number", "Faces", "Recognised", "Distance", "Eras")
 
 
 @click.command()
@@ -190,6 +190,7 @@ _SAID: dict[str, Callable[[Any], str]] = {
     "reason": lambda reason: name_of(Reason(reason)),
     "taken_at": lambda taken_at: day_of(taken_at) or "",
     "distance": lambda distance: f"{distance:.2f}",
+    "eras": lambda eras: f"{len(eras):,}" if eras else "",  # their names are of the set's and would fill the line
     "written": lambda written: "yes" if written else "not yet",
     "origin": lambda origin: "made here" if origin == "made" else "there before",
     "face_id": lambda face_id: str(face_id)[:12],
@@ -198,4 +199,6 @@ _SAID: dict[str, Callable[[Any], str]] = {
 
 
 def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
     return "" if value is None else printable(str(value))
