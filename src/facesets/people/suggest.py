@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from facesets.changes import excluded_by_any
 from facesets.clustering import distances
 from facesets.identity import what_stands
 from facesets.people import said
@@ -60,9 +61,11 @@ def suggest(registry: Registry) -> list[Suggestion]:
 
 
 def _extensions(registry: Registry, active: list[Person]) -> list[Suggestion]:
-    standings, out = people.standings(registry), []
+    standings, no_more, out = people.standings(registry), excluded_by_any(registry), []
     for person in active:
         n = standings.get(person.id, {}).get(Reason.RECOGNISED, 0)
+        if n and person.set_name in no_more.values():
+            n -= sum(key in no_more for key in decisions.faces_of(registry, person.id, [Reason.RECOGNISED]))
         if n and person.written:
             text = f"{count_of(n, 'face', 'was')} recognised as {person.said} and {plural(n, 'is')} in no folder"
             out.append(Suggestion("extend", text, f"facesets extend {person.set_name}", float(n), {"recognised": n}))

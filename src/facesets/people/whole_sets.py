@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from facesets.changes import excluded_by_any
 from facesets.clustering import centroid
 from facesets.errors import UsageError
 from facesets.identity import set_name, what_stands
@@ -139,7 +140,11 @@ def extend(workspace: Workspace, registry: Registry, one: str, *, dry_run: bool 
     keys = decisions.faces_of(registry, person.id, [Reason.RECOGNISED])
     if not keys:
         raise UsageError(f"no face was recognised as {person.said} since; there is nothing to extend it with")
-    return _extend(workspace, registry, person, keys, dry_run=dry_run)
+    out = excluded_by_any(registry)
+    if not (left := [key for key in keys if key not in out]):
+        many = f"{count_of(len(keys), 'face')} that {plural(len(keys), 'was')} recognised as {person.said} cannot be of that person"
+        raise UsageError(f"{many}, by a birth date or by what was decided since; the next run looks for whose: facesets run")
+    return _extend(workspace, registry, person, left, left_out=len(keys) - len(left), dry_run=dry_run)
 
 
 def extend_as_ordered(workspace: Workspace, registry: Registry) -> list[Outcome]:
@@ -148,12 +153,12 @@ def extend_as_ordered(workspace: Workspace, registry: Registry) -> list[Outcome]
         key for made in decisions.select(registry) if made.act == "extend" and not made.stands for key in made.payload["faces"]
     ]
     undone = said.spoken_of(registry, taken_back, measurements.packs(registry)) if taken_back else frozenset()
-    done = []
+    done, out = list[Outcome](), excluded_by_any(registry)
     for person in people.select(registry, standing=("active",)):
         if person.retired or not person.written:
             continue
         keys = decisions.faces_of(registry, person.id, [Reason.RECOGNISED])
-        if wanted := [key for key in keys if key not in undone]:
+        if wanted := [key for key in keys if key not in undone and key not in out]:
             try:
                 done.append(_extend(workspace, registry, person, wanted, dry_run=False))
             except UsageError as err:  # its faces cannot be ranked with the set's; the other sets are extended all the same
@@ -161,13 +166,16 @@ def extend_as_ordered(workspace: Workspace, registry: Registry) -> list[Outcome]
     return done
 
 
-def _extend(workspace: Workspace, registry: Registry, person: Person, keys: list[str], *, dry_run: bool) -> Outcome:
+def _extend(workspace: Workspace, registry: Registry, person: Person, keys: list[str], *, left_out: int = 0, dry_run: bool) -> Outcome:
     payload = {"set": person.number, "faces": decisions.content_keys(registry, keys), "of": [person.number] * len(keys)}
     pack, others = pack_for(registry, person, keys)
 
     def do(effects: Effects) -> None:
         join(registry, keys, person, effects, pack)
         effects.sentences.append(f"{count_of(len(keys), 'recognised face', 'is')} in {person.said} now")
+        if left_out:
+            many = count_of(left_out, "recognised face", "is")
+            effects.notes.append(f"{many} left out, which by a birth date or by what was decided since cannot be of that person")
         effects.changes["extended"] = {"set": person.set_name, "faces": len(keys)}
 
     return decide(workspace, registry, "extend", payload, do, people=(person.id,), faces=[*keys, *others], dry_run=dry_run)
