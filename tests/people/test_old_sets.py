@@ -23,7 +23,7 @@ from .conftest import call
 from .home import Home
 
 OLD, OTHER = "faceset_004", "faceset_009"
-FOREIGN = ("notes.txt", "sheet.fsz", "contact_sheet.html")
+FOREIGN = ("notes.txt", "sheet.fsz", "contact_sheet.html", "contact_sheet.jpg")
 
 
 @pytest.fixture(scope="session")
@@ -149,9 +149,37 @@ def test_it_is_named_in_the_manifest_beside_what_others_wrote_there(old: Home) -
     assert json.loads((old.root / "manifest.json").read_text()) == json.loads(text)
 
 
-def test_a_set_of_ones_own_images_is_not_split_and_this_is_said(old: Home) -> None:
-    with pytest.raises(UsageError, match="a set of your own images"):
-        people.split(old.workspace, old.registry, OLD, [str(old.root / OLD / "0.jpg")])
+def test_images_of_it_are_split_off_byte_for_byte_and_come_back(old: Home, tmp_path: Path) -> None:
+    before = old.tree()
+    some = [str(old.root / OLD / f"{n}.jpg") for n in (0, 1)]
+    outcome = people.split(old.workspace, old.registry, OLD, some, name="Berta")
+    assert outcome.sentences == ("2 faces of faceset_004 are another person's: faceset_010 (Berta)",)
+    assert set(old.write().written) == {OLD, "faceset_010"}
+    after = old.tree()
+    assert {path: after[path] for path in after if path.startswith("faceset_010/")} == {
+        f"faceset_010/{n}.jpg": before[f"{OLD}/{n}.jpg"] for n in (0, 1)
+    }
+    assert after.keys() & {f"{OLD}/{n}.jpg" for n in (0, 1)} == set()
+    assert old.verify().ok, old.verify().problems
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "pics/one.jpg").write_bytes(jpeg([3], 777))
+    assert old.cli("run", "--folder", str(tmp_path / "pics"), "--user", "berta").code == 0
+    sizes = {row["set"]: row["faces"] for row in old.cli("list", "people", "--json").json}
+    assert (sizes[OLD], sizes["faceset_010"]) == (4, 2), "both are known by what they hold now"
+    people.undo(old.workspace, old.registry)
+    old.write()
+    restored = old.tree()
+    assert {path: digest for path, digest in restored.items() if path != "manifest.json"} == {
+        path: digest for path, digest in before.items() if path != "manifest.json"
+    }
+    assert old.verify().ok, old.verify().problems
+
+
+def test_something_is_left_of_it(old: Home) -> None:
+    with pytest.raises(UsageError, match="nothing would be left"):
+        people.split(old.workspace, old.registry, OLD, [str(old.root / OLD / f"{n}.jpg") for n in range(6)])
+    with pytest.raises(UsageError, match="1 face is not in faceset_009"):
+        people.split(old.workspace, old.registry, OTHER, [str(old.root / OLD / "0.jpg")])
     assert sets.highest_number(old.registry) == 9
 
 
@@ -160,6 +188,10 @@ def test_of_a_set_of_ones_own_only_images_are_faces(old: Home) -> None:
     assert outcome.changes == {"confirmed": {OLD: 6}}
     with pytest.raises(NotFound, match="has no face of this file"):
         people.reject(old.workspace, old.registry, [str(old.root / OLD / "notes.txt")])
+    with pytest.raises(NotFound, match="has no face of this file"):
+        people.confirm(old.workspace, old.registry, [str(old.root / OLD / "contact_sheet.jpg")])
+    merged = people.merge(old.workspace, old.registry, OTHER, OLD, dry_run=True)
+    assert "which has 6 more faces" in merged.sentences[0], "not its notes and sheets"
 
 
 def test_a_set_that_was_renamed_while_a_decision_waited_follows_under_its_new_name(old: Home) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from facesets.errors import UsageError
+from facesets.files import is_face_image
 from facesets.people import resolve, said
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
@@ -25,7 +26,7 @@ def reject(workspace: Workspace, registry: Registry, faces: Sequence[str], *, dr
     """
     found = resolve.faces(workspace, registry, faces)
     owners = _owners(registry, found)
-    payload = _payload(registry, found, [owners[ref].number for ref in found])
+    payload = spoken(registry, found, [owners[ref].number for ref in found])
 
     def do(effects: Effects) -> None:
         for ref in found:
@@ -54,7 +55,7 @@ def move(workspace: Workspace, registry: Registry, faces: Sequence[str], to: str
     if stay := [ref for ref in found if owners[ref] == target and (isinstance(ref, PlainFile) or ref.standing == Reason.MEMBER)]:
         raise UsageError(f"{count_of(len(stay), 'face', 'is')} in {target.said} already; nothing was changed")
     of = [None if (owner := owners[ref]) is None or owner == target else owner.number for ref in found]
-    payload = {**_payload(registry, found, of), "to": target.number}
+    payload = {**spoken(registry, found, of), "to": target.number}
     pack, others = pack_for(registry, target, _keys(found))
 
     def do(effects: Effects) -> None:
@@ -93,11 +94,11 @@ def confirm(workspace: Workspace, registry: Registry, what: Sequence[str], *, dr
         found += [KnownFace(key, Reason.MEMBER, whole.id) for key in keys]
         if whole.origin == "adopted":
             known = {file for _, _, file in sets.member_files(registry, whole.set_name)}
-            own = [fact for fact in sets.files(registry, whole.set_name) if resolve.is_image(fact.path) and fact.path not in known]
+            own = [fact for fact in sets.files(registry, whole.set_name) if is_face_image(fact.path) and fact.path not in known]
             found += [PlainFile(whole.set_name, fact.path, fact.sha256) for fact in own]
     found = list(dict.fromkeys(found))
     owners = _owners(registry, found)
-    payload = _payload(registry, found, [owners[ref].number for ref in found])
+    payload = spoken(registry, found, [owners[ref].number for ref in found])
 
     def do(effects: Effects) -> None:
         for ref in found:
@@ -123,7 +124,7 @@ def best(workspace: Workspace, registry: Registry, face: str, *, dry_run: bool =
         effects.sentences.append(f"{owner.said} is shown by this face now")
         effects.changes["best"] = {"set": owner.set_name, "face_id": face}
 
-    payload = {**_payload(registry, found, [owner.number]), "set": owner.number}
+    payload = {**spoken(registry, found, [owner.number]), "set": owner.number}
     return decide(workspace, registry, "best", payload, do, people=(), dry_run=dry_run)
 
 
@@ -191,7 +192,7 @@ def _free_name(registry: Registry, target: Person, path: str) -> str:
     return free
 
 
-def _payload(registry: Registry, found: Sequence[resolve.FaceRef], of: Sequence[int | None]) -> dict[str, Any]:
+def spoken(registry: Registry, found: Sequence[resolve.FaceRef], of: Sequence[int | None]) -> dict[str, Any]:
     """Faces by content key (an owner's image by its own hash), each with the number of whom it is, or is not, of."""
     known = {ref.key: None for ref in found if isinstance(ref, KnownFace)}
     keys = dict(zip(known, decisions.content_keys(registry, known), strict=True))

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from facesets.errors import NotFound, UsageError
-from facesets.export import IMAGE_SUFFIXES
+from facesets.files import is_face_image
 from facesets.registry import Person, Registry, decisions, people, sets
 from facesets.wording import folded, name_as_kept
 from facesets.workspace import Workspace
@@ -92,17 +92,12 @@ def _face(workspace: Workspace, registry: Registry, text: str) -> FaceRef:
             if file == path:
                 return _known(registry, key, text)
         for fact in sets.files(registry, name):
-            if fact.path == path and owner.origin == "adopted" and is_image(path):
+            if fact.path == path and owner.origin == "adopted" and is_face_image(path):
                 return PlainFile(name, path, fact.sha256)
         raise NotFound(f"{text}: {name} has no face of this file. facesets explain {name}  lists what it has")
     if not re.fullmatch(r"[0-9A-Za-z_-]+", text):
         raise NotFound(f"{text!r} is neither the id of a face nor the file of a crop in {workspace.facesets}")
     return _known(registry, _full(registry, text), text)
-
-
-def is_image(path: str) -> bool:
-    """Whether a file of an owner's set is an image, by its name."""
-    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _full(registry: Registry, text: str) -> str:

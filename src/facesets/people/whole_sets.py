@@ -9,14 +9,15 @@ import numpy as np
 from facesets.changes import excluded_by_any
 from facesets.clustering import centroid
 from facesets.errors import UsageError
+from facesets.files import is_face_image
 from facesets.identity import set_name, what_stands
 from facesets.people import names, resolve, said
 from facesets.people.deciding import decide
-from facesets.people.faces_of_sets import join, pack_for
+from facesets.people.faces_of_sets import join, pack_for, spoken
 from facesets.people.outcome import Effects, Outcome
-from facesets.people.resolve import KnownFace
+from facesets.people.resolve import KnownFace, PlainFile
 from facesets.records import Centroid, Reason
-from facesets.registry import Person, Registry, changes, decisions, measurements, people, sets
+from facesets.registry import Person, Registry, changes, decisions, gallery, measurements, people, sets
 from facesets.wording import count_of, folded, plural
 from facesets.workspace import Workspace
 
@@ -61,6 +62,7 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
             if file in written:
                 effects.leaves(old.set_name, file)
                 del written[file]
+        images = sum(map(is_face_image, written)) if old.origin == "adopted" else 0  # each a face, too
         people.hand_over(registry, old.id, new.id)
         join(registry, joining, new, effects, pack)
         taken = {fact.path for fact in sets.files(registry, new.set_name)}
@@ -80,7 +82,7 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
         effects.touches(new.set_name)
         effects.sentences.append(
             f"{old.said} is part of {new.said} now, which has "
-            f"{count_of(len(members) or len(written), 'more face')}; the number {old.number} is retired"
+            f"{count_of(len(members) + images, 'more face')}; the number {old.number} is retired"
         )
         if chosen and chosen != new.name:
             effects.sentences.append(f"{new.set_name} is {chosen}")
@@ -97,39 +99,45 @@ def split(
 ) -> Outcome:
     """These members of the set ``one`` are another person, who gets the next number and, where given, a ``name``.
 
-    Raises NotFound; UsageError where a face is no member, or nothing would be left.
+    Of a set of the owner's images they may be such images: they go into a set of that kind byte for byte, and both are known anew by
+    what the next run sees in them. Raises NotFound; UsageError where a face is no member, or nothing would be left.
     """
     old = resolve.person(registry, one)
-    if old.origin == "adopted":
-        raise UsageError(f"{old.said} is a set of your own images: make a folder of the next number with some, or facesets move")
     if not old.written:
         raise UsageError(f"{old.said} is planned and not written yet: facesets write")
     found = resolve.faces(workspace, registry, faces)
     inside = {key for key, _, _ in sets.member_files(registry, old.set_name)}
+    own = gallery.own_images(registry, [old.id]).get(old.id, []) if old.origin == "adopted" else []
     keys = [ref.key for ref in found if isinstance(ref, KnownFace) and ref.key in inside]
-    if strangers := len(found) - len(keys):
+    images = [ref for ref in found if isinstance(ref, PlainFile) and (ref.path, ref.sha256) in own and ref.set == old.set_name]
+    if strangers := len(found) - len(keys) - len(images):
         raise UsageError(f"{count_of(strangers, 'face', 'is')} not in {old.said}; nothing was changed")
-    if len(keys) == len(inside):
+    if len(found) == len(inside) + len(own):
         raise UsageError(f"these are all faces of {old.said}: nothing would be left of it. To call it something else: facesets name")
     number = sets.highest_number(registry) + 1
     chosen = names.checked(name) if name is not None else None
-    contents = decisions.content_keys(registry, keys)
-    payload = {"set": old.number, "to": number, "faces": contents, "of": [old.number] * len(keys), "name": chosen}
+    payload = {**spoken(registry, found, [old.number] * len(found)), "set": old.number, "to": number, "name": chosen}
 
     def do(effects: Effects) -> None:
-        new = people.add(registry, set_name(number), number, old.pack, person_name=chosen)
+        new = people.add(registry, set_name(number), number, old.pack, person_name=chosen, origin=old.origin)
         target = people.of_number(registry, number)
         assert target is not None
         for key in keys:
             was = sets.remove_member(registry, key)
             assert was is not None
             effects.leaves(*was)
+        for ref in images:
+            effects.leaves(old.set_name, ref.path)
+            effects.comes(target.set_name, ref.path, ref.sha256)
         join(registry, keys, target, effects, old.pack)
         vectors = [seen.vector for key in sorted(keys) if (seen := decisions.seen(registry, key, old.pack)) is not None]
-        sets.set_centroid(registry, old.pack, Centroid(target.set_name, centroid(np.stack(vectors)), len(vectors)))
-        many = f"{count_of(len(keys), 'face')} of {old.said} {plural(len(keys), 'is')}"
+        if images:
+            sets.forget_centroids(registry, old.set_name)  # of both, taken anew from what they hold
+        else:
+            sets.set_centroid(registry, old.pack, Centroid(target.set_name, centroid(np.stack(vectors)), len(vectors)))
+        many = f"{count_of(len(found), 'face')} of {old.said} {plural(len(found), 'is')}"
         effects.sentences.append(f"{many} another person's: {target.said}")
-        effects.changes |= {"split": {"set": old.set_name, "new_set": target.set_name, "faces": len(keys)}, "_people": [new]}
+        effects.changes |= {"split": {"set": old.set_name, "new_set": target.set_name, "faces": len(found)}, "_people": [new]}
 
     return decide(workspace, registry, "split", payload, do, people=(old.id,), faces=keys, dry_run=dry_run)
 

@@ -97,9 +97,11 @@ def set_standing(registry: Registry, person: int, standing: str, *, merged_into:
     registry.db.execute("UPDATE people SET standing = ?, merged_into = ? WHERE id = ?", (standing, merged_into, person))
 
 
-def add(registry: Registry, name: str, number: int, pack: str, *, person_name: str | None = None, run_id: int = 0) -> int:
-    """A new person with a set made here, still to be written; returns the person's id."""
-    sets.add(registry, FaceSet(name, number, "made", pack, person_name), run_id, written=False)
+def add(
+    registry: Registry, name: str, number: int, pack: str, *, person_name: str | None = None, origin: str = "made", run_id: int = 0
+) -> int:
+    """A new person with a set, still to be written; returns the person's id. ``origin``: "adopted" of a set of its owner's images."""
+    sets.add(registry, FaceSet(name, number, origin, pack, person_name), run_id, written=False)
     return int(registry.db.execute("SELECT person_id FROM sets WHERE name = ?", (name,)).fetchone()[0])
 
 
