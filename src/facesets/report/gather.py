@@ -19,7 +19,7 @@ from facesets.export import FACES, ExistingSet, crop_name, existing_sets
 from facesets.progress import Progress
 from facesets.reason_texts import FACE_GATES, FACE_STATES, FILE_STATES, SENTENCES, STATES, name_of
 from facesets.records import Centroid, FaceSet, Reason, State
-from facesets.registry import AssetRow, FaceRow, Registry, assets, faces, originals, runs, sets
+from facesets.registry import AssetRow, FaceRow, Registry, assets, faces, gallery, originals, people, runs, sets
 from facesets.report.model import Accounting, Distances, Gate, ReasonCount, Report, SetPage, StateCount, Tile
 from facesets.report.stories import FaceFacts, FileFacts, SetFacts, face_reasons, set_story
 from facesets.report.thumbnails import SMALL, Thumbnails
@@ -127,13 +127,16 @@ def file_facts(workspace: Workspace, registry: Registry, row: AssetRow) -> FileF
 
 def explained_set(registry: Registry, faceset: FaceSet) -> SetFacts:
     """What the story of a set needs, of one that is asked for by itself."""
+    rows = list(faces.select(registry, set_name=faceset.name))
+    person = people.of_set(registry, faceset.name)
+    own = gallery.own_images(registry, [person.id]).get(person.id, []) if person and faceset.origin == "adopted" else []
     return _set_facts(
         faceset,
-        list(faces.select(registry, set_name=faceset.name)),
+        rows,
         originals.changed_asset_by_key(registry) | originals.asset_by_key(registry),
         sets.centroids(registry, faceset.pack, whole=True),
         written=all(waiting.name != faceset.name for waiting in sets.select(registry, written=False)),
-        images=sets.centroid_sizes(registry).get(faceset.name, 0),
+        images=len(own) + sum(row.reason is Reason.MEMBER for row in rows),
     )
 
 
