@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facesets import people
-from facesets.errors import NotFound, UsageError
+from facesets.errors import NotFound, Refused, UsageError
 from facesets.photos.decoder_pool import DecoderPool
 from facesets.pipeline import runner
 from facesets.registry import decisions, sets
@@ -173,6 +173,16 @@ def test_images_of_it_are_split_off_byte_for_byte_and_come_back(old: Home, tmp_p
         path: digest for path, digest in before.items() if path != "manifest.json"
     }
     assert old.verify().ok, old.verify().problems
+
+
+def test_an_image_that_was_split_off_is_no_face_of_it_before_its_folder_followed(old: Home) -> None:
+    people.split(old.workspace, old.registry, OLD, [str(old.root / OLD / "0.jpg")])
+    assert people.confirm(old.workspace, old.registry, [OLD]).changes == {"confirmed": {OLD: 5}}
+    with pytest.raises(NotFound, match="has no face of this file"):
+        people.reject(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")])
+    people.reject(old.workspace, old.registry, [str(old.root / "faceset_010/0.jpg")])
+    with pytest.raises(Refused, match="reject"):
+        people.undo(old.workspace, old.registry, 1)
 
 
 def test_something_is_left_of_it(old: Home) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from facesets.errors import UsageError
-from facesets.files import is_face_image
 from facesets.people import resolve, said
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
 from facesets.people.resolve import KnownFace, PlainFile
 from facesets.records import Reason
-from facesets.registry import Person, Registry, decisions, people, sets
+from facesets.registry import Person, Registry, decisions, gallery, people, sets
 from facesets.wording import count_of
 from facesets.workspace import Workspace
 
@@ -93,9 +92,8 @@ def confirm(workspace: Workspace, registry: Registry, what: Sequence[str], *, dr
         keys = decisions.faces_of(registry, whole.id, [Reason.MEMBER])
         found += [KnownFace(key, Reason.MEMBER, whole.id) for key in keys]
         if whole.origin == "adopted":
-            known = {file for _, _, file in sets.member_files(registry, whole.set_name)}
-            own = [fact for fact in sets.files(registry, whole.set_name) if is_face_image(fact.path) and fact.path not in known]
-            found += [PlainFile(whole.set_name, fact.path, fact.sha256) for fact in own]
+            own = gallery.own_images(registry, [whole.id]).get(whole.id, [])
+            found += [PlainFile(whole.set_name, path, sha256) for path, sha256 in own]
     found = list(dict.fromkeys(found))
     owners = _owners(registry, found)
     payload = spoken(registry, found, [owners[ref].number for ref in found])

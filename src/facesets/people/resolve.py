@@ -10,8 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from facesets.errors import NotFound, UsageError
-from facesets.files import is_face_image
-from facesets.registry import Person, Registry, decisions, people, sets
+from facesets.registry import Person, Registry, decisions, gallery, people, sets
 from facesets.wording import folded, name_as_kept
 from facesets.workspace import Workspace
 
@@ -91,9 +90,9 @@ def _face(workspace: Workspace, registry: Registry, text: str) -> FaceRef:
         for key, _, file in sets.member_files(registry, name):
             if file == path:
                 return _known(registry, key, text)
-        for fact in sets.files(registry, name):
-            if fact.path == path and owner.origin == "adopted" and is_face_image(path):
-                return PlainFile(name, path, fact.sha256)
+        own = dict(gallery.own_images(registry, [owner.id]).get(owner.id, ())) if owner.origin == "adopted" else {}
+        if path in own:
+            return PlainFile(name, path, own[path])
         raise NotFound(f"{text}: {name} has no face of this file. facesets explain {name}  lists what it has")
     if not re.fullmatch(r"[0-9A-Za-z_-]+", text):
         raise NotFound(f"{text!r} is neither the id of a face nor the file of a crop in {workspace.facesets}")
