@@ -5,16 +5,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from facesets.errors import FacesetsError
 
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".hif", ".avif", ".bmp", ".tif", ".tiff")
+)
+_SHEET = re.compile("contact[ _-]?sheet", re.IGNORECASE)
 _LONGEST = 1 << 30  # bytes: a manifest of 100,000 sets has a twentieth of it
 _QUOTA = getattr(errno, "EDQUOT", None)  # Windows has none
 _AGAIN = "run the same command again; what is done is kept"
@@ -145,3 +150,9 @@ def digest_file(path: Path) -> FileDigests:
     """The digests of a file. Raises OSError."""
     with path.open("rb", buffering=0) as file:
         return digest(iter(lambda: file.read(1 << 20), b""))
+
+
+def is_face_image(path: str) -> bool:
+    """Whether a file of a set is an image of a face, by its name: a picture, and no contact sheet, which shows all of them."""
+    name = PurePosixPath(path)
+    return name.suffix.lower() in IMAGE_SUFFIXES and not _SHEET.match(name.name)

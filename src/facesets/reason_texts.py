@@ -55,7 +55,7 @@ SENTENCES: Mapping[Reason, str] = MappingProxyType(
         Reason.LIKELY: "It may be the person of a set, but is not near enough to be sure; no folder holds it.",
         Reason.OTHER_PACK: "It was embedded with another model than this run uses; the two cannot be compared.",
         Reason.UNMEASURED: "Immich knows this face, drawn by hand perhaps, but has no vector or no place of it that can be used.",
-        Reason.PHOTO_LOST: "Its photo is no longer available, so it was left out of its set.",
+        Reason.PHOTO_LOST: "Its photo is no longer available as it was when the face was found, so it is in no set.",
     }
 )
 

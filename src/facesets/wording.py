@@ -1,8 +1,9 @@
-"""Numbers, sizes and dates as messages and pages say them. Pure."""
+"""Numbers, sizes and dates as messages and pages say them; names as they are kept and compared. Pure."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from facesets.records import State
@@ -56,6 +57,16 @@ def day_of(taken_at: str | None) -> str | None:
 def moment_of(at: str) -> str:
     """A time of ours (ISO 8601, UTC) for people: ``2026-05-04 12:30 UTC``."""
     return f"{at[:10]} {at[11:16]} UTC"
+
+
+def name_as_kept(text: str) -> str:
+    """A person's name in Unicode's normal form (NFC), without space around it."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def folded(name: str) -> str:
+    """A person's name as two are compared, the one way there is: in Unicode's normal form, without space around it, in one case."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold()).strip()
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -135,6 +135,8 @@ def test_near_a_set_that_exists_a_face_is_recognised_or_likely_or_goes_on_to_be_
         by_face(decide(table_of(x), [there], thresholds=replace(ARCFACE, match=0.2, likely=0.35)))[f"f{i:05d}"] for i in range(3)
     ]
     assert [v.reason for v in verdicts] == [Reason.MATCHES_SET, Reason.LIKELY, Reason.FEW_FACES]
+    assert verdicts[1].failed is None, "what its group lacks is no distance"
+    assert verdicts[2].failed is not None
     assert [v.set for v in verdicts] == ["faceset_001", "faceset_001", None]
 
 

@@ -264,6 +264,42 @@ def test_a_split_makes_the_next_person_and_an_undo_leaves_the_number_used(home: 
     assert set(home.faces("faceset_005")) == set(some)
 
 
+def test_a_split_stays_while_something_was_said_of_the_new_person(home: Home) -> None:
+    """Of a person whose faces are as the split left them: no row tells it."""
+    new = "faceset_004"
+    split = people.split(home.workspace, home.registry, ONE, home.faces(ONE)[3:6]).decision
+    assert split is not None
+    for say in (
+        lambda: people.confirm(home.workspace, home.registry, [new]),
+        lambda: people.confirm(home.workspace, home.registry, home.faces(new)[:1]),
+        lambda: people.distinct(home.workspace, home.registry, new, ONE),
+    ):
+        later = say()
+        with pytest.raises(Refused, match=f"while decision {later.decision} \\({later.act}\\) stands on it"):
+            people.undo(home.workspace, home.registry, split)
+        assert people.standing_on(home.registry, split, split) == {split: later.decision}
+        people.undo(home.workspace, home.registry, later.decision)
+    assert people.standing_on(home.registry, split, split) == {}
+    assert people.undo(home.workspace, home.registry, split).changes["undone"] == split
+
+
+@pytest.mark.parametrize("act", ["move", "merge"])
+def test_what_made_faces_somebodys_stays_while_they_are_confirmed_to_be(home: Home, act: str) -> None:
+    some = home.faces(TWO)[:2]
+    done = (
+        people.move(home.workspace, home.registry, some, ONE)
+        if act == "move"
+        else people.merge(home.workspace, home.registry, TWO, ONE)
+    )
+    own = people.confirm(home.workspace, home.registry, [home.faces(ONE)[0]])
+    theirs = people.confirm(home.workspace, home.registry, [some[0]])
+    with pytest.raises(Refused, match=f"while decision {theirs.decision} "):
+        people.undo(home.workspace, home.registry, done.decision)
+    people.undo(home.workspace, home.registry, theirs.decision)
+    people.undo(home.workspace, home.registry, done.decision)
+    assert own.decision in [made.decision for made in people.history(home.workspace, home.registry) if made.undone_by is None]
+
+
 def test_a_split_is_merged_again_before_any_folder_followed(home: Home) -> None:
     before, stood = home.tree(), standing(home)
     some = home.faces(ONE)[3:6]

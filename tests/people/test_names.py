@@ -53,6 +53,43 @@ def test_a_set_is_meant_by_its_name_its_number_or_its_person(home: Home) -> None
         people.ignore(home.workspace, home.registry, "faceset_077")
 
 
+def test_a_name_is_found_however_it_is_typed_and_one_that_is_spelt_just_so_first(home: Home) -> None:
+    people.name(home.workspace, home.registry, ONE, "Zoe\u0308")
+    assert people.name(home.workspace, home.registry, "Zoe\u0308", "Anna").sentences == (f"{ONE} is Anna, not Zo\u00eb any more",)
+    people.name(home.workspace, home.registry, TWO, "anna")
+    people.name(home.workspace, home.registry, "Anna", "Berta")
+    assert home.cli("list", "people", "--json").json[0]["name"] == "Berta"
+    people.name(home.workspace, home.registry, "anna", "Zoe\u0308")
+    assert home.cli("explain", "zoe\u0308", "--json").json["set"] == TWO
+
+
+def test_two_spellings_are_one_name(home: Home) -> None:
+    people.name(home.workspace, home.registry, ONE, "Anna")
+    people.name(home.workspace, home.registry, TWO, "anna")
+    people.merge(home.workspace, home.registry, TWO, ONE)
+    assert home.cli("list", "people", "--json").json[0]["name"] == "Anna"
+
+
+def test_a_list_of_people_shows_their_eras_and_fits_a_terminal(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    people.name(home.workspace, home.registry, ONE, "Anna Amalia von Braunschweig-Wolfenbüttel")
+    assert home.cli("list", "people").out.splitlines()[0].split("\t")[-1] == "eras"
+    era = (
+        "INSERT INTO sets (person_id, name, kind, origin, pack, written, run_id) "
+        "SELECT person_id, ?, 'era', origin, pack, 1, 0 FROM sets WHERE name = ?"
+    )
+    with home.registry.transaction():
+        for years in ("1998-2001", "2012-2016"):
+            home.registry.db.execute(era, (f"{ONE}_era_{years}", ONE))
+    assert home.cli("list", "people").out.splitlines()[1].endswith(f"\tactive\t{ONE}_era_1998-2001,{ONE}_era_2012-2016")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("facesets.cli.list.on_terminal", lambda: True)
+    header, first, second, *_ = home.cli("list", "people").out.splitlines()
+    assert header.split()[-2:] == ["Eras", "Set"]
+    assert first.split()[-2:] == ["2", ONE]
+    assert second.split()[-2:] == ["active", TWO]
+    assert all(len(line) <= 80 for line in (header, first, second))
+
+
 def test_lists_and_stories_show_names(home: Home) -> None:
     people.name(home.workspace, home.registry, ONE, "Anna")
     assert "Anna" in home.cli("list", "sets").out
@@ -102,6 +139,13 @@ def test_clear_names_of_immich_are_taken_at_once_and_conflicts_are_listed(named:
     assert named("name", "--from-immich", "--at-least", "0.2").code == 2
 
 
+def test_a_name_that_is_spelt_otherwise_in_immich_is_the_same(named: CommandLine) -> None:
+    assert named("name", "--from-immich").code == 0
+    assert named("name", "Anna", "ANNA").code == 0
+    tried = named("name", "--from-immich", "--json").json
+    assert not any("ANNA" in why for why in tried["changes"]["conflicts"].values())
+
+
 def test_a_set_that_is_called_otherwise_here_is_a_conflict(named: CommandLine) -> None:
     called = {row["name"] for row in named("name", "--from-immich", "--json").json["changes"]["named"].items() if False}
     assert called == set()
@@ -123,5 +167,5 @@ def test_a_birth_date_comes_with_the_name(named: CommandLine) -> None:
 
     named("name", "--from-immich")
     with Workspace.open(named.workspace).registry() as registry:
-        assert rows.births(registry) == {"Anna": "1990-02-03"}
+        assert rows.births(registry) == {"anna": "1990-02-03"}
     shutil.rmtree(named.workspace / "facesets")

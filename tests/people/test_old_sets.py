@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from facesets import people
-from facesets.errors import NotFound, UsageError
+from facesets.errors import NotFound, Refused, UsageError
 from facesets.photos.decoder_pool import DecoderPool
 from facesets.registry import decisions, sets
 from facesets.testing import Library, immich_server
@@ -22,7 +22,7 @@ from .conftest import call
 from .home import Home
 
 OLD, OTHER, THIRD = "faceset_004", "faceset_009", "faceset_011"
-FOREIGN = ("notes.txt", "sheet.fsz", "contact_sheet.html")
+FOREIGN = ("notes.txt", "sheet.fsz", "contact_sheet.html", "contact_sheet.jpg")
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +115,50 @@ def test_two_images_of_one_name_move_into_one_set_and_none_is_lost(old: Home) ->
     assert old.verify().ok, old.verify().problems
 
 
+def test_a_merge_takes_along_what_was_moved_in_and_not_what_was_rejected(old: Home) -> None:
+    before = old.tree()
+    of = {n: before[f"{OLD}/{n}.jpg"] for n in range(3)}
+    people.reject(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")])
+    people.move(old.workspace, old.registry, [str(old.root / OLD / "1.jpg")], THIRD)
+    people.merge(old.workspace, old.registry, OLD, OTHER)
+    people.merge(old.workspace, old.registry, THIRD, OTHER)
+    old.write()
+    after = old.tree()
+    there = [digest for path, digest in after.items() if path.startswith(f"{OTHER}/")]
+    assert [there.count(of[n]) for n in range(3)] == [0, 1, 1]
+    for decision in (4, 3):
+        people.undo(old.workspace, old.registry, decision)
+    old.write()
+    after = old.tree()
+    assert f"{OLD}/0.jpg" not in after, "the rejection stands"
+    assert [path for path, digest in after.items() if digest == of[1]] == [f"{THIRD}/1.jpg"]
+    for decision in (2, 1):
+        people.undo(old.workspace, old.registry, decision)
+    old.write()
+    assert {path: digest for path, digest in old.tree().items() if path != "manifest.json"} == {
+        path: digest for path, digest in before.items() if path != "manifest.json"
+    }
+    assert old.verify().ok, old.verify().problems
+
+
+def test_an_owners_image_in_a_set_made_here_goes_where_that_goes(old: Home, tmp_path: Path) -> None:
+    (tmp_path / "pics").mkdir()
+    for n in range(6):
+        (tmp_path / f"pics/{n}.jpg").write_bytes(jpeg([5], 7770 + n))
+    assert old.cli("run", "--folder", str(tmp_path / "pics"), "--user", "berta").code == 0
+    made, before = f"faceset_{sets.highest_number(old.registry):03d}", old.tree()
+    image = before[f"{OLD}/0.jpg"]
+    people.move(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")], made)
+    old.write()
+    people.merge(old.workspace, old.registry, made, OTHER)
+    old.write()
+    assert [path.partition("/")[0] for path, digest in old.tree().items() if digest == image] == [OTHER]
+    people.undo(old.workspace, old.registry)
+    people.undo(old.workspace, old.registry)
+    old.write()
+    assert old.tree() == before
+
+
 def test_merged_every_foreign_file_is_kept_and_the_undo_gives_both_back(old: Home) -> None:
     before = old.tree()
     people.merge(old.workspace, old.registry, OTHER, OLD)
@@ -167,9 +211,47 @@ def test_it_is_named_in_the_manifest_beside_what_others_wrote_there(old: Home) -
     assert json.loads((old.root / "manifest.json").read_text()) == json.loads(text)
 
 
-def test_a_set_of_ones_own_images_is_not_split_and_this_is_said(old: Home) -> None:
-    with pytest.raises(UsageError, match="a set of your own images"):
-        people.split(old.workspace, old.registry, OLD, [str(old.root / OLD / "0.jpg")])
+def test_images_of_it_are_split_off_byte_for_byte_and_come_back(old: Home, tmp_path: Path) -> None:
+    before = old.tree()
+    some = [str(old.root / OLD / f"{n}.jpg") for n in (0, 1)]
+    outcome = people.split(old.workspace, old.registry, OLD, some, name="Berta")
+    assert outcome.sentences == ("2 faces of faceset_004 are another person's: faceset_012 (Berta)",)
+    assert set(old.write().written) == {OLD, "faceset_012"}
+    after = old.tree()
+    assert {path: after[path] for path in after if path.startswith("faceset_012/")} == {
+        f"faceset_012/{n}.jpg": before[f"{OLD}/{n}.jpg"] for n in (0, 1)
+    }
+    assert after.keys() & {f"{OLD}/{n}.jpg" for n in (0, 1)} == set()
+    assert old.verify().ok, old.verify().problems
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "pics/one.jpg").write_bytes(jpeg([3], 777))
+    assert old.cli("run", "--folder", str(tmp_path / "pics"), "--user", "berta").code == 0
+    sizes = {row["set"]: row["faces"] for row in old.cli("list", "people", "--json").json}
+    assert (sizes[OLD], sizes["faceset_012"]) == (4, 2), "both are known by what they hold now"
+    people.undo(old.workspace, old.registry)
+    old.write()
+    restored = old.tree()
+    assert {path: digest for path, digest in restored.items() if path != "manifest.json"} == {
+        path: digest for path, digest in before.items() if path != "manifest.json"
+    }
+    assert old.verify().ok, old.verify().problems
+
+
+def test_an_image_that_was_split_off_is_no_face_of_it_before_its_folder_followed(old: Home) -> None:
+    people.split(old.workspace, old.registry, OLD, [str(old.root / OLD / "0.jpg")])
+    assert people.confirm(old.workspace, old.registry, [OLD]).changes == {"confirmed": {OLD: 5}}
+    with pytest.raises(NotFound, match="has no face of this file"):
+        people.reject(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")])
+    people.reject(old.workspace, old.registry, [str(old.root / "faceset_012/0.jpg")])
+    with pytest.raises(Refused, match="reject"):
+        people.undo(old.workspace, old.registry, 1)
+
+
+def test_something_is_left_of_it(old: Home) -> None:
+    with pytest.raises(UsageError, match="nothing would be left"):
+        people.split(old.workspace, old.registry, OLD, [str(old.root / OLD / f"{n}.jpg") for n in range(6)])
+    with pytest.raises(UsageError, match="1 face is not in faceset_009"):
+        people.split(old.workspace, old.registry, OTHER, [str(old.root / OLD / "0.jpg")])
     assert sets.highest_number(old.registry) == 11
 
 
@@ -178,6 +260,10 @@ def test_of_a_set_of_ones_own_only_images_are_faces(old: Home) -> None:
     assert outcome.changes == {"confirmed": {OLD: 6}}
     with pytest.raises(NotFound, match="has no face of this file"):
         people.reject(old.workspace, old.registry, [str(old.root / OLD / "notes.txt")])
+    with pytest.raises(NotFound, match="has no face of this file"):
+        people.confirm(old.workspace, old.registry, [str(old.root / OLD / "contact_sheet.jpg")])
+    merged = people.merge(old.workspace, old.registry, OTHER, OLD, dry_run=True)
+    assert "which has 6 more faces" in merged.sentences[0], "not its notes and sheets"
 
 
 def test_a_set_that_was_renamed_while_a_decision_waited_follows_under_its_new_name(old: Home) -> None:

@@ -53,6 +53,15 @@ def test_a_near_duplicate_is_told_which_face_is_better(tmp_path: Path) -> None:
     assert "It is 0 from a better face, f00001; nearer than 0.05 counts as the same moment." in story
 
 
+def test_a_likely_face_is_told_its_lead_and_no_figures_of_another_gate() -> None:
+    def story(has: float, needs: float) -> str:
+        evidence = {"failed": {"has": has, "needs": needs}}
+        return " ".join(face_story(FaceFacts("f1", 120.0, Reason.LIKELY, set_name="faceset_002", distance=0.41, evidence=evidence)))
+
+    assert "It is 0.01 nearer to that person than to anybody else; a set asks for 0.06." in story(0.01, 0.06)
+    assert "asks" not in story(0, 5), "as an older version kept it: so many good faces its group has"
+
+
 def test_every_reason_of_a_face_makes_whole_sentences() -> None:
     for reason in Reason:
         lines = face_story(FaceFacts("f1", 120.0, reason, "a.jpg", "2019-05-04T10:00:00", "faceset_002", "Anna", 0.2))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from facesets.changes.accept import Accepted, accept
 from facesets.changes.averages import refresh_averages
-from facesets.changes.constraints import constraints_of
-from facesets.changes.contents import names_used
+from facesets.changes.constraints import constraints_of, excluded_by_any
+from facesets.changes.contents import files_as_decided, names_used
 from facesets.changes.eras import ERAS_ACT, EraPlan, Eras, eras_of, eras_pending, wanted_eras, write_eras, write_revisions
 from facesets.changes.member_photos import fetch_members
 from facesets.changes.plan import effective_thresholds, plan
@@ -32,7 +32,9 @@ __all__ = [
     "effective_thresholds",
     "eras_of",
     "eras_pending",
+    "excluded_by_any",
     "fetch_members",
+    "files_as_decided",
     "give_up",
     "names_used",
     "pending",

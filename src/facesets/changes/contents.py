@@ -84,6 +84,20 @@ def _free(path: str, files: Mapping[str, str | None], sha256: str | None) -> str
     return free
 
 
+def files_as_decided(registry: Registry, name: str, among: Collection[str] | None = None) -> dict[str, str]:
+    """Path -> SHA-256 of a set's files, or of those ``among`` these paths; what acts took out or brought counts, also where the folder
+    is still to follow.
+    """
+    if among is None:
+        among = names_used(registry, name)
+    files = sets.hashes(registry, name, among)
+    for act in changes.planned(registry, ACT):
+        for path in act.payload["out"].get(name, ()):
+            files.pop(path, None)
+        files |= {path: sha256 for path, sha256 in act.payload["in"].get(name, {}).items() if path in among}
+    return files
+
+
 def names_used(registry: Registry, name: str) -> set[str]:
     """The paths of all files that a set has, had in an earlier revision, or is to get: an undo brings each back under its own."""
     used = {fact.path for fact in sets.files(registry, name)}

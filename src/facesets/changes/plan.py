@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from facesets.changes.averages import refresh_averages
-from facesets.changes.constraints import constraints_of, fingerprint
+from facesets.changes.constraints import constraints_of, excluded, fingerprint
 from facesets.identity import STANDS, Before, Constraints, Decision, FaceTable, Gates, Verdict, decide, decide_growth, is_growth
 from facesets.models import Pack
 from facesets.progress import Progress
@@ -56,11 +56,13 @@ def _plan(
     thresholds = effective_thresholds(pack.thresholds, workspace.settings.cluster)
     gates = Gates(**asdict(workspace.settings.gates))
     classic = classic or workspace.settings.cluster.classic
+    constraints = constraints_of(registry, pack.id, thresholds)
     with registry.transaction():
+        faces.open_excluded(registry, excluded(registry, pack.id, constraints))
+        faces.lose_photos(registry, pack.id)
         refresh_averages(registry, pack.id, workspace.settings.eras)
     existing = sets.centroids(registry, pack.id)
     faces.open_again(registry, pack.id)
-    constraints = constraints_of(registry, pack.id, thresholds)
     question = json.dumps([pack.id, sorted(labels), asdict(thresholds), asdict(gates), classic, fingerprint(constraints)])
     now = _fingerprint(question, faces.open_reasons(registry, pack.id, labels), existing)
     changed = now is None or registry.fact(_SEEN) != now

@@ -18,7 +18,7 @@ from facesets.reason_texts import SENTENCES
 from facesets.records import FaceSet, Reason
 from facesets.registry import AssetRow, FaceRow, Registry, assets, eras, faces, originals, people, preembedded, sets
 from facesets.report import explained_set, face_facts, face_reasons, face_story, file_facts, file_story, set_story
-from facesets.wording import count_of, day_of, listed, printable
+from facesets.wording import count_of, day_of, folded, listed, printable
 from facesets.workspace import Workspace
 
 _SHOWN = 12  # members of a set that are named; --json has all
@@ -73,7 +73,7 @@ class _Teller:
         return None if found is None else self._of_set(found)
 
     def _person(self, what: str) -> Story | None:
-        theirs = [each for each in sets.select(self.registry) if each.person_name and each.person_name.casefold() == what.casefold()]
+        theirs = [each for each in sets.select(self.registry) if each.person_name and folded(each.person_name) == folded(what)]
         if not theirs:
             return None
         stories = [self._of_set(each) for each in theirs]

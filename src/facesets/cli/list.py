@@ -18,7 +18,7 @@ from facesets.cli import App, json_option
 from facesets.errors import UsageError
 from facesets.reason_texts import STATES, name_of
 from facesets.records import Reason, State
-from facesets.registry import Registry, assets, faces, originals, people, sets
+from facesets.registry import Registry, assets, faces, gallery, originals, people, sets
 from facesets.wording import count_of, day_of, listed, printable
 
 # what a pipe gets: stable columns for cut and awk
@@ -26,7 +26,7 @@ _COLUMNS = {
     "assets": ("asset_id", "user", "state", "reason", "path", "file_name"),
     "faces": ("face_id", "asset_id", "state", "reason", "set", "distance", "file_name"),
     "sets": ("set", "person", "name", "origin", "faces", "written"),
-    "people": ("person", "name", "set", "faces", "recognised", "year_from", "year_to", "standing"),
+    "people": ("person", "name", "set", "faces", "recognised", "year_from", "year_to", "standing", "eras"),
 }
 # what a terminal shows: heading -> key
 _SHOWN = {
@@ -34,13 +34,13 @@ _SHOWN = {
     "faces": {"File": "file_name", "Taken": "taken_at", "Reason": "reason", "Set": "set", "Distance": "distance",
               "Face": "face_id"},
     "people": {"Number": "person", "Name": "name", "Faces": "faces", "Recognised": "recognised", "From": "year_from", "To": "year_to",
-               "Standing": "standing", "Set": "set"},
+               "Standing": "standing", "Eras": "eras", "Set": "set"},
     "sets": {"Set": "set", "Name": "name", "Faces": "faces", "Origin": "origin", "On disk": "written"},
 }  # fmt: skip
 _ONE = {"assets": "asset", "faces": "face", "sets": "set", "people": "person"}
 _LIMIT = 100  # rows on a terminal, unless --limit says otherwise
 _TYPED = {"Set", "Number", "Face", "Asset"}
-_NUMBERS = ("Number", "Faces", "Recognised", "Distance")
+_NUMBERS = ("Number", "Faces", "Recognised", "Distance", "Eras")
 
 
 @click.command()
@@ -117,28 +117,34 @@ def _faces(registry: Registry, labels: tuple[str, ...]) -> Iterator[dict[str, An
 
 def _sets(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     sizes, waiting = sets.sizes(registry), {s.name for s in sets.select(registry, written=False)}
-    adopted = sets.centroid_sizes(registry)
+    own = _own_images(registry)
     for faceset in sets.select(registry):
         yield {
             "set": faceset.name, "person": faceset.number, "name": faceset.person_name, "origin": faceset.origin,
-            "faces": sizes.get(faceset.name) or adopted.get(faceset.name, 0),
+            "faces": sizes.get(faceset.name, 0) + own.get(faceset.name, 0),
             "pack": faceset.pack, "written": faceset.name not in waiting,
         }  # fmt: skip
 
 
 def _people(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     standings, years, eras = people.standings(registry), people.years(registry), people.eras(registry)
-    adopted = sets.centroid_sizes(registry)
+    own = _own_images(registry)
     for person in people.select(registry):
         known = standings.get(person.id, {})
         first, last, _ = years.get(person.id, ("", "", 0))
         yield {
             "person": person.number, "name": person.name, "birth_date": person.birth_date, "standing": person.standing,
-            "set": person.set_name, "faces": known.get("member", 0) or adopted.get(person.set_name, 0),
+            "set": person.set_name, "faces": known.get("member", 0) + own.get(person.set_name, 0),
             "recognised": known.get("recognised", 0), "year_from": first or None, "year_to": last or None,
             "merged_into": person.merged_into, "eras": eras.get(person.id, []), "retired": person.retired,
             "revision": person.revision,
         }  # fmt: skip
+
+
+def _own_images(registry: Registry) -> dict[str, int]:
+    """Set -> how many images of its owner's it has."""
+    names = {person.id: person.set_name for person in people.select(registry) if person.origin == "adopted"}
+    return {names[person]: len(images) for person, images in gallery.own_images(registry, names).items()}
 
 
 _SHORTEST_NAME, _SHORTEST_CELL, _GAP = 16, 4, 2  # columns of a terminal
@@ -190,6 +196,7 @@ _SAID: dict[str, Callable[[Any], str]] = {
     "reason": lambda reason: name_of(Reason(reason)),
     "taken_at": lambda taken_at: day_of(taken_at) or "",
     "distance": lambda distance: f"{distance:.2f}",
+    "eras": lambda eras: f"{len(eras):,}" if eras else "",  # their names are of the set's and would fill the line
     "written": lambda written: "yes" if written else "not yet",
     "origin": lambda origin: "made here" if origin == "made" else "there before",
     "face_id": lambda face_id: str(face_id)[:12],
@@ -198,4 +205,6 @@ _SAID: dict[str, Callable[[Any], str]] = {
 
 
 def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
     return "" if value is None else printable(str(value))

@@ -6,7 +6,6 @@ from facesets.export.adopt import adopt
 from facesets.export.described import DescribedSet, described_set
 from facesets.export.existing_sets import (
     FACES,
-    IMAGE_SUFFIXES,
     ExistingSet,
     Stamp,
     existing_sets,
@@ -34,7 +33,6 @@ from facesets.export.verify import VerifyReport, verify
 __all__ = [
     "DESCRIPTION",
     "FACES",
-    "IMAGE_SUFFIXES",
     "DescribedSet",
     "EraEntry",
     "ExistingSet",

@@ -16,13 +16,11 @@ from pathlib import Path
 
 from facesets.errors import FacesetsError
 from facesets.export import manifest
+from facesets.files import is_face_image
 from facesets.registry import FileFact
 
 SET_NAME = re.compile(r"faceset_([0-9]{3,9})")  # longer ones are no numbers of ours, and would not fit the registry
 FACES = "faces"
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".hif", ".avif", ".bmp", ".tif", ".tiff")
-)
 # any case, and whatever follows or is put before: on a file system that ignores case, a new folder of that number would land in it
 _NUMBERED = re.compile(r"_*faceset_([0-9]{3,9})(?![0-9])", re.IGNORECASE)
 _KNOWN = re.compile(rf"[._]|{SET_NAME.pattern}(_era_.*)?$", re.DOTALL)
@@ -195,7 +193,7 @@ def _images(path: Path, root: Path) -> tuple[list[Path], list[Path]]:
     aside: list[Path] = []
     for entry in sorted(_entries(path), key=lambda each: each.name):
         file = path / entry.name
-        if file.suffix.lower() not in IMAGE_SUFFIXES or entry.name.startswith(".") or not file.is_file():
+        if not is_face_image(entry.name) or entry.name.startswith(".") or not file.is_file():
             continue
         inside = not entry.is_symlink() or file.resolve().is_relative_to(root.resolve())
         (images if inside else aside).append(file)

@@ -311,6 +311,7 @@ class _Work:
         for row, name in self.likely.items():
             if self.sets[row] is None and self.reasons[row] in _WITH_ITS_GROUP:
                 self.reasons[row], self.sets[row] = Reason.LIKELY, name
+                self.failed[row] = None  # what its group lacks says nothing of how near it is
         verdicts = _verdicts(self, self.centroids())
         return Decision(
             verdicts,

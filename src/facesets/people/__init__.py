@@ -20,7 +20,7 @@ from facesets.people.suggest import Suggestion, suggest
 from facesets.people.taking_back import standing_on, to_undo, undo
 from facesets.people.told import Told, ToldFace, told
 from facesets.people.whole_sets import distinct, extend, extend_as_ordered, ignore, merge, split
-from facesets.people.words_of_immich import LOOKED, face_words, folded, set_words
+from facesets.people.words_of_immich import LOOKED, face_words, set_words
 from facesets.people.xmp_names import XmpNames, read_xmp_names
 
 __all__ = [
@@ -45,7 +45,6 @@ __all__ = [
     "extend",
     "extend_as_ordered",
     "face_words",
-    "folded",
     "history",
     "ignore",
     "make_eras",

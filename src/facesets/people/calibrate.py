@@ -15,6 +15,7 @@ from facesets.errors import UsageError
 from facesets.identity import CALIBRATION_LEAST, Proposal, Rates, cut_rates, distances_between, error_table, propose
 from facesets.registry import Registry, measurements, people
 from facesets.thresholds import thresholds_of
+from facesets.wording import folded
 from facesets.workspace import Workspace
 
 CUTS = tuple(round(0.05 * n, 2) for n in range(2, 21))
@@ -95,8 +96,10 @@ def _people(registry: Registry, pack: str, workspace: Workspace) -> dict[str, st
     """Face -> whose it is known to be: as somebody confirmed, else as its source names it."""
     thresholds = effective_thresholds(thresholds_of(pack), workspace.settings.cluster)
     constraints = constraints_of(registry, pack, thresholds)
-    named = people.names_of_faces(registry, pack, people.names_at_sources(registry))
-    called = {person.set_name: person.name or person.set_name for person in people.select(registry)}
+    everybody = people.select(registry)
+    spelt = {folded(name): name for name in (*people.names_at_sources(registry), *(one.name for one in everybody if one.name))}
+    named = people.names_of_faces(registry, pack, spelt.values())
+    called = {person.set_name: spelt[folded(person.name)] if person.name else person.set_name for person in everybody}
     confirmed = {face: called[name] for face, name in constraints.confirmed.items() if name is not None}
     return named | confirmed
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from facesets.changes import ACT, begin, carry_on
+from facesets.changes import ACT, begin, carry_on, files_as_decided
 from facesets.people.outcome import Effects, Outcome
-from facesets.registry import Registry, changes, rows, sets
+from facesets.registry import Registry, changes, rows
 from facesets.workspace import Workspace
 
 
@@ -71,4 +71,4 @@ def _land(*, dry_run: bool) -> None:
 
 def _hashed(registry: Registry, out: Mapping[str, list[str]]) -> dict[str, dict[str, str]]:
     """Files that go, with their hashes: what an undo brings back."""
-    return {name: sets.hashes(registry, name, paths) for name, paths in out.items()}
+    return {name: files_as_decided(registry, name, paths) for name, paths in out.items()}

@@ -12,7 +12,7 @@ from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
 from facesets.people.resolve import KnownFace, PlainFile
 from facesets.records import Reason
-from facesets.registry import Person, Registry, decisions, people, sets
+from facesets.registry import Person, Registry, decisions, gallery, people, sets
 from facesets.wording import count_of
 from facesets.workspace import Workspace
 
@@ -26,7 +26,7 @@ def reject(workspace: Workspace, registry: Registry, faces: Sequence[str], *, dr
     """
     found = resolve.faces(workspace, registry, faces)
     owners = _owners(registry, found)
-    payload = _payload(registry, found, [owners[ref].number for ref in found])
+    payload = spoken(registry, found, [owners[ref].number for ref in found])
 
     def do(effects: Effects) -> None:
         for ref in found:
@@ -56,7 +56,7 @@ def move(workspace: Workspace, registry: Registry, faces: Sequence[str], to: str
     if stay := [ref for ref in found if owners[ref] == target and (isinstance(ref, PlainFile) or ref.standing == Reason.MEMBER)]:
         raise UsageError(f"{count_of(len(stay), 'face', 'is')} in {target.said} already; nothing was changed")
     of = [None if (owner := owners[ref]) is None or owner == target else owner.number for ref in found]
-    payload = {**_payload(registry, found, of), "to": target.number}
+    payload = {**spoken(registry, found, of), "to": target.number}
     pack, others = pack_for(registry, target, _keys(found))
 
     def do(effects: Effects) -> None:
@@ -95,12 +95,11 @@ def confirm(workspace: Workspace, registry: Registry, what: Sequence[str], *, dr
         keys = decisions.faces_of(registry, whole.id, [Reason.MEMBER])
         found += [KnownFace(key, Reason.MEMBER, whole.id) for key in keys]
         if whole.origin == "adopted":
-            known = {file for _, _, file in sets.member_files(registry, whole.set_name)}
-            own = [fact for fact in sets.files(registry, whole.set_name) if resolve.is_image(fact.path) and fact.path not in known]
-            found += [PlainFile(whole.set_name, fact.path, fact.sha256) for fact in own]
+            own = gallery.own_images(registry, [whole.id]).get(whole.id, [])
+            found += [PlainFile(whole.set_name, path, sha256) for path, sha256 in own]
     found = list(dict.fromkeys(found))
     owners = _owners(registry, found)
-    payload = _payload(registry, found, [owners[ref].number for ref in found])
+    payload = spoken(registry, found, [owners[ref].number for ref in found])
 
     def do(effects: Effects) -> None:
         for ref in found:
@@ -126,7 +125,7 @@ def best(workspace: Workspace, registry: Registry, face: str, *, dry_run: bool =
         effects.sentences.append(f"{owner.said} is shown by this face now")
         effects.changes["best"] = {"set": owner.set_name, "face_id": face}
 
-    payload = {**_payload(registry, found, [owner.number]), "set": owner.number}
+    payload = {**spoken(registry, found, [owner.number]), "set": owner.number}
     return decide(workspace, registry, "best", payload, do, people=(), dry_run=dry_run)
 
 
@@ -212,7 +211,7 @@ def free_name(registry: Registry, set_name: str, path: str, effects: Effects) ->
     return free
 
 
-def _payload(registry: Registry, found: Sequence[resolve.FaceRef], of: Sequence[int | None]) -> dict[str, Any]:
+def spoken(registry: Registry, found: Sequence[resolve.FaceRef], of: Sequence[int | None]) -> dict[str, Any]:
     """Faces by content key (an owner's image by its own hash), each with the number of whom it is, or is not, of."""
     known = {ref.key: None for ref in found if isinstance(ref, KnownFace)}
     keys = dict(zip(known, decisions.content_keys(registry, known), strict=True))

@@ -12,7 +12,7 @@ from facesets.people.outcome import Effects, Outcome
 from facesets.progress import Progress
 from facesets.registry import Person, Registry, SourceName, assets, people, source_people
 from facesets.sources import Source, folder_of, open_source
-from facesets.wording import count_of
+from facesets.wording import count_of, folded, name_as_kept
 from facesets.workspace import Workspace
 
 LONGEST = 1000  # characters
@@ -39,7 +39,7 @@ class NameSuggestion:
 
 def checked(name: str) -> str:
     """A name as it is kept: any characters but control characters, in Unicode's normal form. Raises UsageError."""
-    kept = unicodedata.normalize("NFC", name).strip()
+    kept = name_as_kept(name)
     if not kept:
         raise UsageError("a name of nothing: to take a name back, facesets undo")
     if any(unicodedata.category(char) == "Cc" for char in kept):
@@ -80,7 +80,7 @@ def suggested_names(
         if person.retired or not (names := _by_name(known.get(person.id, []))):
             continue
         best = names[0]
-        if person.name == best.name:
+        if person.name and folded(person.name) == folded(best.name):
             continue
         conflict = _conflict(person, names, everybody, known, at_least)
         found.append(NameSuggestion(person, best.name, best.share, best.faces, conflict, _by(best)))
@@ -143,9 +143,9 @@ def _by_name(names: list[SourceName]) -> list[SourceName]:
     """People of one name together (a source may have several of it), the most frequent first."""
     together: dict[str, SourceName] = {}
     for each in names:
-        before = together.get(each.name)
-        faces = each.faces + (before.faces if before else 0)
-        together[each.name] = SourceName(each.person_id, each.name, each.birth_date, faces, each.total)
+        before = together.get(folded(each.name), each)
+        faces = each.faces + (before.faces if before is not each else 0)
+        together[folded(each.name)] = SourceName(each.person_id, before.name, each.birth_date, faces, each.total)
     return sorted(together.values(), key=lambda each: (-each.faces, each.name))
 
 
@@ -166,7 +166,8 @@ def _conflict(
         if other.id == person.id or other.retired:
             continue
         theirs = _by_name(known.get(other.id, []))
-        if other.name == best.name or (other.name is None and theirs and theirs[0].name == best.name and theirs[0].share >= at_least):
+        called = other.name or (theirs[0].name if theirs and theirs[0].share >= at_least else "")
+        if folded(called) == folded(best.name):
             return f"{other.said} is {best.name} as well. If they are one person: facesets merge {person.set_name} {other.set_name}"
     return None
 

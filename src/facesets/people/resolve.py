@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from facesets.errors import NotFound, UsageError
-from facesets.export import IMAGE_SUFFIXES
-from facesets.registry import Person, Registry, decisions, people, sets
+from facesets.registry import Person, Registry, decisions, gallery, people, sets
+from facesets.wording import folded, name_as_kept
 from facesets.workspace import Workspace
 
 
@@ -37,7 +37,8 @@ FaceRef = KnownFace | PlainFile
 
 
 def person(registry: Registry, text: str, *, retired: bool = False) -> Person:
-    """The person that ``text`` means: a set's name, its number, or a person's name (whatever the case).
+    """The person that ``text`` means: a set's name, its number, or a person's name (whatever the case, but one
+    that is spelt just so comes first).
 
     Raises NotFound where there is none, UsageError where several people have the name or the set is retired; it says where it went.
     """
@@ -45,8 +46,9 @@ def person(registry: Registry, text: str, *, retired: bool = False) -> Person:
     if found is None and text.isascii() and text.isdigit():
         found = people.of_number(registry, int(text))
     if found is None:
-        named = [each for each in people.select(registry) if each.name and each.name.casefold() == text.strip().casefold()]
+        named = [each for each in people.select(registry) if each.name and folded(each.name) == folded(text)]
         named = [each for each in named if not each.retired] or named
+        named = [each for each in named if each.name == name_as_kept(text)] or named
         if len(named) > 1:
             raise UsageError(f"{len(named)} people are called {text!r}: {', '.join(each.set_name for each in named)}. Name the set")
         found = named[0] if named else None
@@ -88,18 +90,13 @@ def _face(workspace: Workspace, registry: Registry, text: str) -> FaceRef:
         for key, _, file in sets.member_files(registry, name):
             if file == path:
                 return _known(registry, key, text)
-        for fact in sets.files(registry, name):
-            if fact.path == path and owner.origin == "adopted" and is_image(path):
-                return PlainFile(name, path, fact.sha256)
+        own = dict(gallery.own_images(registry, [owner.id]).get(owner.id, ())) if owner.origin == "adopted" else {}
+        if path in own:
+            return PlainFile(name, path, own[path])
         raise NotFound(f"{text}: {name} has no face of this file. facesets explain {name}  lists what it has")
     if not re.fullmatch(r"[0-9A-Za-z_-]+", text):
         raise NotFound(f"{text!r} is neither the id of a face nor the file of a crop in {workspace.facesets}")
     return _known(registry, _full(registry, text), text)
-
-
-def is_image(path: str) -> bool:
-    """Whether a file of an owner's set is an image, by its name."""
-    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _full(registry: Registry, text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from facesets.identity import WhatStands, what_stands
 from facesets.registry import ContentKey, Registry, decisions, measurements, people
 from facesets.thresholds import thresholds_of
+from facesets.wording import folded
 
 
 def _before(registry: Registry, decision: int) -> WhatStands:
@@ -60,4 +61,4 @@ def cannot_link(registry: Registry, a: int, b: int, decision: int) -> int | None
 def names_in_use(registry: Registry, name: str, but: int) -> list[str]:
     """Sets of other people who are called so."""
     found = people.select(registry, standing=("active", "ignored"))
-    return [each.set_name for each in found if each.number != but and each.name and each.name.casefold() == name.casefold()]
+    return [each.set_name for each in found if each.number != but and each.name and folded(each.name) == folded(name)]

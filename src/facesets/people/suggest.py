@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from facesets.changes import excluded_by_any
 from facesets.clustering import distances
 from facesets.identity import what_stands
 from facesets.people import said
@@ -22,7 +23,7 @@ from facesets.reason_texts import name_of
 from facesets.records import Reason
 from facesets.registry import Person, Registry, SourceName, decisions, faces, gallery, measurements, people, sets
 from facesets.thresholds import thresholds_of
-from facesets.wording import count_of, plural
+from facesets.wording import count_of, folded, plural
 
 _NAMED_ALIKE = 0.9  # chance that two sets to which one user gave one name are one person; assumed, not measured
 _Known = dict[int, list[SourceName]]  # person's id -> what their faces are called at their source
@@ -60,9 +61,11 @@ def suggest(registry: Registry) -> list[Suggestion]:
 
 
 def _extensions(registry: Registry, active: list[Person]) -> list[Suggestion]:
-    standings, out = people.standings(registry), []
+    standings, no_more, out = people.standings(registry), excluded_by_any(registry), []
     for person in active:
         n = standings.get(person.id, {}).get(Reason.RECOGNISED, 0)
+        if n and person.set_name in no_more.values():
+            n -= sum(key in no_more for key in decisions.faces_of(registry, person.id, [Reason.RECOGNISED]))
         if n and person.written:
             text = f"{count_of(n, 'face', 'was')} recognised as {person.said} and {plural(n, 'is')} in no folder"
             out.append(Suggestion("extend", text, f"facesets extend {person.set_name}", float(n), {"recognised": n}))
@@ -85,7 +88,7 @@ def _merges(registry: Registry, active: list[Person]) -> list[Suggestion]:
             if (
                 one.id == two.id
                 or frozenset((one.number, two.number)) in stand.cannot_link
-                or (one.name and two.name and one.name != two.name)
+                or (one.name and two.name and folded(one.name) != folded(two.name))
             ):
                 continue
             big, small = sorted((one, two), key=lambda each: (-_members(sizes, each), each.number))
@@ -158,8 +161,9 @@ def _source_people(registry: Registry, active: list[Person], known: _Known) -> l
     confirmed, out = _confirmed(registry), []
     for person in active:
         faces_by_name: dict[str, int] = defaultdict(int)
+        spelt: dict[str, str] = {}
         for each in known.get(person.id, ()):
-            faces_by_name[each.name] += each.faces
+            faces_by_name[spelt.setdefault(folded(each.name), each.name)] += each.faces
         ranked = sorted(faces_by_name.items(), key=lambda item: (-item[1], item[0]))
         if len(ranked) > 1 and ranked[1][1] >= 3 and ranked[0][1] < AT_LEAST * sum(faces_by_name.values()):
             if confirmed.issuperset(decisions.faces_of(registry, person.id, [Reason.MEMBER])):
@@ -174,16 +178,16 @@ def _one_name(registry: Registry, active: list[Person], known: _Known) -> list[S
     """One person of a source in two sets."""
     stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
     sizes = people.standings(registry)
-    by_name: dict[str, list[tuple[Person, float]]] = defaultdict(list)
+    by_name: dict[str, list[tuple[Person, float, str]]] = defaultdict(list)
     for person in active:
         for each in known.get(person.id, ())[:1]:
-            if each.share >= AT_LEAST and person.name in (None, each.name):
-                by_name[each.name].append((person, each.share))
+            if each.share >= AT_LEAST and (person.name is None or folded(person.name) == folded(each.name)):
+                by_name[folded(each.name)].append((person, each.share, each.name))
     out = []
-    for name, found in sorted(by_name.items()):
+    for _, found in sorted(by_name.items()):
         found.sort(key=lambda each: (-_members(sizes, each[0]), each[0].number))
-        for small, share in found[1:]:
-            big, other = found[0]
+        for small, share, _ in found[1:]:
+            big, other, name = found[0]
             if frozenset((small.number, big.number)) not in stand.cannot_link:
                 text = f"{small.said} and {big.said} are both {name} at their source ({share:.0%} and {other:.0%} of their faces)"
                 expected = _members(sizes, small) * share * other
@@ -226,7 +230,7 @@ def _named_alike(registry: Registry, active: list[Person]) -> list[Suggestion]:
     by_name: dict[str, list[Person]] = defaultdict(list)
     for person in active:
         if person.name and person.written:
-            by_name[person.name.casefold()].append(person)
+            by_name[folded(person.name)].append(person)
     stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
     sizes, out = people.standings(registry), []
     for found in by_name.values():

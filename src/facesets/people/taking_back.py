@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from facesets.errors import NotFound, Refused, UsageError
+from facesets.identity import face_key
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
-from facesets.registry import Made, Registry, changes, decisions, exports, people, published, rows, sets
+from facesets.registry import Change, Made, Registry, changes, decisions, exports, people, published, rows, sets
 from facesets.wording import count_of, plural
 from facesets.workspace import Workspace
 
 UNDO = "undo"
 _ACT = "act"
+Fact = tuple[str, str]  # a row by its table and key, a number that was given, or whose a face is
 
 
 def undo(workspace: Workspace, registry: Registry, decision: int | None = None, *, dry_run: bool = False) -> Outcome:
@@ -39,7 +42,7 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
     if change is None:
         raise Refused(f"decision {made.id} ({made.act}) cannot be taken back: what was there before it is not kept")
     inverse = change.inverse
-    if later := _stands_on(registry, made, rows.touched(inverse["difference"])):
+    if later := _stands_on(registry, made, _gave(registry, made, change)):
         raise Refused(
             f"decision {made.id} ({made.act}) cannot be taken back while decision {later.id} ({later.act}) stands on it: "
             f"facesets undo {later.id}  first"
@@ -98,35 +101,67 @@ def standing_on(registry: Registry, first: int, last: int) -> dict[int, int]:
     """Of the decisions from ``first`` to ``last`` that stand: on which of them a later one stands, and which. What an undo refuses."""
     all_ = decisions.select(registry)
     known = changes.of_decisions(registry, first, all_[-1].id, _ACT) if all_ else {}
-    touched = {number: rows.touched(change.inverse["difference"]) for number, change in known.items()}
+    leans = {made.id: _leans_on(made, known[made.id]) for made in all_ if made.id in known}
     found = {}
     for made in all_:
-        if first <= made.id <= last and made.stands and made.id in touched:
-            later = _later(all_, made, touched[made.id], lambda number: touched.get(number, set()))
+        if first <= made.id <= last and made.stands and made.id in known:
+            later = _later(all_, made, _gave(registry, made, known[made.id]), lambda number: leans.get(number, set()))
             if later is not None:
                 found[made.id] = later.id
     return found
 
 
-def _stands_on(registry: Registry, made: Made, touched: set[tuple[str, str]]) -> Made | None:
-    """The last decision after this one that stands and is about the same rows."""
+def _stands_on(registry: Registry, made: Made, gave: set[Fact]) -> Made | None:
+    """The last decision after this one that stands and leans on what this one gave."""
+    all_ = decisions.select(registry)
+    by_number = {each.id: each for each in all_}
 
-    def of(number: int) -> set[tuple[str, str]]:
+    def of(number: int) -> set[Fact]:
         change = changes.of_decision(registry, number, _ACT)
-        return rows.touched(change.inverse["difference"]) if change else set()
+        return _leans_on(by_number[number], change) if change else set()
 
-    return _later(decisions.select(registry), made, touched, of)
+    return _later(all_, made, gave, of)
 
 
-def _later(
-    all_: Sequence[Made], made: Made, touched: set[tuple[str, str]], touched_by: Callable[[int], set[tuple[str, str]]]
-) -> Made | None:
+def _gave(registry: Registry, made: Made, change: Change) -> set[Fact]:
+    """The rows that a decision is about, the numbers that it gave, and whose it said, or made, faces to be."""
+    difference = change.inverse["difference"]
+    found: set[Fact] = {*rows.touched(difference)}
+    found |= {("number", str(after[0])) for table, _, before, after in difference if table == "people" and before is None and after}
+    if made.act in ("move", "split"):
+        found |= {_whose(key, made.payload["to"]) for key in made.payload["faces"]}
+    elif made.act == "merge":
+        into = people.of_number(registry, made.payload["into"])
+        joined = [
+            int(key) for table, key, before, after in difference
+            if table == "memberships" and into and before and after and before[0] != after[0] == into.id
+        ]  # fmt: skip
+        found |= {_whose(key, made.payload["into"]) for key in decisions.content_of_faces(registry, joined)}
+    return found
+
+
+def _leans_on(made: Made, change: Change) -> set[Fact]:
+    """The rows that a decision is about, the numbers of people of whom it speaks, and whose it says that faces are."""
+    said = made.payload
+    found: set[Fact] = {*rows.touched(change.inverse["difference"])}
+    numbers = [said.get("set"), said.get("to"), said.get("into"), *said.get("sets", ()), *said.get("of", ()), *said.get("names", ())]
+    found |= {("number", str(number)) for number in numbers if number is not None}
+    if made.act in ("confirm", "best"):
+        found |= {_whose(key, number) for key, number in zip(said["faces"], said["of"], strict=True)}
+    return found
+
+
+def _whose(key: Mapping[str, Any], number: int) -> Fact:
+    return "face", f"{face_key(key)} {number}"
+
+
+def _later(all_: Sequence[Made], made: Made, gave: set[Fact], leans_on: Callable[[int], set[Fact]]) -> Made | None:
     for later in reversed(all_):
         if later.id <= made.id:
             return None
         pair = later.undoes is not None and later.undoes > made.id  # it and what it took back come to nothing
         if not later.stands or pair or later.undoes == made.id:
             continue
-        if touched & touched_by(later.id):
+        if gave & leans_on(later.id):
             return later
     return None

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facesets.changes import names_used
+from facesets.changes import excluded_by_any, files_as_decided, names_used
 from facesets.clustering import centroid
 from facesets.errors import UsageError
+from facesets.files import is_face_image
 from facesets.identity import set_name
 from facesets.people import names, resolve, said
 from facesets.people.deciding import decide
-from facesets.people.faces_of_sets import free_name, join, pack_for
+from facesets.people.faces_of_sets import free_name, join, pack_for, spoken
 from facesets.people.outcome import Effects, Outcome
-from facesets.people.resolve import KnownFace
+from facesets.people.resolve import KnownFace, PlainFile
 from facesets.records import Centroid, Reason
-from facesets.registry import Person, Registry, changes, decisions, measurements, people, sets
-from facesets.wording import count_of, plural
+from facesets.registry import Person, Registry, changes, decisions, gallery, measurements, people, sets
+from facesets.wording import count_of, folded, plural
 from facesets.workspace import Workspace
 
 
@@ -34,7 +35,7 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
         if not each.written and not changes.decided_on(registry, each.set_name):  # a run's plan may still be given up
             raise UsageError(f"{each.said} is planned and not written yet: facesets write")
     chosen = names.checked(name) if name is not None else None
-    if chosen is None and old.name and new.name and old.name != new.name:
+    if chosen is None and old.name and new.name and folded(old.name) != folded(new.name):
         raise UsageError(f"{old.said} and {new.said} have different names: say which holds with --name")
     chosen = chosen or new.name or old.name
     payload = {"set": old.number, "into": new.number, "name": chosen}
@@ -49,17 +50,17 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
     def do(effects: Effects) -> None:
         if (earlier := said.cannot_link(registry, old.number, new.number, effects.decision)) is not None:
             effects.notes.append(f"decision {earlier} said that they are two people; this later one holds")
-        written = {fact.path: fact.sha256 for fact in sets.files(registry, old.set_name)}
+        files = files_as_decided(registry, old.set_name)
+        for path in sorted(files):
+            effects.leaves(old.set_name, path)
         for key, _, file in members:
             sets.remove_member(registry, key)
-            if file in written:
-                effects.leaves(old.set_name, file)
-                del written[file]
+            files.pop(file or "", None)
+        images = list(filter(is_face_image, files))  # its owner's, each a face, too
         people.hand_over(registry, old.id, new.id)
         join(registry, joining, new, effects, pack)
-        for path, sha256 in sorted(written.items()):
-            effects.leaves(old.set_name, path)
-            if old.origin == "adopted":  # its owner's images are faces; of a set made here the rest is its description
+        for path, sha256 in sorted(files.items()):
+            if path in images or old.origin == "adopted":  # of a set made here the rest is its description
                 taken = path in names_used(registry, new.set_name)
                 wanted = f"{old.set_name}_{path.replace('/', '_')}" if taken else path
                 effects.comes(new.set_name, free_name(registry, new.set_name, wanted, effects), sha256)
@@ -75,7 +76,7 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
         effects.touches(new.set_name)
         effects.sentences.append(
             f"{old.said} is part of {new.said} now, which has "
-            f"{count_of(len(members) or len(written), 'more face')}; the number {old.number} is retired"
+            f"{count_of(len(members) + len(images), 'more face')}; the number {old.number} is retired"
         )
         if chosen and chosen != new.name:
             effects.sentences.append(f"{new.set_name} is {chosen}")
@@ -92,39 +93,45 @@ def split(
 ) -> Outcome:
     """These members of the set ``one`` are another person, who gets the next number and, where given, a ``name``.
 
-    Raises NotFound; UsageError where a face is no member, or nothing would be left.
+    Of a set of the owner's images they may be such images: they go into a set of that kind byte for byte, and both are known anew by
+    what the next run sees in them. Raises NotFound; UsageError where a face is no member, or nothing would be left.
     """
     old = resolve.person(registry, one)
-    if old.origin == "adopted":
-        raise UsageError(f"{old.said} is a set of your own images: make a folder of the next number with some, or facesets move")
     if not old.written:
         raise UsageError(f"{old.said} is planned and not written yet: facesets write")
     found = resolve.faces(workspace, registry, faces)
     inside = {key for key, _, _ in sets.member_files(registry, old.set_name)}
+    own = gallery.own_images(registry, [old.id]).get(old.id, []) if old.origin == "adopted" else []
     keys = [ref.key for ref in found if isinstance(ref, KnownFace) and ref.key in inside]
-    if strangers := len(found) - len(keys):
+    images = [ref for ref in found if isinstance(ref, PlainFile) and (ref.path, ref.sha256) in own and ref.set == old.set_name]
+    if strangers := len(found) - len(keys) - len(images):
         raise UsageError(f"{count_of(strangers, 'face', 'is')} not in {old.said}; nothing was changed")
-    if len(keys) == len(inside):
+    if len(found) == len(inside) + len(own):
         raise UsageError(f"these are all faces of {old.said}: nothing would be left of it. To call it something else: facesets name")
     number = sets.highest_number(registry) + 1
     chosen = names.checked(name) if name is not None else None
-    contents = decisions.content_keys(registry, keys)
-    payload = {"set": old.number, "to": number, "faces": contents, "of": [old.number] * len(keys), "name": chosen}
+    payload = {**spoken(registry, found, [old.number] * len(found)), "set": old.number, "to": number, "name": chosen}
 
     def do(effects: Effects) -> None:
-        new = people.add(registry, set_name(number), number, old.pack, person_name=chosen)
+        new = people.add(registry, set_name(number), number, old.pack, person_name=chosen, origin=old.origin)
         target = people.of_number(registry, number)
         assert target is not None
         for key in keys:
             was = sets.remove_member(registry, key)
             assert was is not None
             effects.leaves(*was)
+        for ref in images:
+            effects.leaves(old.set_name, ref.path)
+            effects.comes(target.set_name, ref.path, ref.sha256)
         join(registry, keys, target, effects, old.pack)
         vectors = [seen.vector for key in sorted(keys) if (seen := decisions.seen(registry, key, old.pack)) is not None]
-        sets.set_centroid(registry, old.pack, Centroid(target.set_name, centroid(np.stack(vectors)), len(vectors)))
-        many = f"{count_of(len(keys), 'face')} of {old.said} {plural(len(keys), 'is')}"
+        if images:
+            sets.forget_centroids(registry, old.set_name)  # of both, taken anew from what they hold
+        else:
+            sets.set_centroid(registry, old.pack, Centroid(target.set_name, centroid(np.stack(vectors)), len(vectors)))
+        many = f"{count_of(len(found), 'face')} of {old.said} {plural(len(found), 'is')}"
         effects.sentences.append(f"{many} another person's: {target.said}")
-        effects.changes |= {"split": {"set": old.set_name, "new_set": target.set_name, "faces": len(keys)}, "_people": [new]}
+        effects.changes |= {"split": {"set": old.set_name, "new_set": target.set_name, "faces": len(found)}, "_people": [new]}
 
     return decide(workspace, registry, "split", payload, do, people=(old.id,), faces=keys, dry_run=dry_run)
 
@@ -135,7 +142,11 @@ def extend(workspace: Workspace, registry: Registry, one: str, *, dry_run: bool 
     keys = decisions.faces_of(registry, person.id, [Reason.RECOGNISED])
     if not keys:
         raise UsageError(f"no face was recognised as {person.said} since; there is nothing to extend it with")
-    return _extend(workspace, registry, person, keys, dry_run=dry_run)
+    out = excluded_by_any(registry)
+    if not (left := [key for key in keys if key not in out]):
+        many = f"{count_of(len(keys), 'face')} that {plural(len(keys), 'was')} recognised as {person.said} cannot be of that person"
+        raise UsageError(f"{many}, by a birth date or by what was decided since; the next run looks for whose: facesets run")
+    return _extend(workspace, registry, person, left, left_out=len(keys) - len(left), dry_run=dry_run)
 
 
 def extend_as_ordered(workspace: Workspace, registry: Registry) -> list[Outcome]:
@@ -144,12 +155,12 @@ def extend_as_ordered(workspace: Workspace, registry: Registry) -> list[Outcome]
         key for made in decisions.select(registry) if made.act == "extend" and not made.stands for key in made.payload["faces"]
     ]
     undone = said.spoken_of(registry, taken_back, measurements.packs(registry)) if taken_back else frozenset()
-    done = []
+    done, out = list[Outcome](), excluded_by_any(registry)
     for person in people.select(registry, standing=("active",)):
         if person.retired or not person.written:
             continue
         keys = decisions.faces_of(registry, person.id, [Reason.RECOGNISED])
-        if wanted := [key for key in keys if key not in undone]:
+        if wanted := [key for key in keys if key not in undone and key not in out]:
             try:
                 done.append(_extend(workspace, registry, person, wanted, dry_run=False))
             except UsageError as err:  # its faces cannot be ranked with the set's; the other sets are extended all the same
@@ -157,13 +168,16 @@ def extend_as_ordered(workspace: Workspace, registry: Registry) -> list[Outcome]
     return done
 
 
-def _extend(workspace: Workspace, registry: Registry, person: Person, keys: list[str], *, dry_run: bool) -> Outcome:
+def _extend(workspace: Workspace, registry: Registry, person: Person, keys: list[str], *, left_out: int = 0, dry_run: bool) -> Outcome:
     payload = {"set": person.number, "faces": decisions.content_keys(registry, keys), "of": [person.number] * len(keys)}
     pack, others = pack_for(registry, person, keys)
 
     def do(effects: Effects) -> None:
         join(registry, keys, person, effects, pack)
         effects.sentences.append(f"{count_of(len(keys), 'recognised face', 'is')} in {person.said} now")
+        if left_out:
+            many = count_of(left_out, "recognised face", "is")
+            effects.notes.append(f"{many} left out, which by a birth date or by what was decided since cannot be of that person")
         effects.changes["extended"] = {"set": person.set_name, "faces": len(keys)}
 
     return decide(workspace, registry, "extend", payload, do, people=(person.id,), faces=[*keys, *others], dry_run=dry_run)

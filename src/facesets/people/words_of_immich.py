@@ -5,13 +5,13 @@ Of what the last run, ``publish`` or ``name --from-immich`` saw there; asks no s
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from facesets.identity import what_stands
 from facesets.people.told import Told, ToldFace, told
 from facesets.registry import Person, Registry, decisions, people, published, same_places
+from facesets.wording import folded, name_as_kept
 
 LOOKED = ("confirm", "move", "split")  # acts by which somebody says of single faces whose they are
 
@@ -44,7 +44,7 @@ def renamed_there(registry: Registry) -> list[Renamed]:
     there, found = published.people_there(registry), []
     for label, said in _told(registry).items():
         for number, person_id in said.people.items():
-            name, before = there.get((label, person_id), ""), said.names.get(person_id)
+            name, before = name_as_kept(there.get((label, person_id), "")), name_as_kept(said.names.get(person_id) or "")
             person = people.of_number(registry, number)
             if person is not None and person.standing == "active" and before and name and name not in (before, person.name):
                 found.append(Renamed(person, before, name))
@@ -166,11 +166,6 @@ def _looked_at(registry: Registry) -> Callable[[str], int | None]:
     return last
 
 
-def folded(name: str) -> str:
-    """A name as two are compared: Unicode's normal form, whatever the case."""
-    return unicodedata.normalize("NFC", name).strip().casefold()
-
-
 def _called(registry: Registry, name: str) -> Person | None:
-    found = [one for one in people.select(registry, standing=("active",)) if one.name == name and not one.retired]
+    found = [one for one in people.select(registry, standing=("active",)) if folded(one.name or "") == folded(name) and not one.retired]
     return found[0] if len(found) == 1 else None

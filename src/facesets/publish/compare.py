@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from facesets.identity import WhatStands, what_stands
 from facesets.immich import NamedItem, write_back
-from facesets.people import LOOKED, Told, folded, told
+from facesets.people import LOOKED, Told, told
 from facesets.progress import Progress
 from facesets.publish.collection_diff import album_diff, bearers_of, tag_diff
 from facesets.publish.diff import ADD_FACES_WARNING, MAKE, NAME, TAGS_WARNING, Cannot, Diff, PersonDiff, What, Write, quoted
@@ -15,7 +15,7 @@ from facesets.publish.targets import Ours, Target, choose, name_of, votes_of
 from facesets.publish.there import There
 from facesets.records import Asset, Box, Reason, User
 from facesets.registry import Made, PlacedFace, Registry, assets, decisions, listings, people, published, same_places
-from facesets.wording import count_of, listed, plural
+from facesets.wording import count_of, folded, listed, plural
 
 Rejected = Mapping[int, Sequence[tuple[str, Box]]]
 _NOT_ASKED = (Reason.GONE, Reason.OTHER_OWNER, Reason.LOCKED)  # of what there is nothing to be asked with this key

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from facesets.immich import AssetNow, PersonNow
-from facesets.people import Told, ToldFace, folded
+from facesets.people import Told, ToldFace
 from facesets.publish.diff import DRAW, FACE, Cannot, What, Write, quoted
 from facesets.publish.targets import Ours, Target
 from facesets.publish.there import SeenFace, There, unit
 from facesets.records import Box, Reason
 from facesets.registry import PlacedFace, same_places
-from facesets.wording import count_of, plural
+from facesets.wording import count_of, folded, plural
 
 _PREVIEW_SHORT = 1440  # short side of Immich's preview, which is never enlarged
 _DATED = "1971"  # a date before says nothing of when a photo was taken

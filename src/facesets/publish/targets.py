@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from facesets.immich import PersonNow
-from facesets.people import Told, folded
+from facesets.people import Told
 from facesets.publish.diff import NAME, Cannot, Write, quoted
 from facesets.publish.there import There
-from facesets.wording import count_of, listed
+from facesets.wording import count_of, folded, listed
 
 _MOST = 0.5  # share of a person's photos in Immich, and of a set's there, from which the two are one person
 _CLEARLY = 0.8  # the same, where Immich has another name for them: as much as a name asks for that is taken from there

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from facesets.errors import NotFound
 from facesets.immich import AssetNow, Client, PersonNow, write_back
-from facesets.people import folded
 from facesets.progress import Progress
 from facesets.records import Asset, Box, FaceBox
 from facesets.sources import ImmichSource
+from facesets.wording import folded
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -155,6 +155,12 @@ def content_keys(registry: Registry, keys: Iterable[str]) -> list[dict[str, Any]
     ]
 
 
+def content_of_faces(registry: Registry, face_ids: Iterable[int]) -> list[dict[str, Any]]:
+    """The content keys of faces by their rows; in their order."""
+    sql = "SELECT min(m.key) FROM json_each(?) AS k JOIN measurements AS m ON m.face_id = k.value GROUP BY k.key ORDER BY k.key"
+    return content_keys(registry, [row[0] for row in registry.db.execute(sql, (json.dumps(list(face_ids)),))])
+
+
 def of_content(registry: Registry, keys: Sequence[ContentKey], pack: str, match: float) -> dict[int, list[str]]:
     """Index of each content key -> the faces (their measurements of ``pack``) that it speaks of; those not here are missing.
 

@@ -238,6 +238,40 @@ def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
+def recognised(registry: Registry, pack: str, standings: Sequence[Reason]) -> Iterator[tuple[str, str, str, str]]:
+    """Faces that have one of these standings with a person, by this pack's measure: its key, the key of the measure that decided on the
+    face, the photo's hash or what stands for it, and the set's name.
+    """
+    sql = (
+        f"SELECT m.key, o.key, {_KEY}, t.name FROM memberships AS s JOIN measurements AS m ON m.face_id = s.face_id AND m.pack = ? "
+        "JOIN measurements AS o ON o.face_id = s.face_id AND o.pack = s.pack JOIN photos AS p ON p.id = m.photo_id "
+        f"JOIN sets AS t ON t.person_id = s.person_id AND t.kind = 'canonical' WHERE s.standing IN ({_marks(standings)}) "
+        "ORDER BY m.key, o.key"
+    )
+    return (tuple(row) for row in registry.db.execute(sql, (pack, *standings)))
+
+
+def open_excluded(registry: Registry, keys: Iterable[str]) -> None:
+    """These faces cannot be of whom runs gave them to, as is known by now: they are anybody's."""
+    registry.db.executemany(
+        "UPDATE memberships SET standing = 'new', person_id = NULL, distance = NULL, runner_up_id = NULL, runner_up_distance = NULL, "
+        "ambiguous = 0, group_number = NULL, group_size = NULL, gate_has = NULL, gate_needs = NULL, better_key = NULL, "
+        "evidence = NULL, decided_by = 'run' WHERE face_id = (SELECT face_id FROM measurements WHERE key = ?)",
+        ((key,) for key in keys),
+    )
+
+
+def lose_photos(registry: Registry, pack: str) -> None:
+    """Faces that are nobody's yet and whose photo cannot be had any more, or has other bytes now, wait for nothing."""
+    registry.db.execute(
+        "UPDATE memberships SET standing = 'photo_lost', note = 'no file here has these bytes any more' WHERE standing = 'new' "
+        "AND person_id IS NULL AND pack = ? AND face_id IN (SELECT m.face_id FROM measurements AS m WHERE m.pack = ? "
+        "AND m.by_source = 0 AND NOT EXISTS "
+        f"(SELECT 1 FROM assets AS a WHERE a.photo_id = m.photo_id AND a.reason IN ({_marks(TO_BE_HAD)})))",
+        (pack, pack, *TO_BE_HAD),
+    )
+
+
 def open_again(registry: Registry, pack: str) -> int:
     """Faces that lost their place for want of their photo are anybody's again where that is back and was looked through: moved to
     another folder, on a disk that was not mounted, out of the trash. Returns how many.

@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from facesets.files import is_face_image
 from facesets.records import Face, Reason
 from facesets.registry.database import Registry
 from facesets.registry.photos import first_taken
 
-_IMAGES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".hif", ".avif", ".bmp", ".tif", ".tiff")
 # the face of a person at a place of a photo, as content keys have it
 _AT = (
     "SELECT m.key FROM photos AS p JOIN faces AS f ON f.photo_id = p.id JOIN memberships AS s ON s.face_id = f.id "
@@ -100,7 +100,7 @@ def own_images(registry: Registry, people: Iterable[int]) -> dict[int, list[tupl
                 files.pop(path, None)
             files |= act["in"].get(row[1], {})
         measured = "SELECT 1 FROM set_faces WHERE set_id = ? AND file = ?"
-        images = [(path, sha256) for path, sha256 in sorted(files.items()) if path.lower().endswith(_IMAGES)]
+        images = [(path, sha256) for path, sha256 in sorted(files.items()) if is_face_image(path)]
         if images := [each for each in images if registry.db.execute(measured, (row[0], each[0])).fetchone() is None]:
             found[person] = images
     return found
@@ -192,7 +192,7 @@ def picture(registry: Registry, key: str) -> Pixels | None:
         "ORDER BY s.origin, s.name, f.path"
     )
     for path, name in registry.db.execute(sql, (key,)):
-        if path.lower().endswith(_IMAGES):
+        if is_face_image(path):
             return Pixels(key, name, path, None, None)
     return None
 

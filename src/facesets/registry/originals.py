@@ -143,7 +143,10 @@ def changed_asset_by_key(registry: Registry) -> dict[str, AssetRow]:
 
 
 def taken_at_by_sha256(registry: Registry) -> dict[str, str | None]:
-    """Photo hash, or what stands for it -> when the photo was taken, of all that are here or measured: what a plan needs."""
+    """Photo hash, or what stands for it -> when the photo was taken, of all that are here or measured: what a plan needs.
+
+    Of bytes that no asset shows any more, as a tag was written into its file since, by what is known of the asset now.
+    """
     wanted = (*_GOOD, Reason.MEASURED)
     found: dict[str, str | None] = {}
     for column in ("sha256", "source_key"):
@@ -151,5 +154,9 @@ def taken_at_by_sha256(registry: Registry) -> dict[str, str | None]:
             f"SELECT p.{column}, a.taken_at FROM assets AS a JOIN photos AS p ON p.id = a.photo_id "
             f"WHERE p.{column} IS NOT NULL AND a.reason IN ({', '.join('?' * len(wanted))}) ORDER BY a.id DESC"
         )
-        found |= dict(registry.db.execute(sql, wanted).fetchall())
+        was = (
+            f"SELECT p.{column}, a.taken_at FROM earlier_photos AS e JOIN photos AS p ON p.id = e.photo_id JOIN assets AS a "
+            f"ON a.id = e.asset WHERE p.{column} IS NOT NULL ORDER BY a.id DESC"
+        )
+        found |= {**dict(registry.db.execute(was).fetchall()), **dict(registry.db.execute(sql, wanted).fetchall())}
     return found

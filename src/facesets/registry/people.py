@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,6 +13,7 @@ from facesets.registry import sets
 from facesets.registry.database import Registry
 from facesets.registry.overlap import same_places
 from facesets.registry.photos import first_taken
+from facesets.wording import folded, name_as_kept
 
 _PEOPLE = (
     "SELECT p.id, p.number, p.name, p.birth_date, p.standing, m.number AS into_number, s.name AS set_name, s.origin, s.pack, "
@@ -97,9 +97,11 @@ def set_standing(registry: Registry, person: int, standing: str, *, merged_into:
     registry.db.execute("UPDATE people SET standing = ?, merged_into = ? WHERE id = ?", (standing, merged_into, person))
 
 
-def add(registry: Registry, name: str, number: int, pack: str, *, person_name: str | None = None, run_id: int = 0) -> int:
-    """A new person with a set made here, still to be written; returns the person's id."""
-    sets.add(registry, FaceSet(name, number, "made", pack, person_name), run_id, written=False)
+def add(
+    registry: Registry, name: str, number: int, pack: str, *, person_name: str | None = None, origin: str = "made", run_id: int = 0
+) -> int:
+    """A new person with a set, still to be written; returns the person's id. ``origin``: "adopted" of a set of its owner's images."""
+    sets.add(registry, FaceSet(name, number, origin, pack, person_name), run_id, written=False)
     return int(registry.db.execute("SELECT person_id FROM sets WHERE name = ?", (name,)).fetchone()[0])
 
 
@@ -186,11 +188,11 @@ def source_names(registry: Registry) -> dict[int, list[SourceName]]:
 
 
 def names_of_faces(registry: Registry, pack: str, names: Iterable[str]) -> dict[str, str]:
-    """Key of a pack's measurement -> the name its source gives the face, of those who are called by one of ``names`` there."""
-    wanted = set(names)
+    """Key of a pack's measurement -> that of ``names`` by which its source calls the face, however that is spelt there."""
+    wanted = {folded(name): name for name in names}
     if not wanted:
         return {}
-    of_face = {face: name for _, face, _, name in _named_faces(registry, "1") if name in wanted}
+    of_face = {face: wanted[called] for _, face, _, name in _named_faces(registry, "1") if (called := folded(name)) in wanted}
     keys = registry.db.execute("SELECT key, face_id FROM measurements WHERE pack = ? ORDER BY key", (pack,))
     return {key: of_face[face] for key, face in keys if face in of_face}
 
@@ -230,7 +232,7 @@ def _named_faces(registry: Registry, where: str) -> Iterator[tuple[int, int, str
                     seen[i] = (box.person_id, by_id.get(box.person_id, "") if own is None else own)
         for i, row in enumerate(here):
             person_id, name = seen.get(i) or (row[7] or "", by_id.get(row[7] or "", ""))
-            yield row[1], row[2], person_id, unicodedata.normalize("NFC", name).strip()  # as names are kept here
+            yield row[1], row[2], person_id, name_as_kept(name)
 
 
 def names_at_sources(registry: Registry) -> list[str]:
@@ -240,9 +242,13 @@ def names_at_sources(registry: Registry) -> list[str]:
 
 
 def births(registry: Registry) -> dict[str, str]:
-    """Name -> birth date (ISO 8601) as the sources tell it; of several people of one name that agree."""
-    sql = "SELECT name, min(birth_date) FROM source_people WHERE birth_date <> '' GROUP BY name HAVING count(DISTINCT birth_date) = 1"
-    return dict(registry.db.execute(sql).fetchall())
+    """Name as it is compared (``wording.folded``) -> birth date (ISO 8601) as the sources tell it; of several people of one name
+    that agree.
+    """
+    found: dict[str, set[str]] = {}
+    for name, born in registry.db.execute("SELECT name, birth_date FROM source_people WHERE birth_date <> '' ORDER BY 1, 2"):
+        found.setdefault(folded(name), set()).add(born[:10])
+    return {name: min(dates) for name, dates in found.items() if name and len(dates) == 1}
 
 
 def _person(row: tuple[Any, ...]) -> Person:

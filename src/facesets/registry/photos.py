@@ -17,8 +17,12 @@ def column(key: str) -> str:
 
 
 def first_taken(photo: str) -> str:
-    """SQL: when the photo whose id stands in this column was taken; of the assets that show it, the first date that says something."""
-    return f"(SELECT min(a.taken_at) FROM assets AS a WHERE a.photo_id = {photo} AND a.taken_at > '1971')"
+    """SQL: when the photo whose id stands in this column was taken; of the assets that show it, the first date that says something.
+
+    Where none does any more, since their files have other bytes now (a tag was written into them), of those that did.
+    """
+    said = "SELECT min(a.taken_at) FROM assets AS a WHERE a.taken_at > '1971' AND a."
+    return f"coalesce(({said}photo_id = {photo}), ({said}id IN (SELECT e.asset FROM earlier_photos AS e WHERE e.photo_id = {photo})))"
 
 
 def find(registry: Registry, key: str) -> int | None:

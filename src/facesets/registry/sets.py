@@ -359,14 +359,5 @@ def sizes(registry: Registry) -> Mapping[str, int]:
     return dict(registry.db.execute(sql).fetchall())
 
 
-def centroid_sizes(registry: Registry) -> Mapping[str, int]:
-    """Of how many faces each set's centroid was made."""
-    sql = (
-        "SELECT s.name, max(c.n) FROM centroids AS c JOIN sets AS s ON s.person_id = c.person_id AND s.kind = 'canonical' "
-        "WHERE c.year_to = 0 GROUP BY s.name ORDER BY s.name"
-    )
-    return dict(registry.db.execute(sql).fetchall())
-
-
 def _row(row: sqlite3.Row) -> FaceSet:
     return FaceSet(row["name"], row["number"], row["origin"], row["pack"], row["person_name"])

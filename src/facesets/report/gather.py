@@ -19,7 +19,7 @@ from facesets.export import FACES, ExistingSet, crop_name, existing_sets
 from facesets.progress import Progress
 from facesets.reason_texts import FACE_GATES, FACE_STATES, FILE_STATES, SENTENCES, STATES, name_of
 from facesets.records import Centroid, FaceSet, Reason, State
-from facesets.registry import AssetRow, FaceRow, Registry, assets, faces, originals, runs, sets
+from facesets.registry import AssetRow, FaceRow, Registry, assets, faces, gallery, originals, people, runs, sets
 from facesets.report.model import Accounting, Distances, Gate, ReasonCount, Report, SetPage, StateCount, Tile
 from facesets.report.stories import FaceFacts, FileFacts, SetFacts, face_reasons, set_story
 from facesets.report.thumbnails import SMALL, Thumbnails
@@ -47,7 +47,8 @@ def gather(
     written = list(sets.select(registry, written=True))
     pages = []
     with ThreadPoolExecutor(min(4, cpu_count() or 1)) as pool, progress.task("drawing the report", len(written), "sets") as task:
-        work = _Work(workspace, registry, thumbnails, originals.asset_by_key(registry), blur_except, centroids, pool)
+        shown, changed = originals.asset_by_key(registry), originals.changed_asset_by_key(registry)
+        work = _Work(workspace, registry, thumbnails, shown, changed, blur_except, centroids, pool)
         for faceset in written:
             pages.append(work.page(faceset, on_disk.get(faceset.name)))
             task.advance()
@@ -126,13 +127,16 @@ def file_facts(workspace: Workspace, registry: Registry, row: AssetRow) -> FileF
 
 def explained_set(registry: Registry, faceset: FaceSet) -> SetFacts:
     """What the story of a set needs, of one that is asked for by itself."""
+    rows = list(faces.select(registry, set_name=faceset.name))
+    person = people.of_set(registry, faceset.name)
+    own = gallery.own_images(registry, [person.id]).get(person.id, []) if person and faceset.origin == "adopted" else []
     return _set_facts(
         faceset,
-        list(faces.select(registry, set_name=faceset.name)),
-        originals.asset_by_key(registry),
+        rows,
+        originals.changed_asset_by_key(registry) | originals.asset_by_key(registry),
         sets.centroids(registry, faceset.pack, whole=True),
         written=all(waiting.name != faceset.name for waiting in sets.select(registry, written=False)),
-        images=sets.centroid_sizes(registry).get(faceset.name, 0),
+        images=len(own) + sum(row.reason is Reason.MEMBER for row in rows),
     )
 
 
@@ -180,6 +184,7 @@ class _Work:
     registry: Registry
     thumbnails: Thumbnails
     photos: Mapping[str, AssetRow]
+    changed: Mapping[str, AssetRow]  # of bytes that no asset shows any more: their files have others now
     blur_except: Collection[str] | None
     centroids: Mapping[str, list[Centroid]]
     pool: ThreadPoolExecutor
@@ -196,7 +201,7 @@ class _Work:
             (row for row in rows if row.reason is Reason.RECOGNISED), key=lambda row: (row.distance or 0.0, row.face.face_id)
         )
         centroids = self.centroids.get(faceset.pack, [])
-        facts = _set_facts(faceset, rows, self.photos, centroids, written=True, images=len(images))
+        facts = _set_facts(faceset, rows, {**self.changed, **self.photos}, centroids, written=True, images=len(images))
         if self.blur_except is not None:
             facts = replace(facts, person=None)
         return SetPage(
@@ -245,7 +250,7 @@ class _Work:
         return list(self.pool.map(tile, range(len(images))))
 
     def _tile(self, key: str, thumb: str | None, large: str | None, row: FaceRow) -> Tile:
-        photo = self.photos.get(row.face.sha256)
+        photo = self.photos.get(row.face.sha256) or self.changed.get(row.face.sha256)
         named = self.blur_except is None
         facts = face_facts(row, photo)
         lines = [*face_reasons(facts), f"{row.face.face_short:.0f} pixels on its short side."]

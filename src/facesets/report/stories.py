@@ -128,7 +128,8 @@ def _place(face: FaceFacts) -> Iterator[str]:
 
 def _evidence(face: FaceFacts) -> Iterator[str]:
     known = face.evidence
-    if failed := known.get("failed"):
+    failed = known.get("failed")
+    if failed and not (face.reason is Reason.LIKELY and failed["needs"] >= 1):  # older versions kept there what its group lacked
         yield _failed(face.reason, failed)
     if lacks := known.get("lacks"):
         later = " Every run asks again. Immich makes one where its own detector sees a face; other packs measure the photo themselves."
@@ -169,7 +170,7 @@ _FIGURES = {
     Reason.FEW_FACES: "Good faces in its group: {has}; a set asks for {needs}.",
     Reason.FEW_PHOTOS: "Different photos in its group: {has}; a set asks for {needs}.",
     Reason.OUTLIER: "It is {has} from the set's average; {needs} is the farthest that is let in.",
-    Reason.LIKELY: "It is {has} from the set's average; {needs} is the farthest that is let in.",
+    Reason.LIKELY: "It is {has} nearer to that person than to anybody else; a set asks for {needs}.",
 }
 
 

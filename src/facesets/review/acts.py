@@ -20,7 +20,7 @@ from facesets.registry import Person, Registry, decisions, gallery, published
 from facesets.registry import people as known_people
 from facesets.review.context import review_of
 from facesets.review.forms import Form, read_form
-from facesets.wording import count_of, plural
+from facesets.wording import count_of, folded, plural
 from facesets.workspace import Workspace
 
 Answer = dict[str, object]
@@ -69,7 +69,7 @@ def _name(workspace: Workspace, registry: Registry, form: Form) -> Answer:
     if outcome.decision is not None and person is not None and person.name:
         same = [
             each for each in known_people.select(registry, standing=("active",))
-            if each.id != person.id and not each.retired and (each.name or "").casefold() == person.name.casefold()
+            if each.id != person.id and not each.retired and folded(each.name or "") == folded(person.name)
         ]  # fmt: skip
         offers = [
             {"act": "merge", "label": f"Merge with {other.set_name}", "values": {"sets": person.set_name, "into": other.set_name}}

@@ -9,6 +9,7 @@ from typing import Any
 from facesets.errors import Refused
 from facesets.registry import Registry, exports
 from facesets.targets.job import Job
+from facesets.wording import folded
 
 
 def ledger_of(target: str, url: str) -> str:
@@ -29,7 +30,7 @@ class Ledger:
         ledger = ledger_of(job.target, job.url)
         self._registry, self._fact = job.registry, f"{ledger}{job.person.number}"
         for number in exports.numbers_sent(job.registry, ledger):
-            if number != job.person.number and (ledger_name(job.registry, ledger, number) or "").casefold() == name.casefold():
+            if number != job.person.number and folded(ledger_name(job.registry, ledger, number) or "") == folded(name):
                 raise Refused(
                     f"{name!r} is in {job.target} already as another person of yours (number {number}), and one would be taken for the "
                     "other. Rename one of them, or take the other out first (--remove)"

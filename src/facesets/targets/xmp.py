@@ -20,6 +20,7 @@ from facesets.targets.record import RECORD, key_of, own_of, read_record, write_p
 from facesets.targets.terms import Candidate
 from facesets.targets.tree import drop_empty, drop_unfinished
 from facesets.targets.xmp_document import NotXmp, Region, Sidecar
+from facesets.wording import folded
 
 _SAME = 0.5  # intersection over union of two boxes that are one face
 BESIDE = "exports/xmp.json"  # below the workspace: the record of sidecars beside originals
@@ -146,7 +147,7 @@ def _hindrance(document: Sidecar, region: Region, width: int, height: int) -> st
         return "its sidecar's faces are for another size or rotation of the photo"
     for other in document.regions():
         if other.overlap(region) >= _SAME:
-            same = other.name.casefold() == region.name.casefold()
+            same = folded(other.name) == folded(region.name)
             return (
                 "its sidecar names this person there already" if same else f"its sidecar names {other.name or 'nobody'} there already"
             )
