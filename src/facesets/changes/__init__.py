@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from facesets.changes.accept import Accepted, accept
 from facesets.changes.averages import refresh_averages
 from facesets.changes.constraints import constraints_of
 from facesets.changes.eras import ERAS_ACT, EraPlan, Eras, eras_of, eras_pending, wanted_eras, write_eras, write_revisions
 from facesets.changes.member_photos import fetch_members
 from facesets.changes.plan import effective_thresholds, plan
-from facesets.changes.record import ACT, REVISION
+from facesets.changes.record import ACT, REVISION, renamed, waiting
 from facesets.changes.restore import restore
 from facesets.changes.revisions import Revised, pending, sync_manifest
 from facesets.changes.steps import HISTORY, begin, carry_on, give_up, swap
@@ -19,12 +18,10 @@ __all__ = [
     "ERAS_ACT",
     "HISTORY",
     "REVISION",
-    "Accepted",
     "EraPlan",
     "Eras",
     "PhotosNeeded",
     "Revised",
-    "accept",
     "begin",
     "carry_on",
     "constraints_of",
@@ -36,9 +33,11 @@ __all__ = [
     "pending",
     "plan",
     "refresh_averages",
+    "renamed",
     "restore",
     "swap",
     "sync_manifest",
+    "waiting",
     "wanted_eras",
     "write_eras",
     "write_planned",

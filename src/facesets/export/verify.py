@@ -69,7 +69,7 @@ def verify(workspace: Workspace, registry: Registry) -> VerifyReport:
     unsound, totals = _sums(registry)
     known, gone = {faceset.name for faceset in (*written, *planned)} | later, {faceset.name for faceset in retired}
     notes = [
-        f"{found.name} is on disk though it is retired; runs leave it as it is"
+        f"{found.name} is on disk though it is retired; if it is to be a set again: facesets accept {found.name}"
         if found.name in gone
         else f"{found.name} is on disk and unknown here; the next run recognises it and leaves it as it is"
         for found in existing_sets(folder)

@@ -11,7 +11,7 @@ from typing import Any
 from facesets.changes import ACT, HISTORY, pending
 from facesets.errors import UsageError
 from facesets.files import disk_error
-from facesets.registry import Registry, changes, decisions, published, runs
+from facesets.registry import Made, Registry, changes, decisions, published, runs
 from facesets.wording import count_of, plural, size_of
 from facesets.workspace import Workspace
 
@@ -48,12 +48,19 @@ def history(workspace: Workspace, registry: Registry, *, before: int | None = No
     followed = {**changes.of_decisions(registry, *ends, published.PUBLISH), **changes.of_decisions(registry, *ends, ACT)}
     for made in all_:
         change = followed.get(made.id)
-        said = tuple(change.inverse["sentences"] if change else ()) or (made.act,)
+        said = tuple(change.inverse["sentences"] if change else ()) or (_said_of(made),)
         if change is not None and change.kind == published.PUBLISH and change.state == "planned":
             said = ("a publish that was cut off: the same command again goes on",)
         held = _own_bytes(workspace.facesets / HISTORY / str(made.id))
         found.append(Past(made.id, made.act, made.at, said, made.undoes, made.undone_by, tuple(waiting.get(made.id, ())), held))
     return found
+
+
+def _said_of(made: Made) -> str:
+    """A decision of which no more is kept than what it says."""
+    names = {part: f" {made.payload[part]}" for part in ("set", "into", "to", "person") if made.payload.get(part) is not None}
+    about = names.get("set", names.get("person", ""))
+    return f"{made.act}{about}{names.get('into', '')}{names.get('to', '')}"
 
 
 def prune(workspace: Workspace, registry: Registry, older_than: timedelta, *, dry_run: bool = False) -> dict[str, Any]:

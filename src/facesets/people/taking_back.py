@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from facesets.errors import NotFound, Refused, UsageError
+from facesets.people.accept import check_recorded, in_manifest, put_back_recorded
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
 from facesets.registry import Made, Registry, changes, decisions, people, published, rows, sets
@@ -13,6 +14,12 @@ from facesets.workspace import Workspace
 
 UNDO = "undo"
 _ACT = "act"
+_NOT_KEPT = "what was there before it is not kept"
+_OTHERWISE = {
+    "consent": "an agreement is withdrawn, which is kept as well: facesets consent NAME --withdraw",
+    "withdraw": "a withdrawal stays; an agreement that holds again is recorded anew: facesets consent NAME --by YOUR-NAME --adult",
+    "accept": f"{_NOT_KEPT}. Change the folder as it is to be, then accept that: facesets accept SET",
+}
 
 
 def undo(workspace: Workspace, registry: Registry, decision: int | None = None, *, dry_run: bool = False) -> Outcome:
@@ -30,13 +37,16 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
     if change is None and changes.of_decision(registry, made.id, published.PUBLISH) is not None:
         raise Refused(f"decision {made.id} took a publish back; to write it again: facesets publish")
     if change is None:
-        raise Refused(f"decision {made.id} ({made.act}) cannot be taken back: what was there before it is not kept")
+        raise Refused(f"decision {made.id} ({made.act}) cannot be taken back: {_OTHERWISE.get(made.act, _NOT_KEPT)}")
     inverse = change.inverse
+    recorded = inverse.get("recorded")
     if later := _stands_on(registry, made, rows.touched(inverse["difference"])):
         raise Refused(
             f"decision {made.id} ({made.act}) cannot be taken back while decision {later.id} ({later.act}) stands on it: "
             f"facesets undo {later.id}  first"
         )
+    if recorded:
+        check_recorded(registry, made.id, recorded)
     into = people.of_number(registry, made.payload["set"]) if "set" in made.payload else None
 
     def do(effects: Effects) -> rows.Difference:
@@ -55,6 +65,8 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
             if before is None and path is not None and (str(set_id), path) not in back:
                 effects.leaves(name, path)
         done = rows.put_back(registry, inverse["difference"], into.id if into else None)
+        if recorded:
+            effects.recorded = put_back_recorded(registry, recorded)
         for name in inverse["folders"]:
             effects.touches(name)
             for path in inverse["in"].get(name, ()):
@@ -71,20 +83,31 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
         effects.changes |= {"undone": made.id, "act": made.act}
         return done
 
-    return decide(workspace, registry, UNDO, {"decision": made.id}, do, people=(), dry_run=dry_run)
+    outcome = decide(workspace, registry, UNDO, {"decision": made.id}, do, people=(), dry_run=dry_run)
+    if recorded and outcome.decision is not None:
+        in_manifest(workspace, registry, recorded["person"], recorded["name"][1])
+    return outcome
 
 
 def to_undo(registry: Registry, decision: int | None) -> Made:
-    """The decision that an undo is about: the one with this number, or the last that stands and is no undo. Raises NotFound."""
+    """The decision that an undo is about: the one with this number, or the last that stands, is no undo and can be taken back.
+
+    Raises NotFound.
+    """
     if decision is None:
-        standing = [made for made in decisions.select(registry) if made.stands and made.act != UNDO]
-        if not standing:
-            raise NotFound("nothing was decided here that could be taken back")
-        return standing[-1]
+        for made in reversed(decisions.select(registry)):
+            if made.stands and made.act != UNDO and _can_go(registry, made):
+                return made
+        raise NotFound("nothing was decided here that could be taken back")
     found = decisions.find(registry, decision)
     if found is None:
         raise NotFound(f"there is no decision {decision}; facesets history  lists them")
     return found
+
+
+def _can_go(registry: Registry, made: Made) -> bool:
+    """Whether what was there before a decision is kept."""
+    return made.act == published.PUBLISH or changes.of_decision(registry, made.id, _ACT) is not None
 
 
 def standing_on(registry: Registry, first: int, last: int) -> dict[int, int]:
