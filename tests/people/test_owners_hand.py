@@ -155,6 +155,25 @@ def test_an_accepted_folder_that_was_accepted_again_goes_back_step_by_step(home:
     assert [problem.what for problem in home.verify().problems] == ["was not there when the set was recorded"]
 
 
+def test_an_accepted_folder_that_was_written_anew_since_goes_back_after_that(home: Home) -> None:
+    before = whole(registry_rows(home))["set_files"]
+    people.move(home.workspace, home.registry, home.faces(ONE)[1:2], TWO)
+    thin_out(home)
+    people.accept(home.workspace, home.registry, ONE)
+    home.write()
+    with pytest.raises(Refused, match="Take back what came later"):
+        people.undo(home.workspace, home.registry, 2)
+    thin_out(home)
+    people.accept(home.workspace, home.registry, ONE)
+    people.reject(home.workspace, home.registry, home.faces(ONE)[:1])
+    home.write()
+    people.undo(home.workspace, home.registry, 4)
+    home.write()
+    people.undo(home.workspace, home.registry, 3)
+    assert [problem.what for problem in home.verify().problems] == ["is missing"]
+    assert len(whole(registry_rows(home))["set_files"]) == len(before) - 1  # the thinned out one
+
+
 def test_a_set_that_its_owner_threw_away_is_retired_and_its_faces_stay_known(home: Home) -> None:
     remove_folder(home)
     outcome = people.accept(home.workspace, home.registry, ONE)

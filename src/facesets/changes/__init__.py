@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from facesets.changes.averages import refresh_averages
+from facesets.changes.carry_over import NOT_CARRIED, follow, standing
 from facesets.changes.constraints import constraints_of
 from facesets.changes.eras import ERAS_ACT, EraPlan, Eras, eras_of, eras_pending, wanted_eras, write_eras, write_revisions
 from facesets.changes.member_photos import fetch_members
 from facesets.changes.plan import effective_thresholds, plan
 from facesets.changes.record import ACT, REVISION, renamed, waiting
+from facesets.changes.recorded import folder_state, is_as_recorded, put_back_record, recorded
 from facesets.changes.restore import restore
 from facesets.changes.revisions import Revised, pending, sync_manifest
 from facesets.changes.steps import HISTORY, begin, carry_on, give_up, swap
@@ -17,6 +19,7 @@ __all__ = [
     "ACT",
     "ERAS_ACT",
     "HISTORY",
+    "NOT_CARRIED",
     "REVISION",
     "EraPlan",
     "Eras",
@@ -29,12 +32,18 @@ __all__ = [
     "eras_of",
     "eras_pending",
     "fetch_members",
+    "folder_state",
+    "follow",
     "give_up",
+    "is_as_recorded",
     "pending",
     "plan",
+    "put_back_record",
+    "recorded",
     "refresh_averages",
     "renamed",
     "restore",
+    "standing",
     "swap",
     "sync_manifest",
     "waiting",

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from facesets.changes import carry_on, renamed, waiting
+from facesets.changes import carry_on, folder_state, recorded, renamed, waiting
 from facesets.clustering import centroid
-from facesets.errors import Refused, UsageError
+from facesets.errors import UsageError
 from facesets.export import (
     DescribedSet,
     ManifestEntry,
@@ -54,12 +54,12 @@ def accept(workspace: Workspace, registry: Registry, one: str, *, dry_run: bool 
         raise UsageError(resolve.retired_words(registry, person))
     if not person.written and not person.retired:
         raise UsageError(f"{person.set_name} is planned and not written yet: facesets write")
-    recorded = sets.files(registry, person.set_name)
+    were = sets.files(registry, person.set_name)
     if there:
         do = _as_it_is(registry, person, file_facts(folder), folder, later=later)
         if do is None:
             return Outcome(ACCEPT, None, (f"{person.said}: it is as recorded; there is nothing to accept",), {}, dry_run=dry_run)
-    elif (found := renamed_folder(workspace.facesets, recorded, {each.name for each in sets.select(registry)})) is not None:
+    elif (found := renamed_folder(workspace.facesets, were, {each.name for each in sets.select(registry)})) is not None:
         do = _renamed(registry, person, found, file_facts(workspace.facesets / found))
     else:
         do = _removed(registry, person)
@@ -74,15 +74,15 @@ _Do = Callable[[Workspace, bool], Outcome]
 
 def _as_it_is(registry: Registry, person: Person, facts: Sequence[FileFact], folder: Path, *, later: bool) -> _Do | None:
     """Its files are as they are now; None where they are as recorded."""
-    name, recorded = person.set_name, sets.files(registry, person.set_name)
+    name, were = person.set_name, sets.files(registry, person.set_name)
     # where the folder still has to follow a decision, the registry knows better than its description
     described = described_set(folder, person.number, (f.path for f in facts)) if person.origin == "made" and not later else None
     members = sets.member_files(registry, name)
     same = described is None or {(key, file) for key, _, file in described.members} == {(key, file) for key, _, file in members}
     back = person.retired and not later
-    if facts == recorded and same and not back:
+    if facts == were and same and not back:
         return None
-    missing = {file.path for file in recorded} - {file.path for file in facts}
+    missing = {file.path for file in were} - {file.path for file in facts}
 
     def take(effects: Effects) -> None:
         sets.set_files(registry, name, facts)
@@ -138,73 +138,16 @@ def _decided(
     registry: Registry, person: Person, payload: Mapping[str, Any], take: Callable[[Effects], None], about: Sequence[str]
 ) -> _Do:
     def do(workspace: Workspace, dry_run: bool) -> Outcome:
-        before = _state(registry, person.number)
+        before = folder_state(registry, person.number)
 
         def taken(effects: Effects) -> None:
             take(effects)
-            effects.recorded = {"person": person.number, **_changed(before, _state(registry, person.number))}
+            effects.recorded = recorded(person.number, before, folder_state(registry, person.number))
 
         said = {"set": person.number, **payload}
         return decide(workspace, registry, ACCEPT, said, taken, people=(person.id,), faces=dict.fromkeys(about), dry_run=dry_run)
 
     return do
-
-
-def _state(registry: Registry, number: int) -> dict[str, Any]:
-    """What the registry has of a set's folder: its name, revision, files, and the centroids of all of it."""
-    person = people.of_number(registry, number)
-    assert person is not None, number
-    return {
-        "name": person.set_name,
-        "revision": person.revision,
-        "files": {file.path: [file.size, file.sha256] for file in sets.files(registry, person.set_name)},
-        "centroids": [[pack, n, vector.hex()] for pack, n, vector in sets.whole_centroids(registry, person.set_name)],
-    }
-
-
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    was, now = before["files"], after["files"]
-    files = [[path, was.get(path), now.get(path)] for path in sorted(was.keys() | now.keys()) if was.get(path) != now.get(path)]
-    same = {part: [before[part], after[part]] for part in ("name", "centroids")}
-    return {**same, "revision": after["revision"], "files": files}
-
-
-def check_recorded(registry: Registry, decision: int, recorded: Mapping[str, Any]) -> None:
-    """Raises Refused where what a decision recorded of a folder is otherwise by now, so that it cannot be taken back."""
-    person = people.of_number(registry, recorded["person"])
-    there = {} if person is None else {file.path: [file.size, file.sha256] for file in sets.files(registry, person.set_name)}
-    if person is None or any(there.get(path) != after for path, _, after in recorded["files"]):
-        which = f"the set {recorded['person']}" if person is None else person.set_name
-        raise Refused(
-            f"decision {decision} ({ACCEPT}) cannot be taken back: the folder of {which} was written anew or accepted again since. "
-            f"Change the folder as it is to be, then: facesets {ACCEPT} {which}"
-        )
-
-
-def put_back_recorded(registry: Registry, recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """The registry has of a folder what it had before a decision (:func:`check_recorded` first); joins the caller's transaction.
-
-    The set's row is put back already. Returns what this changed, the other way round.
-    """
-    person = people.of_number(registry, recorded["person"])
-    assert person is not None
-    files = {file.path: file for file in sets.files(registry, person.set_name)}
-    for path, was, _ in recorded["files"]:
-        files.pop(path, None)
-        if was is not None:
-            files[path] = FileFact(path, *was)
-    sets.set_files(registry, person.set_name, files.values())
-    before, after = recorded["name"]
-    if before != after:
-        renamed(registry, after, before)
-    if recorded["centroids"][0] != recorded["centroids"][1]:
-        sets.forget_centroids(registry, person.set_name)
-        kept = recorded["centroids"][0] if person.revision == recorded["revision"] else ()  # else of other faces: a run takes them anew
-        for pack, n, vector in kept:
-            sets.set_centroid(registry, pack, Centroid(person.set_name, np.frombuffer(bytes.fromhex(vector), "<f8"), n))
-    swapped = {part: list(reversed(recorded[part])) for part in ("name", "centroids")}
-    files_back = [[path, after, before] for path, before, after in recorded["files"]]
-    return {"person": person.number, **swapped, "revision": person.revision, "files": files_back}
 
 
 def in_manifest(workspace: Workspace, registry: Registry, number: int, was: str) -> None:

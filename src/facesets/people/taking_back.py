@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from facesets.changes import NOT_CARRIED, follow, is_as_recorded, put_back_record, standing
 from facesets.errors import NotFound, Refused, UsageError
-from facesets.people.accept import check_recorded, in_manifest, put_back_recorded
+from facesets.identity import WhatStands
+from facesets.people.accept import in_manifest
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
 from facesets.registry import Made, Registry, changes, decisions, people, published, rows, sets
@@ -19,6 +21,16 @@ _OTHERWISE = {
     "consent": "an agreement is withdrawn, which is kept as well: facesets consent NAME --withdraw",
     "withdraw": "a withdrawal stays; an agreement that holds again is recorded anew: facesets consent NAME --by YOUR-NAME --adult",
     "accept": f"{_NOT_KEPT}. Change the folder as it is to be, then accept that: facesets accept SET",
+}
+# what says the opposite of a decision of which a registry that was brought back knows too little; the others need no rows of faces
+_OPPOSITE = {
+    "extend": "facesets move FACE... --to SET, or facesets reject FACE...",
+    "reject": "facesets move FACE... --to SET",
+    "move": "facesets move FACE... --to SET",
+    "split": "facesets merge SET INTO",
+    "merge": "facesets split SET FACE...",
+    "accept": "change the folder as it is to be, then facesets accept SET",
+    UNDO: "say the decision again",
 }
 
 
@@ -39,18 +51,28 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
     if change is None:
         raise Refused(f"decision {made.id} ({made.act}) cannot be taken back: {_OTHERWISE.get(made.act, _NOT_KEPT)}")
     inverse = change.inverse
-    recorded = inverse.get("recorded")
+    recorded, here = inverse.get("recorded"), inverse.get("carried", True)
+    if not here and made.act in _OPPOSITE:
+        raise Refused(
+            f"decision {made.id} ({made.act}) cannot be taken back: {NOT_CARRIED}. The opposite can be said: {_OPPOSITE[made.act]}"
+        )
     if later := _stands_on(registry, made, rows.touched(inverse["difference"])):
         raise Refused(
             f"decision {made.id} ({made.act}) cannot be taken back while decision {later.id} ({later.act}) stands on it: "
             f"facesets undo {later.id}  first"
         )
-    if recorded:
-        check_recorded(registry, made.id, recorded)
+    if recorded and not is_as_recorded(registry, recorded):
+        raise Refused(
+            f"decision {made.id} ({made.act}) cannot be taken back: the folder of {recorded['name'][1]} was written anew or accepted "
+            "again since. Take back what came later, or change the folder as it is to be, then: facesets accept "
+            f"{recorded['name'][1]}"
+        )
     into = people.of_number(registry, made.payload["set"]) if "set" in made.payload else None
 
+    now = _names_now(registry, made, inverse["folders"])
+
     def do(effects: Effects) -> rows.Difference:
-        files = {name: dict(sets.files_by_measurement(registry, name)) for name in inverse["folders"]}
+        files = {name: dict(sets.files_by_measurement(registry, name)) for name in now.values()}
         # a face that goes by another pack's measure again keeps its file
         back = {
             (key.partition(":")[0], before[2]) for table, key, before, _ in inverse["difference"] if table == "set_faces" and before
@@ -64,14 +86,15 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
             path = files.get(name, {}).get(measurement)
             if before is None and path is not None and (str(set_id), path) not in back:
                 effects.leaves(name, path)
+        stood = standing(registry)
         done = rows.put_back(registry, inverse["difference"], into.id if into else None)
         if recorded:
-            effects.recorded = put_back_recorded(registry, recorded)
-        for name in inverse["folders"]:
+            effects.recorded = put_back_record(registry, recorded)
+        for was, name in now.items():
             effects.touches(name)
-            for path in inverse["in"].get(name, ()):
+            for path in inverse["in"].get(was, ()):
                 effects.leaves(name, path)
-            for path, sha256 in inverse["out"].get(name, {}).items():
+            for path, sha256 in inverse["out"].get(was, {}).items():
                 effects.comes(name, path, sha256)
         decisions.take_back(registry, made.id, effects.decision, was_undo_of=made.undoes)
         effects.sentences += [f"taken back: {sentence}" for sentence in inverse["sentences"] or [f"decision {made.id} ({made.act})"]]
@@ -81,12 +104,32 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
                 f"and {'stays' if kept == 1 else 'stay'}"
             )
         effects.changes |= {"undone": made.id, "act": made.act}
-        return done
+        return done if here else [*done, *_followed(registry, stood)]
 
     outcome = decide(workspace, registry, UNDO, {"decision": made.id}, do, people=(), dry_run=dry_run)
     if recorded and outcome.decision is not None:
         in_manifest(workspace, registry, recorded["person"], recorded["name"][1])
     return outcome
+
+
+def _names_now(registry: Registry, made: Made, names: Sequence[str]) -> dict[str, str]:
+    """What each folder that a decision was about is called by now: its owner may have renamed it since."""
+    now = {name: name for name in names}
+    later = decisions.select(registry)[-1].id
+    for _, change in sorted(changes.of_decisions(registry, made.id + 1, later, _ACT).items()) if names else ():
+        before, after = change.inverse.get("recorded", {}).get("name", ("", ""))
+        now = {was: after if name == before else name for was, name in now.items()}
+    return {was: name for was, name in now.items() if people.of_set(registry, name) is not None}  # a restored registry may know none
+
+
+def _followed(registry: Registry, before: WhatStands) -> rows.Difference:
+    """Names and who is ignored, by what stands now: of a decision whose rows are not known."""
+    after = standing(registry)
+    about = before.names.keys() | after.names.keys() | before.ignored | after.ignored
+    found = [person.id for number in about if (person := people.of_number(registry, number)) is not None]
+    were = rows.take_down(registry, found, ())
+    follow(registry, before, after)
+    return rows.difference(were, rows.take_down(registry, found, ()))
 
 
 def to_undo(registry: Registry, decision: int | None) -> Made:
@@ -107,7 +150,10 @@ def to_undo(registry: Registry, decision: int | None) -> Made:
 
 def _can_go(registry: Registry, made: Made) -> bool:
     """Whether what was there before a decision is kept."""
-    return made.act == published.PUBLISH or changes.of_decision(registry, made.id, _ACT) is not None
+    if made.act == published.PUBLISH:
+        return True
+    change = changes.of_decision(registry, made.id, _ACT)
+    return change is not None and (change.inverse.get("carried", True) or made.act not in _OPPOSITE)
 
 
 def standing_on(registry: Registry, first: int, last: int) -> dict[int, int]:
