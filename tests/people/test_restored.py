@@ -270,6 +270,33 @@ def test_what_immich_was_told_since_is_not_forgotten(home: Home) -> None:
     assert [past.said for past in people.history(home.workspace, home.registry)] == [("1 name went to Immich",)]
 
 
+def test_an_agreement_that_was_recorded_since_holds(home: Home) -> None:
+    backups.make(home.workspace.registry_file, "schema-7")
+    with home.registry.transaction():
+        changes.decide(home.registry, "consent", {"person": 1, "by": "Anna"})
+    assert nothing_left_to_say(restored(home))
+    assert [(past.act, past.said) for past in people.history(home.workspace, home.registry)] == [("consent", ("consent 1",))]
+    with pytest.raises(Refused, match="facesets consent NAME --withdraw"):
+        people.undo(home.workspace, home.registry, 1)
+
+
+def test_a_restore_is_itself_taken_back_by_another(home: Home) -> None:
+    backups.make(home.workspace.registry_file, "schema-7")
+    people.merge(home.workspace, home.registry, TWO, ONE)
+    home.write()
+    restored(home)
+    people.split(home.workspace, home.registry, ONE, home.faces(ONE)[3:6], name="Berta")
+    home.write()
+    people.ignore(home.workspace, home.registry, "faceset_003")
+    rows_then, said, tree = whole(registry_rows(home)), people.history(home.workspace, home.registry), home.tree()
+    home.registry.close()
+    (back,) = (each["backup"] for each in home.cli("restore", "--json").json if (each["before"] or "").startswith("before-restore"))
+    assert home.cli("restore", back).code == 0
+    home.registry = home.workspace.registry()
+    assert (whole(registry_rows(home)), people.history(home.workspace, home.registry)) == (rows_then, said)
+    assert (home.tree(), home.verify().ok) == (tree, True)
+
+
 def test_a_restore_keeps_decisions_that_were_taken_back_since(home: Home) -> None:
     backups.make(home.workspace.registry_file, "schema-7")
     home.registry.close()

@@ -44,7 +44,7 @@ def carry_over(source: Registry, target: Registry) -> list[int]:
     before = standing(target)
     _add_decisions(target, decisions.select(source))
     state = _CarriedOver()
-    for change, known in list(carried.changes_since(source, target)):
+    for change, known in carried.changes_since(source, target):
         if change.kind == ACT:
             _act(source, target, change, state, known=known)
             continue

@@ -56,7 +56,7 @@ def verify(workspace: Workspace, registry: Registry) -> VerifyReport:
         counts["files"] += len(recorded)
         counts["bytes"] += sum(file.size for file in recorded)
         problems += _set_problems(folder, faceset, recorded)
-    problems += _doubled(folder, registry, [faceset for faceset in written if faceset.origin == "made"], later)
+    problems += _doubled(folder, registry, written, later)
     problems += [
         Problem(faceset.name, None, "planned, but not written yet; facesets run (or write) writes it")
         for faceset in planned
@@ -115,11 +115,12 @@ def _waiting(registry: Registry) -> set[str]:
     return {name for change in changes.planned(registry, "act") for name in change.payload["sets"]}
 
 
-def _doubled(folder: Path, registry: Registry, made: list[FaceSet], later: Collection[str]) -> Iterator[Problem]:
+def _doubled(folder: Path, registry: Registry, written: list[FaceSet], later: Collection[str]) -> Iterator[Problem]:
     """No file stands for two members: not in the registry, and not in what a folder says of itself."""
-    for faceset in made:
+    for faceset in written:
         files = [file for _, _, file in sets.member_files(registry, faceset.name) if file is not None]
-        described = [] if faceset.name in later else described_files(folder / faceset.name)
+        own = faceset.origin == "made" and faceset.name not in later
+        described = described_files(folder / faceset.name) if own else []
         for file in sorted({file for each in (files, described) for file, n in Counter(each).items() if n > 1}):
             yield Problem(faceset.name, file, "stands for two faces of this set")
 
