@@ -14,9 +14,11 @@ from skimage import data
 
 from facesets.models.load import load_pack
 from facesets.models.pack import Pack
+from facesets.photos.decoder_pool import DecoderPool
 from facesets.testing.twins import twin_pack
 
 from . import tiers
+from .decoders import LentDecoders
 from .postgres import running
 
 # Results are to be the same on every machine; tests of other engines name them.
@@ -93,6 +95,14 @@ def open_pack(model_cache: Path) -> Pack:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACESETS_CACHE", str(model_cache))
         return load_pack("open")
+
+
+@pytest.fixture(scope="session")
+def decoders() -> Iterator[DecoderPool]:
+    """Processes that decode for everything these tests run; see ``lend``."""
+    started = LentDecoders()
+    yield started
+    started.end()
 
 
 @pytest.fixture(scope="session")

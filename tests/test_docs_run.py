@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +13,10 @@ import pytest
 
 from facesets.cli import main
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.pipeline import runner
 from facesets.testing import Library, User, immich_server
 
-from .people.conftest import decoders, pack  # noqa: F401 - the same twin pack and decoders
+from .decoders import lend
+from .people.conftest import pack  # noqa: F401 - the same twin pack
 from .pipeline.world import add_photos, boxes, configure, jpeg
 from .test_docs import ROOT, calls
 
@@ -97,7 +96,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, decoders: DecoderPool) -> It
         for n in range(6):
             (pictures / f"p{person}_{n}.jpg").write_bytes(jpeg([person], 1000 * person + n))
     with pytest.MonkeyPatch.context() as patched, immich_server(library) as server:
-        patched.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+        lend(decoders, patched)
         patched.setattr("webbrowser.open", lambda _: True)
         patched.setenv("HOME", str(home))
         patched.setenv("USERPROFILE", str(home))

@@ -16,6 +16,8 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
@@ -30,7 +32,24 @@ from urllib3.util import Url, make_headers, parse_url
 
 from facesets.errors import SettingsError
 
-__all__ = ["Connections", "HTTPError", "HTTPResponse", "Url", "address", "describe", "is_permanent", "timed_out", "trust"]
+__all__ = [
+    "LONGEST_RETRY_AFTER",
+    "TOLD_FROM",
+    "Connections",
+    "HTTPError",
+    "HTTPResponse",
+    "Url",
+    "address",
+    "describe",
+    "is_permanent",
+    "read_date",
+    "retry_after",
+    "timed_out",
+    "trust",
+]
+
+LONGEST_RETRY_AFTER = 300.0  # a Retry-After beyond this is cut: the item is better left for the next run
+TOLD_FROM = 5.0  # seconds of waiting that whoever watches is told of
 
 _KEEP_ALIVE = 4.0  # Immich ends an idle connection after 5 s; ending it first avoids resets
 _CONNECTING = 10.0  # seconds at most until a connection is there
@@ -180,6 +199,23 @@ def describe(err: HTTPError) -> str:
         return f"it does not speak HTTP, it says {str(cause)[:80]!r}"
     refused = "nothing listens there (connection refused): is the server up, and is that its address and port?"
     return refused if isinstance(cause, ConnectionRefusedError) else str(cause or err) or type(err).__name__
+
+
+def retry_after(header: str) -> float:
+    """How many seconds of patience a server asks for by this header (seconds, or a date); 0.0 where it is empty or odd."""
+    value = header.strip()
+    if value.isdecimal():
+        return float(value)
+    moment = read_date(value)
+    return 0.0 if moment is None else max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def read_date(value: str) -> datetime | None:
+    """An HTTP date."""
+    try:
+        return parsedate_to_datetime(value).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _kind(proxy: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from facesets.cli import VERBS
 from facesets.testing import Library
 from tests.json_keys import MEANT, check_keys
-from tests.pipeline.conftest import cli, decoders, faults, library, pack, server  # noqa: F401 - the same small world
+from tests.pipeline.conftest import cli, faults, library, pack, server  # noqa: F401 - the same small world
 from tests.pipeline.world import CommandLine, add_photos, jpeg
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.conftest import cli, decoders, faults, library, pack, server  # noqa: F401 - the same small world
+from tests.pipeline.conftest import cli, faults, library, pack, server  # noqa: F401 - the same small world
 from tests.pipeline.test_field import AS_ANYBODY
 from tests.pipeline.world import CommandLine, tree
 

@@ -17,7 +17,7 @@ from facesets.registry import assets, runs
 from facesets.targets import TARGETS
 from facesets.testing import Library
 from facesets.workspace import Workspace
-from tests.pipeline.conftest import cli, decoders, faults, library, pack, server  # noqa: F401 - the same small world
+from tests.pipeline.conftest import cli, faults, library, pack, server  # noqa: F401 - the same small world
 from tests.pipeline.world import CommandLine, jpeg
 
 

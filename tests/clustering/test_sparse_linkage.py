@@ -110,6 +110,7 @@ def test_a_family_library_comes_out_the_same_whatever_threads_blocks_and_bounds(
         assert fast_labels(x, 0.55, **how).tolist() == expected
 
 
+@pytest.mark.slow
 def test_both_ways_meet_at_the_size_where_they_change() -> None:
     x = families(linkage.DENSE, seed=9, d=64).vectors
     assert average_linkage(x, 0.5)[:-1].tolist() == average_linkage(x[:-1], 0.5).tolist()

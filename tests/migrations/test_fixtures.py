@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from facesets.models import load_pack
 from facesets.photos import DecoderPool
-from facesets.pipeline import runner
 
+from ..decoders import lend
 from ..pipeline.world import CommandLine, tree
 from . import worlds
 
@@ -20,12 +19,6 @@ from . import worlds
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return worlds.packs(tmp_path_factory.mktemp("packs"))
-
-
-@pytest.fixture(scope="session")
-def decoders() -> Iterator[DecoderPool]:
-    with DecoderPool() as started:
-        yield started
 
 
 @pytest.fixture(params=worlds.KINDS)
@@ -62,7 +55,7 @@ def test_it_goes_on_and_changes_no_byte(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+    lend(decoders, monkeypatch)
     said = worlds.expected(kind)
     cli = CommandLine(worlds.load(kind, tmp_path, made=made), capsys)
     assert (said["files_after"] == said["files"]) is (kind not in worlds.UNFINISHED)

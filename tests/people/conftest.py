@@ -2,18 +2,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from facesets.cli import main
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.pipeline import runner
 from facesets.testing import Library, immich_server
 from facesets.testing.twins import twin_pack
 from facesets.workspace import Workspace
 
+from ..decoders import lend
 from ..pipeline.world import CommandLine, add_photos, configure
 from .home import Home
 
@@ -21,12 +20,6 @@ from .home import Home
 @pytest.fixture(scope="session")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return twin_pack(tmp_path_factory.mktemp("twin"), others=False)
-
-
-@pytest.fixture(scope="session")
-def decoders() -> Iterator[DecoderPool]:
-    with DecoderPool() as started:
-        yield started
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +32,7 @@ def after_a_run(tmp_path_factory: pytest.TempPathFactory, pack: Path, decoders: 
         add_photos(library, anna, [person], 7)
     add_photos(library, anna, [1, 2], 2, first=20)
     with pytest.MonkeyPatch.context() as patched, immich_server(library) as server:
-        patched.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+        lend(decoders, patched)
         patched.setenv("IMMICH_URL", server.url)
         patched.setenv("IMMICH_API_KEY", server.key_for("anna"))
         call(root, "init")
@@ -65,7 +58,7 @@ def home(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Home]:
     """A copy of it, its registry open; originals are gone."""
-    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+    lend(decoders, monkeypatch)
     root = tmp_path / "w"
     shutil.copytree(after_a_run, root)
     workspace = Workspace.open(root)

@@ -178,6 +178,30 @@ def test_files_that_stay_keep_their_names_and_are_links(home: Home) -> None:
     assert [each["face_id"] for each in described] == home.faces(ONE)
 
 
+def test_the_name_of_a_file_that_goes_is_given_to_no_other(home: Home) -> None:
+    """The rejected face has the last number of its set, and the same revision brings others in."""
+    before = home.tree()
+    last = max(sets.member_files(home.registry, TWO), key=lambda member: member[2] or "")
+    people.reject(home.workspace, home.registry, [last[0]])
+    people.move(home.workspace, home.registry, home.faces(ONE)[:2], TWO)
+    home.write()
+    for decision in (1, 2):
+        people.undo(home.workspace, home.registry, decision)
+        home.write()
+        files = [file for _, _, file in sets.member_files(home.registry, TWO)]
+        assert len(set(files)) == len(files)
+    assert home.tree() == before
+
+
+@pytest.mark.parametrize("act", [people.reject, lambda *asked: people.move(*asked, TWO)], ids=["reject", "move"])
+def test_no_set_is_left_without_a_face(home: Home, act: Callable[..., Outcome]) -> None:
+    before, stood = home.tree(), standing(home)
+    with pytest.raises(UsageError, match="nothing would be left of faceset_003"):
+        act(home.workspace, home.registry, home.faces(THREE))
+    home.write()
+    assert (home.tree(), standing(home)) == (before, stood)
+
+
 def test_all_decisions_since_the_last_writing_are_one_revision(home: Home) -> None:
     for face in home.faces(ONE)[:3]:
         people.reject(home.workspace, home.registry, [face])
@@ -294,6 +318,22 @@ def test_a_rejected_face_comes_back_by_no_merge(home: Home) -> None:
     outcome = people.merge(home.workspace, home.registry, TWO, ONE)
     assert face not in home.faces(ONE)
     assert outcome.changes["merged"]["rejected_before"] == 1
+
+
+@pytest.mark.parametrize("found", [Reason.RECOGNISED, Reason.LIKELY])
+@pytest.mark.parametrize("pair", [(TWO, ONE), (ONE, TWO)])
+def test_a_rejected_face_that_a_run_gave_to_another_comes_back_by_no_merge(home: Home, found: Reason, pair: tuple[str, str]) -> None:
+    face = home.faces(ONE)[0]
+    people.reject(home.workspace, home.registry, [face])
+    person = rows.of_number(home.registry, 2)
+    assert person is not None
+    with home.registry.transaction():
+        rows.give(home.registry, face, person.id, found)
+    outcome = people.merge(home.workspace, home.registry, *pair)
+    assert standing(home)[face] == (Reason.NEW, None)
+    assert outcome.notes == ("1 face is in neither, rejected before",)
+    people.undo(home.workspace, home.registry)
+    assert standing(home)[face] == (found, TWO)
 
 
 def test_a_folder_that_its_owner_altered_is_left_alone_until_that_is_accepted(home: Home) -> None:

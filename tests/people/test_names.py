@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,10 @@ import pytest
 from facesets import people
 from facesets.errors import NotFound, UsageError
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.pipeline import runner
 from facesets.registry import people as rows
 from facesets.testing import Box, Library, immich_server
 
+from ..decoders import lend
 from ..pipeline.world import PLACES, SIDE, CommandLine, configure, jpeg
 from .home import ONE, THREE, TWO, Home
 
@@ -77,7 +76,7 @@ def named(
             box = Box(x - SIDE / 2, y - SIDE / 2, x + SIDE / 2, y + SIDE / 2, who[name])
             taken = f"2020-{person:02d}-{2 + 3 * n:02d}T12:00:00+00:00"
             library.photo(anna, jpeg([person], 1000 * person + n), file_name=f"p{person}_{n}.jpg", taken_at=taken, faces=[box])
-    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+    lend(decoders, monkeypatch)
     cli = CommandLine(tmp_path / "w", capsys)
     with immich_server(library) as server:
         monkeypatch.setenv("IMMICH_URL", server.url)

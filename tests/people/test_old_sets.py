@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,16 @@ import pytest
 from facesets import people
 from facesets.errors import NotFound, UsageError
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.pipeline import runner
 from facesets.registry import backups, decisions, sets
 from facesets.testing import Library, immich_server
 from facesets.workspace import Workspace
 
+from ..decoders import lend
 from ..pipeline.world import CommandLine, add_photos, configure, jpeg
 from .conftest import call
 from .home import Home
 
-OLD, OTHER = "faceset_004", "faceset_009"
+OLD, OTHER, THIRD = "faceset_004", "faceset_009", "faceset_011"
 FOREIGN = ("notes.txt", "sheet.fsz", "contact_sheet.html")
 
 
@@ -37,6 +36,9 @@ def old_folder(tmp_path_factory: pytest.TempPathFactory, pack: Path, decoders: D
             (folder / name / f"{n}.jpg").write_bytes(jpeg([person], 9000 + 10 * person + n))
         for foreign in FOREIGN:
             (folder / name / foreign).write_text(f"{foreign} of {name}")
+    (folder / THIRD).mkdir()
+    for n in range(6):
+        (folder / THIRD / f"3_{n}.jpg").write_bytes(jpeg([3], 9200 + n))
     for name in ("_thin/faceset_002_era_1998-2001", "faceset_004_era_2012-2016"):
         (folder / name).mkdir(parents=True)
         (folder / name / "0.jpg").write_bytes(jpeg([1], 9100))
@@ -46,7 +48,7 @@ def old_folder(tmp_path_factory: pytest.TempPathFactory, pack: Path, decoders: D
     anna = library.user("anna")
     add_photos(library, anna, [1], 3)
     with pytest.MonkeyPatch.context() as patched, immich_server(library) as server:
-        patched.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+        lend(decoders, patched)
         patched.setenv("IMMICH_URL", server.url)
         patched.setenv("IMMICH_API_KEY", server.key_for("anna"))
         call(root, "init")
@@ -59,7 +61,7 @@ def old_folder(tmp_path_factory: pytest.TempPathFactory, pack: Path, decoders: D
 def old(
     tmp_path: Path, old_folder: Path, decoders: DecoderPool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Home]:
-    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+    lend(decoders, monkeypatch)
     root = tmp_path / "w"
     shutil.copytree(old_folder, root)
     workspace = Workspace.open(root)
@@ -95,6 +97,22 @@ def test_an_image_moves_into_another_set_under_a_name_that_is_free(old: Home) ->
     people.undo(old.workspace, old.registry)
     old.write()
     assert old.tree() == before
+
+
+def test_two_images_of_one_name_move_into_one_set_and_none_is_lost(old: Home) -> None:
+    before = old.tree()
+    images = [before[f"{name}/0.jpg"] for name in (OLD, OTHER)]
+    people.move(old.workspace, old.registry, [str(old.root / name / "0.jpg") for name in (OLD, OTHER)], THIRD)
+    people.move(old.workspace, old.registry, [str(old.root / OLD / "1.jpg")], THIRD)
+    people.move(old.workspace, old.registry, [str(old.root / OTHER / "1.jpg")], THIRD)
+    old.write()
+    after = [digest for path, digest in old.tree().items() if path.startswith(f"{THIRD}/")]
+    assert {*images, *(before[f"{name}/1.jpg"] for name in (OLD, OTHER))} <= set(after)
+    for _ in range(3):
+        people.undo(old.workspace, old.registry)
+        old.write()
+    assert old.tree() == before
+    assert old.verify().ok, old.verify().problems
 
 
 def test_merged_every_foreign_file_is_kept_and_the_undo_gives_both_back(old: Home) -> None:
@@ -152,7 +170,7 @@ def test_it_is_named_in_the_manifest_beside_what_others_wrote_there(old: Home) -
 def test_a_set_of_ones_own_images_is_not_split_and_this_is_said(old: Home) -> None:
     with pytest.raises(UsageError, match="a set of your own images"):
         people.split(old.workspace, old.registry, OLD, [str(old.root / OLD / "0.jpg")])
-    assert sets.highest_number(old.registry) == 9
+    assert sets.highest_number(old.registry) == 11
 
 
 def test_of_a_set_of_ones_own_only_images_are_faces(old: Home) -> None:

@@ -71,6 +71,22 @@ def test_a_set_has_a_face_once_and_a_rejected_one_stays_away(
     assert cli("verify").code == 0
 
 
+def test_a_merged_set_of_unlike_faces_has_each_once_after_a_tag_in_every_photo(cli: CommandLine, library: Library) -> None:
+    """Its average is near to neither half: a child and the adult."""
+    before = cli(*RUN).json["faces_by_reason"]
+    assert cli("merge", TWO, ONE, "--name", "Anna").code == 0
+    assert cli("write").code == 0
+    for asset in library.assets.values():
+        assert isinstance(asset.data, bytes)
+        again(asset, tagged(asset.data))
+    summary = cli(*RUN)
+    assert summary.code == 0, summary.err
+    assert summary.json["sets_new"] == []
+    assert summary.json["faces_by_reason"]["near_duplicate"] == before["member"]
+    assert "likely" not in summary.json["faces_by_reason"]
+    assert cli("suggest", "--json").json == []
+
+
 def test_a_rejected_face_comes_back_by_no_merge_from_other_bytes(home: Home) -> None:
     """Rejected from the first; its photo gets a tag; a run makes the new face a member of the second; the two are one."""
     face = home.faces(ONE)[0]

@@ -138,7 +138,7 @@ def test_undo_passes_over_what_cannot_be_taken_back(home: Home) -> None:
             "INSERT INTO decisions (act, payload, at) VALUES ('accept', '{\"set\": 1}', '2026-01-01T00:00:00+00:00')"
         )
     assert people.history(home.workspace, home.registry)[-1].said == ("accept 1",)
-    with pytest.raises(Refused, match="then accept that: facesets accept SET"):
+    with pytest.raises(Refused, match="then: facesets accept SET"):
         people.undo(home.workspace, home.registry, 2)
     assert people.undo(home.workspace, home.registry).changes == {"undone": 1, "act": "name"}
 

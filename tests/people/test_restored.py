@@ -275,8 +275,10 @@ def test_an_agreement_that_was_recorded_since_holds(home: Home) -> None:
     with home.registry.transaction():
         changes.decide(home.registry, "consent", {"person": 1, "by": "Anna"})
     assert nothing_left_to_say(restored(home))
-    assert [(past.act, past.said) for past in people.history(home.workspace, home.registry)] == [("consent", ("consent 1",))]
-    with pytest.raises(Refused, match="facesets consent NAME --withdraw"):
+    assert [past.said for past in people.history(home.workspace, home.registry)] == [
+        ("faceset_001 agreed to be generated or swapped and is an adult, says Anna",)
+    ]
+    with pytest.raises(Refused, match="facesets consent faceset_001 --withdraw"):
         people.undo(home.workspace, home.registry, 1)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ import pytest
 
 from facesets.people import suggest
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.pipeline import runner
 from facesets.testing import Library, immich_server
 from facesets.workspace import Workspace
 
+from ..decoders import lend
 from ..pipeline.world import CommandLine, boxes, configure, jpeg
 from .conftest import call
 
@@ -38,7 +37,7 @@ def named_by_immich(tmp_path_factory: pytest.TempPathFactory, pack: Path, decode
             taken = f"2020-0{who}-{2 + 3 * n:02d}T12:00:00+00:00"
             library.photo(anna, jpeg([who], 1000 * who + n), file_name=f"p{who}_{n}.jpg", taken_at=taken, faces=[box])
     with pytest.MonkeyPatch.context() as patched, immich_server(library) as server:
-        patched.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+        lend(decoders, patched)
         patched.setenv("IMMICH_URL", server.url)
         patched.setenv("IMMICH_API_KEY", server.key_for("anna"))
         call(root, "init")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.pipeline import runner
 from facesets.testing import Library, immich_server
 
+from ..decoders import lend
 from ..migrations.worlds import packs
 from ..pipeline.world import CommandLine, configure
 from .ten_years import BEN, KAI, LEA, MIA, NAMES, OMA, OMA_GREY, TOM, ZOE, Family, Ledger, Spot
@@ -22,7 +21,7 @@ from .ten_years import BEN, KAI, LEA, MIA, NAMES, OMA, OMA_GREY, TOM, ZOE, Famil
 def family(
     tmp_path: Path, decoders: DecoderPool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Family]:
-    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+    lend(decoders, monkeypatch)
     monkeypatch.setattr("facesets.cli.run._write_report", lambda app, workspace: None)  # pages are half of so small a run
     library, both = Library(), packs(tmp_path / "packs")
     anna = library.user("anna")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +11,9 @@ import pytest
 from PIL import Image
 
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.pipeline import runner
 from facesets.testing import Library, immich_server
 
+from ..decoders import lend
 from ..pipeline.world import PLACES, SIDE, CommandLine, boxes, configure, jpeg, tree
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -70,7 +69,7 @@ def after_a_folder(tmp_path_factory: pytest.TempPathFactory, pack: Path, decoder
             if person == 2:
                 Image.open(io.BytesIO(photo.read_bytes())).save(photo, "JPEG", quality=95, xmp=xmp(("Berta", head(0))))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+        lend(decoders, patched)
         from .conftest import call  # noqa: PLC0415
 
         call(base / "w", "init")
@@ -85,8 +84,7 @@ def folder(
     tmp_path: Path, after_a_folder: Path, decoders: DecoderPool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> CommandLine:
     """A copy of the workspace; the photos lie where they were, as they were."""
-    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
-    monkeypatch.setattr("facesets.cli.people.DecoderPool", lambda: nullcontext(decoders))
+    lend(decoders, monkeypatch, "cli.people")
     shutil.copytree(after_a_folder / "w", tmp_path / "w")
     shutil.rmtree(after_a_folder / "photos")
     shutil.copytree(after_a_folder / "as it was", after_a_folder / "photos")
@@ -188,8 +186,7 @@ def test_where_immich_has_the_same_photos_its_word_holds(
         (photos / f"{n}.jpg.xmp").write_bytes(xmp(("Anna", head(0))))
         (box,) = (replace(box, person=who) for box in boxes([1]))
         library.photo(anna, data, file_name=f"{n}.jpg", taken_at=f"2020-01-{2 + 3 * n:02d}T12:00:00+00:00", faces=[box])
-    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
-    monkeypatch.setattr("facesets.cli.people.DecoderPool", lambda: nullcontext(decoders))
+    lend(decoders, monkeypatch, "cli.people")
     cli = CommandLine(tmp_path / "w", capsys)
     with immich_server(library) as server:
         monkeypatch.setenv("IMMICH_URL", server.url)

@@ -125,6 +125,7 @@ def test_of_a_header_that_crashes_the_decoder_nothing_is_known_and_the_next_one_
             decoders.header(tmp_path / "none")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sabotaged")
 def test_a_decoder_that_hangs_is_ended() -> None:
     with DecoderPool(timeout=2.0) as decoders:

@@ -1,29 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.pipeline import runner
 from facesets.testing import Faults, ImmichServer, Library, immich_server
 from facesets.testing.twins import twin_pack
 
+from ..decoders import lend
 from .world import CommandLine, add_photos, configure
 
 
 @pytest.fixture(scope="session")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return twin_pack(tmp_path_factory.mktemp("twin"), others=False)
-
-
-@pytest.fixture(scope="session")
-def decoders() -> Iterator[DecoderPool]:
-    """Processes that decode for all runs of these tests: starting them would be most of a small run's time."""
-    with DecoderPool() as started:
-        yield started
 
 
 @pytest.fixture
@@ -60,8 +52,7 @@ def cli(
     monkeypatch: pytest.MonkeyPatch,
 ) -> CommandLine:
     """The command line on a fresh workspace, told by its environment where the server is."""
-    monkeypatch.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
-    monkeypatch.setattr("facesets.report.write.DecoderPool", lambda: nullcontext(decoders))
+    lend(decoders, monkeypatch)
     monkeypatch.setenv("IMMICH_URL", server.url)
     monkeypatch.setenv("IMMICH_API_KEY", server.key_for("anna"))
     cli = CommandLine(tmp_path / "w", capsys)

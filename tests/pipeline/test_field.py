@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +21,7 @@ from facesets.testing import Fault, Faults, ImmichServer, Library, immich_server
 from facesets.testing import faults as fault
 from facesets.testing.immich.transport import Request, Response
 
+from ..decoders import lend
 from .world import CommandLine, add_photos, boxes, configure, jpeg, tree
 
 ORIGINAL = "GET /api/assets/{id}/original"
@@ -45,8 +45,7 @@ def box(
     tmp_path: Path, pack: Path, decoders: DecoderPool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> CommandLine:
     """A workspace for a folder: no Immich is known."""
-    for room in ("pipeline.runner", "sources.open_source", "report.write"):
-        monkeypatch.setattr(import_module(f"facesets.{room}"), "DecoderPool", lambda: nullcontext(decoders))
+    lend(decoders, monkeypatch)
     monkeypatch.delenv("IMMICH_URL", raising=False)
     cli = CommandLine(tmp_path / "box", capsys)
     assert cli("init").code == 0

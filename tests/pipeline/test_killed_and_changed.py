@@ -18,16 +18,17 @@ from facesets.testing import Asset, Library
 
 from .world import CommandLine, add_photos, boxes, jpeg, tree
 
-VICTIM = "p1_3.jpg"
+VICTIM = "p1_1.jpg"
+PHOTOS = 3  # of each person: one fewer is still enough for a set here
 
 
 @pytest.fixture
 def library() -> Library:
-    """Two people with six photos each."""
+    """Two people with a few photos each."""
     library = Library()
     anna = library.user("anna")
     for person in (1, 2):
-        add_photos(library, anna, [person], 6)
+        add_photos(library, anna, [person], PHOTOS)
     return library
 
 
@@ -68,7 +69,7 @@ def folder_source(folder: Path) -> Source:
     def restore() -> None:
         folder.mkdir(exist_ok=True)
         for person in (1, 2):
-            for n in range(6):
+            for n in range(PHOTOS):
                 (folder / f"p{person}_{n}.jpg").write_bytes(jpeg([person], 1000 * person + n))
 
     restore()
@@ -87,17 +88,23 @@ def _copy_unless_renamed(source: str, target: str) -> None:
 
 
 @contextmanager
-def _copied_at_each_commit(workspace: Path, into: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
-    """Copies made just before each commit, while its transaction keeps all others from writing; what is not committed is lost."""
+def copied_at_each_commit(workspace: Path, into: Path, monkeypatch: pytest.MonkeyPatch, when: str = "before") -> Iterator[list[Path]]:
+    """Copies made just before each commit, while its transaction keeps all others from writing: what is not committed is lost.
+
+    Or just after each: no file follows what was committed.
+    """
     copies: list[Path] = []
     real = Registry.commit
 
     def commit(self: Registry) -> None:
+        if when == "after":
+            real(self)
         copies.append(into / f"{len(copies):02d}")
         # the lock dies with its process, and so does SQLite's index of its log
         ignore = shutil.ignore_patterns(".lock", "*-shm")
         shutil.copytree(workspace, copies[-1], ignore=ignore, copy_function=_copy_unless_renamed)
-        real(self)
+        if when == "before":
+            real(self)
 
     with monkeypatch.context() as patched:
         patched.setattr(Registry, "commit", commit)
@@ -112,12 +119,14 @@ def test_no_commit_leaves_a_workspace_that_a_changed_library_locks(
     if (kind, change) == ("folder", "damaged here"):
         change = "emptied"  # a folder's photo has no copy here: what its owner breaks is the photo itself
     source = server_source(library) if kind == "server" else folder_source(tmp_path / "box")
-    with _copied_at_each_commit(cli.workspace, tmp_path / "copies", monkeypatch) as copies:
+    cli.set("min_faces = 2")
+    cli.set("min_photos = 2")
+    with copied_at_each_commit(cli.workspace, tmp_path / "copies", monkeypatch) as copies:
         assert cli("run", *source.run).code == 0
     assert len(copies) >= 12  # the run's start, the user, the listing, photos, faces, sets and their plan, each set, the end
     for copy in copies:
-        shutil.rmtree(cli.workspace)
-        shutil.copytree(copy, cli.workspace)
+        cli.workspace.rename(copy.with_suffix(".after"))
+        copy.rename(cli.workspace)
         source.restore()
         match change:
             case "deleted":

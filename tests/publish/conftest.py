@@ -5,29 +5,28 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from facesets.cli import main
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.pipeline import runner
 from facesets.registry import Registry, people
 from facesets.testing import Faults, Library, immich_server
 from facesets.testing.twins import twin_pack
 
+from ..decoders import lend
 from ..pipeline.world import CommandLine, configure
 from .home import NAMES, Home, family
 
 
 @pytest.fixture(scope="session")
-def after_a_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Library]:
+def after_a_run(tmp_path_factory: pytest.TempPathFactory, decoders: DecoderPool) -> tuple[Path, Library]:
     """A workspace with ten named sets, one a person, and the library that it was made from."""
     root = tmp_path_factory.mktemp("publish") / "w"
     library = family()
-    with pytest.MonkeyPatch.context() as patched, immich_server(library) as server, DecoderPool() as decoders:
-        patched.setattr(runner, "DecoderPool", lambda: nullcontext(decoders))
+    with pytest.MonkeyPatch.context() as patched, immich_server(library) as server:
+        lend(decoders, patched)
         patched.setenv("IMMICH_URL", server.url)
         patched.setenv("IMMICH_API_KEY", server.key_for("anna"))
         _call(root, "init")

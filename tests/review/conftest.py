@@ -17,7 +17,7 @@ from facesets.review import options_of
 from facesets.review.images import Images
 from facesets.review.threads import RegistryThreads
 from facesets.workspace import Workspace
-from tests.people.conftest import after_a_run, decoders, pack  # noqa: F401 - the workspace of the acts' own tests
+from tests.people.conftest import after_a_run, pack  # noqa: F401 - the workspace of the acts' own tests
 
 from .home import Served, served
 

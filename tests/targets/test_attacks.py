@@ -19,15 +19,24 @@ from typing import Any
 import pytest
 
 from facesets import export_to, people, targets
-from facesets.errors import CorruptFile, FacesetsError, Refused, UsageError
+from facesets.errors import BadAnswer, CorruptFile, FacesetsError, Refused, ServerFailed, UsageError
+from facesets.progress import Silent
 from facesets.registry import exports
-from facesets.targets import compreface, doubletake, frigate
+from facesets.targets import compreface, doubletake, frigate, service
 from facesets.targets.record import RECORD, read_record
 from facesets.targets.service import Service
+from facesets.testing.double_take import double_take_server
+from facesets.testing.immich.transport import Response
+from facesets.testing.services import json_answer
 from facesets.workspace import Workspace
 from tests.pipeline.world import tree as bytes_of
 
 from .conftest import agree, change, name
+
+
+@pytest.fixture(scope="module")
+def made(drawn: Path) -> Path:
+    return drawn
 
 
 def record_of(out: Path) -> dict[str, Any]:
@@ -294,6 +303,7 @@ def answering(get: object, post: object, status: int = 200, delay: float = 0.0) 
             time.sleep(delay)
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(code)
+            self.send_header("Location", "https://login.example")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -363,3 +373,77 @@ def test_a_service_never_gets_two_people_under_one_name(workspace: Workspace, mo
         assert (gone.withdrawn, one.new) == (1, 1)
         with workspace.registry() as registry:
             assert exports.numbers_sent(registry, f"export:frigate-api:{url}:") == [2, 3]
+
+
+def test_a_service_that_asks_for_patience_is_given_it_within_reason_and_whoever_watches_is_told(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_picture(monkeypatch)
+    pauses: list[float] = []
+    past, years = "Wed, 01 Jan 2020 00:00:00 GMT", "9" * 400
+
+    def busy(status: int, after: str) -> Response:
+        return Response(status, {"Retry-After": after}, b"slow down")
+
+    with double_take_server(tmp_path / "storage") as server:
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 3:  # now comes the picture
+                server.first.append(busy(429, years))
+
+        monkeypatch.setattr(Service, "sleep", staticmethod(sleep))
+        server.first = [busy(429, "7"), busy(503, past)]
+        watching = Silent()
+        (one,) = export_to(workspace, "doubletake", ["Grandma"], url=server.url, progress=watching).people
+        assert (one.new, len(server.files)) == (1, 1)
+        assert pauses == [7, 1, 0.05, 300]
+        told = [note.partition(" is busy ")[2] for note in watching.notes]
+        assert told[0] == "(status 429) and asks for 7 s of patience: waiting 7 s, then it goes on"
+        assert "waiting 300 s" in told[1]
+        server.first = [busy(429, "1")] * 4
+        with pytest.raises(ServerFailed, match="answered 429: slow down"):
+            export_to(workspace, "doubletake", ["Grandma"], url=server.url)
+
+
+@pytest.mark.parametrize("target", sorted(EMPTY))
+def test_only_a_services_own_words_are_its_no_to_a_face(target: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Service, "sleep", staticmethod(lambda _: None))
+    one_picture(monkeypatch)
+    for status, page in ((413, b"<html>Request Entity Too Large</html>"), (404, b"<html>Not Found</html>"), (404, b"null")):
+        with answering(EMPTY[target], page, status) as url, pytest.raises(BadAnswer, match=url):  # a proxy's
+            export_to(workspace, target, ["Grandma"], url=url, count=1)
+        with workspace.registry() as registry, registry.transaction():  # and it is tried again
+            assert json.loads(registry.fact(f"export:{target}:{url}:2") or "")["refused"] == {}
+    with answering(EMPTY[target], {"message": "no\n\x1b[31mface"}, 400) as url:
+        (one,) = export_to(workspace, target, ["Grandma"], url=url, count=1).people
+        assert f"{target} says: no [31mface" in one.left_out.values()
+
+
+@pytest.mark.parametrize("target", sorted(EMPTY))
+def test_an_answer_that_leads_elsewhere_or_has_no_end_is_told(
+    target: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Service, "sleep", staticmethod(lambda _: None))
+    one_picture(monkeypatch)
+    with answering(EMPTY[target], b"", 302) as url, pytest.raises(BadAnswer, match=r"it leads to https://login.example, and nothing"):
+        export_to(workspace, target, ["Grandma"], url=url, count=1)
+    monkeypatch.setattr(service, "_MOST", 1000)
+    with answering(b" " * 2000, {}) as url, pytest.raises(BadAnswer, match="answered more than"):
+        export_to(workspace, target, ["Grandma"], url=url, count=1)
+
+
+def test_what_double_take_does_not_remove_is_not_taken_for_removed(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Service, "sleep", staticmethod(lambda _: None))
+    one_picture(monkeypatch)
+    with double_take_server(tmp_path / "storage") as server:
+        export_to(workspace, "doubletake", ["Grandma"], url=server.url)
+        no = json_answer(405, {"error": "Cannot DELETE"})
+        monkeypatch.setattr(server, "_remove", lambda name: no)
+        with pytest.raises(FacesetsError, match="Cannot DELETE"):
+            export_to(workspace, "doubletake", ["Grandma"], url=server.url, remove=True)
+        monkeypatch.undo()
+        (one,) = export_to(workspace, "doubletake", ["Grandma"], url=server.url, remove=True).people
+        assert (one.withdrawn, server.files) == (1, [])

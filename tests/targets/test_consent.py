@@ -21,6 +21,11 @@ from .conftest import LOOKS, agree, change, drop_face
 SET = "faceset_002"
 
 
+@pytest.fixture(scope="module")
+def made(drawn: Path) -> Path:
+    return drawn
+
+
 def export(workspace: Workspace, out: Path, **more: object) -> dict[str, str]:
     """A folder of Grandma's faces; why the others were left out."""
     return export_to(workspace, "folder", [SET], out=out, **more).people[0].left_out  # type: ignore[arg-type]
@@ -209,3 +214,21 @@ def test_what_leaves_the_set_is_asked_about_again(agreed: Workspace, tmp_path: P
     key = drop_face(agreed, SET)
     export(agreed, tmp_path / "out")
     assert not (tmp_path / "out" / "Grandma" / f"{key[:12]}.png").exists()
+
+
+def test_the_history_says_whose_agreement_it_is_by_whom_and_what_was_looked_at(agreed: Workspace, facesets: CommandLine) -> None:
+    facesets("consent", "Opa", "--by", "Ben\n", "--adult")
+    facesets("consent", "Opa", "--withdraw")
+    facesets("consent", "Grandma", "--withdraw", "--by", "Eva")
+    said = [
+        "faceset_002 (Grandma) agreed to be generated or swapped and is an adult, says Anna; "
+        "the contact sheet of faceset_002 revision 1 was looked at",
+        "faceset_003 (Opa) agreed to be generated or swapped and is an adult, says Ben",
+        "faceset_003 (Opa): the agreement to be generated or swapped is withdrawn",
+        "faceset_002 (Grandma): the agreement to be generated or swapped is withdrawn, says Eva",
+    ]
+    assert [line.strip() for line in facesets("history").out.splitlines()[1::2]] == said
+    assert [each["sentences"] for each in facesets("history", "--json").json] == [[line] for line in said]
+    last = facesets("undo")
+    assert (last.code, last.line.endswith("facesets consent faceset_002 --by YOUR-NAME --adult")) == (4, True)
+    assert facesets("undo", "2").line.endswith("facesets consent faceset_003 --withdraw")

@@ -22,6 +22,7 @@ from facesets.targets.framing import ASPECTS, SHARES, cut
 from facesets.targets.lora import LONGEST
 from facesets.testing.twins import twin_photo
 from facesets.workspace import Workspace
+from tests.pipeline.world import put
 
 
 def export(workspace: Workspace, target: str, out: Path, **more: Any) -> Path:
@@ -262,3 +263,14 @@ def test_a_cut_has_the_framing_asked_for_and_leaves_others_out() -> None:
     assert made.box[2] <= 1251
     assert cut(face, "half figure", 4000, 3000, [(880.0, 950.0, 1120.0, 1200.0), (880.0, 400.0, 1120.0, 690.0)], 1.0) is None
     assert cut(face, "half figure", 1200, 1000, [], 1.0) is None  # it would not fit
+
+
+@pytest.mark.parametrize("trigger", ["../../up", "a/b\\c", 'quo"te: #1', "\N{GRINNING FACE}"])
+def test_a_trigger_of_any_kind_stays_within_the_folder_and_is_read_by_all_four(trigger: str, agreed: Workspace, tmp_path: Path) -> None:
+    put(agreed.root, "repeats_folder = true")
+    home = export(Workspace.open(agreed.root), "lora", tmp_path / "out", trigger=trigger) / "Grandma"
+    (images,) = (path for path in home.iterdir() if path.is_dir())
+    assert images.name.startswith("10_")
+    first = kohya(home)
+    assert ai_toolkit(home) == one_trainer(home) == simple_tuner(home) == first
+    assert all(caption.startswith(f"{trigger} person, ") for _, caption in first)

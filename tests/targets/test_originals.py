@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from facesets.testing import ImmichServer
-from tests.pipeline.conftest import cli, decoders, faults, library, pack, server
+from tests.pipeline.conftest import cli, faults, library, pack, server
 from tests.pipeline.world import CommandLine
 
 from .conftest import change
 
-__all__ = ["cli", "decoders", "faults", "library", "pack", "server"]
+__all__ = ["cli", "faults", "library", "pack", "server"]
 
 
 @pytest.fixture

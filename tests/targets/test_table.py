@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from facesets import export_to
 from facesets.errors import NotFound, Refused, UsageError
 from facesets.settings import TargetSettings
 from facesets.targets import TARGETS, Purpose
+from facesets.targets.job import NO_LIMIT
 from facesets.targets.names import file_name, frigate_name, one_line
 from facesets.workspace import Workspace
 
@@ -120,3 +123,36 @@ def test_a_person_with_an_odd_name_is_exported_all_the_same(agreed: Workspace, t
     (home,) = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
     assert home.name == "__Gr_andma_" or home.name.startswith("_")
     assert len(list(home.iterdir())) == 9
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_count_of_0_is_no_limit_for_every_target_be_it_said_or_set(
+    target: str, agreed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    row = TARGETS[target]
+    monkeypatch.setitem(TARGETS, target, replace(row, run=lambda job: counts.append(job.count) or {}))  # type: ignore[func-returns-value]
+    settings: Any = TargetSettings().of(target)
+    if hasattr(settings, "count"):
+        assert "0: no limit." in next(each for each in fields(settings) if each.name == "count").metadata["doc"]
+        path, section = agreed.root / "facesets.toml", f"[targets.{target.removesuffix('-api')}]"
+        path.write_text(path.read_text().replace(section, f"{section}\ncount = 0"))
+    workspace = Workspace.open(agreed.root)
+    place: Any = {"out": tmp_path} if row.kind != "service" else {"url": "http://127.0.0.1:9"}
+    for count in (None, 0, 2):
+        export_to(workspace, target, ["Grandma"], count=count, **place)
+    assert counts == [NO_LIMIT, NO_LIMIT, 2]
+    with pytest.raises(UsageError, match="0 for no limit"):
+        export_to(workspace, target, ["Grandma"], count=-1, **place)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_option_that_means_nothing_to_a_target_is_refused(target: str, agreed: Workspace, tmp_path: Path) -> None:
+    service = TARGETS[target].kind == "service"
+    options: dict[str, Any] = {"out": tmp_path / "out", "url": "http://127.0.0.1:9", "check": True, "trigger": "x"}
+    takes = {"url", "check"} if service else {"out"}
+    for option in options.keys() - takes - ({"trigger"} if target == "lora" else set()):
+        hint = "; frigate-api does" if target == "frigate" and option in ("url", "check") else "$"
+        with pytest.raises(UsageError, match=f"{target} takes no --{option}{hint}"):
+            export_to(agreed, target, ["Grandma"], **{option: options[option]})
+    assert not (tmp_path / "out").exists()

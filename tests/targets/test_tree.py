@@ -18,7 +18,16 @@ from tests.pipeline.world import tree as bytes_of
 
 from .conftest import drop_face
 
-FILES = ("folder", "fsz", "imagefolder", "parquet", "lora", "frigate")
+LORA = pytest.param("lora", marks=pytest.mark.slow)
+FILES = ("folder", "fsz", "imagefolder", "parquet", LORA, "frigate")
+
+
+@pytest.fixture
+def made(request: pytest.FixtureRequest) -> Path:
+    """Drawn people; for a LoRA real ones: its pictures are cut so that only a real network sees the faces in them again."""
+    target = request.node.callspec.params.get("target") if hasattr(request.node, "callspec") else None
+    home: Path = request.getfixturevalue("portraits" if target == "lora" else "drawn")
+    return home
 
 
 def export(workspace: Workspace, target: str, out: Path, **more: Any) -> tuple[int, int, int]:
@@ -42,7 +51,7 @@ def test_the_same_input_gives_the_same_bytes_and_a_second_run_writes_nothing(tar
     assert bytes_of(out) == first
 
 
-@pytest.mark.parametrize("target", ["lora", "frigate"])
+@pytest.mark.parametrize("target", [LORA, "frigate"])
 def test_while_the_photos_are_away_all_of_an_export_stays(target: str, agreed: Workspace, made: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     new, _, _ = export(agreed, target, out)
@@ -72,15 +81,16 @@ def test_a_strangers_file_is_never_touched(agreed: Workspace, tmp_path: Path) ->
     assert bytes_of(out).keys() == {"Grandma/holiday.png", f"Grandma/{ours}"}
 
 
-def test_what_was_changed_by_hand_stays(agreed: Workspace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", [LORA])
+def test_what_was_changed_by_hand_stays(target: str, agreed: Workspace, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    export(agreed, "lora", out)
+    export(agreed, target, out)
     caption = sorted(out.rglob("*.txt"))[0]
     caption.write_text("my own words\n")
-    (one,) = export_to(agreed, "lora", ["Grandma"], out=out).people
+    (one,) = export_to(agreed, target, ["Grandma"], out=out).people
     assert (one.new, caption.read_text()) == (0, "my own words\n")
     assert any("changed by hand" in note for note in one.notes)
-    export(agreed, "lora", out, remove=True)
+    export(agreed, target, out, remove=True)
     assert [path for path in out.rglob("*") if path.is_file()] == [caption]
 
 

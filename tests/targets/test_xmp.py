@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from facesets import export_to
+from facesets import export_to, files
+from facesets.targets import xmp
 from facesets.targets.xmp import stored_box
 from facesets.targets.xmp_document import NotXmp, Region, Sidecar
 from facesets.testing.sample_library import encoded
@@ -222,3 +223,50 @@ def test_other_dimensions_in_a_sidecar_are_not_mixed_with_ours(workspace: Worksp
     (tmp_path / "out" / sidecar).write_text(FOREIGN.replace('stDim:w="400"', 'stDim:w="4000"'), encoding="utf-8")
     (one,) = export_to(workspace, "xmp", ["Grandma"], out=tmp_path / "out").people
     assert list(one.left_out.values()) == ["its sidecar's faces are for another size or rotation of the photo"]
+
+
+@pytest.mark.parametrize("size", ["0", "nan", "-3", "inf"])
+def test_a_size_that_is_none_in_a_sidecar_is_no_crash(size: str, workspace: Workspace, tmp_path: Path) -> None:
+    export_to(workspace, "xmp", ["Grandma"], out=tmp_path / "first")
+    sidecar = sorted((tmp_path / "first").glob("*.xmp"))[0].name
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / sidecar).write_text(FOREIGN.replace('stDim:h="300"', f'stDim:h="{size}"'), encoding="utf-8")
+    (one,) = export_to(workspace, "xmp", ["Grandma"], out=tmp_path / "out").people
+    assert list(one.left_out.values()) == ["its sidecar's faces are for another size or rotation of the photo"]
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("at", [0, 1, 5, 9])
+def test_a_kill_at_any_sidecar_is_made_good_by_the_next_run(
+    at: int, written: bool, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+
+    def killed_once(called: str) -> None:
+        writes = iter(range(100))
+
+        def write(path: Path, content: Any, **more: Any) -> None:
+            if not (last := next(writes) == at) or written:
+                files.replace_file(path, content, **more)
+            if last:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(xmp, "replace_file", write)
+            with pytest.raises(KeyboardInterrupt):
+                export_to(workspace, "xmp", [called], out=out)
+
+    for called in ("Grandma", "Oma"):  # made anew, and changed
+        change(workspace, "faceset_002", name=called)
+        export_to(workspace, "xmp", [called], out=whole)
+        killed_once(called)
+        export_to(workspace, "xmp", [called], out=out)
+        assert bytes_of(out) == bytes_of(whole)
+    for called in ("Nana", "Ur", "Grandma"):  # again and again
+        change(workspace, "faceset_002", name=called)
+        killed_once(called)
+    change(workspace, "faceset_002", name="Oma")
+    export_to(workspace, "xmp", ["Oma"], out=out)
+    assert bytes_of(out) == bytes_of(whole)
+    export_to(workspace, "xmp", ["Oma"], out=out, remove=True)
+    assert not out.exists() or bytes_of(out) == {}

@@ -176,6 +176,7 @@ def test_an_idle_connection_is_closed_and_a_whole_answer_may_be_the_last(served:
     assert server.faults.counts["closed after"] == 1
 
 
+@pytest.mark.slow
 def test_a_server_restarts_under_a_request_and_comes_back(served: Served) -> None:
     server, client = served
     server.faults.add(faults.restarting(3), "GET /api/server/ping", times=1)

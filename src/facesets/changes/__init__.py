@@ -5,6 +5,7 @@ from __future__ import annotations
 from facesets.changes.averages import refresh_averages
 from facesets.changes.carry_over import NOT_CARRIED, follow, standing
 from facesets.changes.constraints import constraints_of
+from facesets.changes.contents import names_used
 from facesets.changes.eras import ERAS_ACT, EraPlan, Eras, eras_of, eras_pending, wanted_eras, write_eras, write_revisions
 from facesets.changes.member_photos import fetch_members
 from facesets.changes.plan import effective_thresholds, plan
@@ -36,6 +37,7 @@ __all__ = [
     "follow",
     "give_up",
     "is_as_recorded",
+    "names_used",
     "pending",
     "plan",
     "put_back_record",

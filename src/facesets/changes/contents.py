@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from facesets.changes.archive import Archive, Entry, described
-from facesets.changes.record import REVISION, file_list
+from facesets.changes.record import ACT, REVISION, file_list
 from facesets.changes.steps import Waiting
 from facesets.changes.write import crop_of, member_of
 from facesets.clustering import centroid as centroid_of
@@ -61,7 +61,7 @@ def wanted(registry: Registry, name: str, origin: str, recorded: Sequence[FileFa
     for _, _, file in known:
         if file is not None:
             files.setdefault(file, None)
-    at = _highest(registry, name, files)
+    at = _highest({*files, *names_used(registry, name)})
     numbered = origin == "made" or any(path.startswith(f"{FACES}/") for path in files)
     for key, distance, written in known:
         file = written
@@ -84,9 +84,16 @@ def _free(path: str, files: Mapping[str, str | None], sha256: str | None) -> str
     return free
 
 
-def _highest(registry: Registry, name: str, files: Mapping[str, str | None]) -> int:
-    """The highest number that a crop of this set ever had in its name."""
-    paths = [*files, *(f[0] for c in changes.of_kind(registry, REVISION) if c.payload["set"] == name for f in c.inverse["files"])]
+def names_used(registry: Registry, name: str) -> set[str]:
+    """The paths of all files that a set has, had in an earlier revision, or is to get: an undo brings each back under its own."""
+    used = {fact.path for fact in sets.files(registry, name)}
+    used.update(f[0] for c in changes.of_kind(registry, REVISION) if c.payload["set"] == name for f in c.inverse["files"])
+    used.update(path for act in changes.planned(registry, ACT) for path in act.payload["in"].get(name, ()))
+    return used
+
+
+def _highest(paths: Collection[str]) -> int:
+    """The highest number that a crop among these files has in its name."""
     stems = (path.removeprefix(f"{FACES}/").removesuffix(".png") for path in paths if path.startswith(f"{FACES}/"))
     return max((int(stem) for stem in stems if stem.isascii() and stem.isdigit()), default=0)
 
@@ -115,7 +122,8 @@ def build(
             description = describe_entries(plan, entries)
         data[DESCRIPTION] = description
         made["members"] = [[entry["face_id"], entry["distance"], entry["file"]] for entry in entries]
-        made["centroid"], made["n"] = np.ascontiguousarray(vector, "<f8").tobytes().hex(), len(entries)
+        if entries:
+            made["centroid"], made["n"] = np.ascontiguousarray(vector, "<f8").tobytes().hex(), len(entries)
     key_of = {file: key for key, _, file in content.members}
     sources: dict[str, tuple[Path, str | None]] = {}
     for path, sha256 in content.files.items():

@@ -66,6 +66,9 @@ def _plan(
     changed = now is None or registry.fact(_SEEN) != now
     rows = list(faces.select(registry, pack=pack.id, labels=labels, open_only=True)) if changed else []
     table = _table(registry, rows)
+    again = decisions.members_as_well(registry, [row.face.face_id for row in rows], thresholds.match)
+    of = {face: set_name for face, (_, set_name, _) in again.items()}
+    constraints = replace(constraints, confirmed={**of, **constraints.confirmed})
     asked: dict[str, Any] = {
         "thresholds": thresholds, "gates": gates, "constraints": constraints, "first_number": sets.highest_number(registry) + 1,
         "progress": progress,
@@ -79,13 +82,13 @@ def _plan(
     decision = decide_growth(table, existing, before, **asked) if grows else decide(table, existing, classic=classic, **asked)
     if rows:
         with registry.transaction():
-            _store(registry, decision, pack.id, run_id, thresholds, eras=workspace.settings.eras.enabled)
+            _store(registry, decision, again, pack.id, run_id, thresholds, eras=workspace.settings.eras.enabled)
             refresh_averages(registry, pack.id, workspace.settings.eras)
             left = _left(rows, decision)
             registry.set_fact(_SEEN, _fingerprint(question, left, sets.centroids(registry, pack.id)) or "")
             stand = {face for face, reason in left if reason in STANDS}
-            of = whole["faces"] if grows else len(left)
-            registry.set_fact(_WHOLE, json.dumps({"rule": _rule(rule, constraints, stand), "faces": of}))
+            among = whole["faces"] if grows else len(left)
+            registry.set_fact(_WHOLE, json.dumps({"rule": _rule(rule, constraints, stand), "faces": among}))
     return asdict(decision.counts)
 
 
@@ -136,10 +139,11 @@ def _rule(rule: str, constraints: Constraints, faces_: set[str]) -> str:
     return hashlib.sha256(f"{rule} {json.dumps(said)}".encode()).hexdigest()
 
 
-def _store(registry: Registry, decision: Decision, pack: str, run_id: int, thresholds: Thresholds, *, eras: bool) -> None:
+def _store(
+    registry: Registry, decision: Decision, again: Mapping[str, tuple[str, str, float]], pack: str, run_id: int, thresholds: Thresholds,
+    *, eras: bool,
+) -> None:  # fmt: skip
     verdicts = {verdict.face_id: verdict for verdict in decision.verdicts}
-    known = [verdict.face_id for verdict in decision.verdicts if verdict.reason is Reason.RECOGNISED]
-    again = decisions.members_as_well(registry, known, thresholds.match)
     for new in decision.sets:
         sets.add(registry, FaceSet(new.name, new.number, "made", pack), run_id, written=False)
     faces.decide(registry, pack, (_as_member(standing_of(verdict), again, thresholds) for verdict in decision.verdicts))

@@ -20,7 +20,7 @@ from facesets.wording import count_of
 )  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where files go.")
 @click.option("--url", default="", metavar="URL", help="Where the service is; else url under [targets.TARGET].")
-@click.option("--count", type=click.IntRange(min=0), help="Faces a person at most; 0: all. Else the setting.")
+@click.option("--count", type=click.IntRange(min=0), help="Faces a person at most, the best; 0: no limit. Else the setting.")
 @click.option("--era", default="", metavar="YEARS", help="Photos of these years alone: 2012-2016. So does the name of an era set.")
 @click.option("--trigger", default="", metavar="WORD", help="For lora: the word that stands for the person.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -60,7 +60,7 @@ def _lines(done: Exported, one: Outcome) -> list[str]:
         return [f"{who} to {done.target}, {one.place}: refused"]
     verb, unit = "would go" if done.dry_run else "new", "file" if TARGETS[done.target].kind == "files" else "face"
     counts = [f"{count_of(one.new, unit)} {verb}", f"{one.kept:,} there already"]
-    counts += [f"{one.withdrawn:,} withdrawn"] if one.withdrawn else []
+    counts += [f"{one.withdrawn:,} {'would be ' if done.dry_run else ''}withdrawn"] if one.withdrawn else []
     lines = [f"{who} to {done.target}, {one.place}: {', '.join(counts)}"]
     if predicted := one.facts.get("predicted"):
         held = count_of(predicted["held_out"], "photo")

@@ -12,7 +12,7 @@ from facesets.faces.import_cache import import_cache
 from facesets.faces.job import ask_for_originals, embed, known_in_caches, queue_staged
 from facesets.faces.known_boxes import landmarks_at
 from facesets.faces.new_boxes import stage_again, to_look_at
-from facesets.faces.pack_choice import WORKER_MODEL, choose_pack, reads_database
+from facesets.faces.pack_choice import WORKER_MODEL, choose_pack, folders_of_pack, reads_database
 from facesets.faces.queue_worker import embed_queue
 from facesets.faces.remote_worker import embed_on_worker
 from facesets.faces.second_look import Looked, second_look
@@ -34,6 +34,7 @@ __all__ = [
     "embed_queue",
     "export_cache",
     "find_faces",
+    "folders_of_pack",
     "import_cache",
     "import_immich_vectors",
     "known_in_caches",

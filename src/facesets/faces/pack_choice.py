@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from facesets.errors import PackUnavailable, UsageError
-from facesets.models import INSIGHTFACE_PACKS, NAME, ImmichDb, Pack, VectorsOnly, from_database, load_pack
+from facesets.models import INSIGHTFACE_PACKS, NAME, ImmichDb, Pack, VectorsOnly, from_database, load_pack, pack_folder
 from facesets.progress import Progress
 from facesets.registry import Registry, measurements
 from facesets.settings import SETTINGS_FILE
@@ -91,6 +91,17 @@ def _same_model(workspace: Workspace, model: str, progress: Progress) -> Pack:
         with suppress(PackUnavailable):  # perhaps its service has it; what that lacks is said
             return load_pack(model, engine=settings.engine, note=progress.note)
     return load_pack(f"immich-ml:{model}", urls=settings.immich_ml, note=progress.note)
+
+
+def folders_of_pack(workspace: Workspace, registry: Registry, pack: str) -> list[Path]:
+    """Folders of this machine in which the networks of the pack with this id may lie: the one that is set, the one that a run was given
+    once, and where InsightFace and Immich keep theirs.
+    """
+    name, _, version = pack.partition("@")
+    model = version if from_database(pack) or name == "immich-ml" else name
+    given = (workspace.settings.embed.pack, registry.fact(f"{_FOLDER}{pack}"))
+    folders = [Path(folder).expanduser() for folder in given if folder]
+    return [folder for folder in (*folders, pack_folder(model)) if folder is not None and folder.is_dir()]
 
 
 def _remember(registry: Registry, pack: Pack, wanted: str) -> None:

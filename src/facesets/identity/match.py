@@ -130,11 +130,10 @@ def _match_bound(
     for _, here in sorted(waiting):
         said = {constraints.confirmed[f] for f in (table.face_ids[r] for r in here) if constraints.confirmed.get(f) in names}
         said |= {settled[r] for r in _together(here[0], bound.must) if r in settled}
-        open_ = [s for s in range(len(names)) if not any(bound.excludes(r, names[s], settled) for r in here)]
         if said:
             name = min(s for s in said if s is not None)
             sure.update(dict.fromkeys(here, name))
-        elif open_:
+        elif open_ := [s for s in range(len(names)) if not any(bound.excludes(r, names[s], settled) for r in here)]:
             best = min((float(d[place[r], s]), s) for r in here for s in open_)
             others = [float(d[place[r], s]) for r in here for s in open_ if s != best[1]]
             lead = min(others, default=np.inf) - best[0]

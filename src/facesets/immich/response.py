@@ -7,10 +7,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
-from facesets.connections import HTTPResponse, Url
+from facesets.connections import HTTPResponse, Url, retry_after
 from facesets.errors import BadAnswer, MissingPermission, NotFound, NotImmich, ServerError, ServerFailed, WrongKey, redact
 from facesets.immich.limits import BandwidthLimiter
 
@@ -101,7 +99,7 @@ def error_of(response: Response, shown: str, key: str, credential: str = "API ke
     said = redact(_message(body), key)
     if status >= 500 or status in _WORTH_RETRYING:
         failure = f"{where}: the server failed ({status}{': ' + said if said else ''})"
-        return TemporaryFailure(failure, status, _retry_after(response))
+        return TemporaryFailure(failure, status, retry_after(response.headers.get("retry-after", "")))
     if not said and "json" not in response.content_type:
         return not_immich(response, where, redact(_title(body), key))
     if status == 401:
@@ -157,24 +155,6 @@ def _message(data: bytes) -> str:
     if body.get("errors"):
         text += f" {json.dumps(body['errors'])}"
     return text.encode("utf-8", "replace").decode()[:300]
-
-
-def _retry_after(response: Response) -> float:
-    value = response.headers.get("retry-after", "").strip()
-    if not value:
-        return 0.0
-    if value.isdecimal():
-        return float(value)
-    moment = read_date(value)
-    return 0.0 if moment is None else max(0.0, (moment - datetime.now(UTC)).total_seconds())
-
-
-def read_date(value: str) -> datetime | None:
-    """An HTTP date."""
-    try:
-        return parsedate_to_datetime(value).astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def path_of(response: Response) -> str:

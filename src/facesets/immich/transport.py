@@ -24,10 +24,21 @@ from urllib.parse import urlencode, urljoin
 from urllib3.util import make_headers
 
 from facesets import __version__
-from facesets.connections import Connections, HTTPError, Url, address, describe, is_permanent, timed_out
+from facesets.connections import (
+    LONGEST_RETRY_AFTER,
+    TOLD_FROM,
+    Connections,
+    HTTPError,
+    Url,
+    address,
+    describe,
+    is_permanent,
+    read_date,
+    timed_out,
+)
 from facesets.errors import BadAnswer, IncompleteBody, Unreachable, WrongKey
 from facesets.immich.limits import AdaptiveLimiter, BandwidthLimiter, CircuitBreaker
-from facesets.immich.response import Redirected, Response, TemporaryFailure, error_of, not_immich, path_of, read_date
+from facesets.immich.response import Redirected, Response, TemporaryFailure, error_of, not_immich, path_of
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +50,6 @@ _POST_HEADERS = {**_GET_HEADERS, "Content-Type": "application/json"}
 _SHORT_PATIENCE = 2  # answers of 500, or of other bytes than promised: an original missing on disk gives 500 on 2.x, every time
 _FIRST_PAUSE = 0.5  # before the second attempt; doubled before each further one
 _LONGEST_PAUSE = 30.0
-_LONGEST_RETRY_AFTER = 300.0  # a Retry-After beyond this is cut: the item is better left for the next run
-_TOLD_FROM = 5.0  # seconds of waiting that whoever watches is told of
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +175,7 @@ class Client:
                 if attempt >= attempts or tried_in_vain >= _SHORT_PATIENCE:
                     raise
                 if err.retry_after > pause:
-                    pause = min(err.retry_after, _LONGEST_RETRY_AFTER)
+                    pause = min(err.retry_after, LONGEST_RETRY_AFTER)
                     self._say_that_it_waits(err, pause)
             except IncompleteBody:
                 tried_in_vain += 1
@@ -185,7 +194,7 @@ class Client:
             new, self._waits_until = until > self._waits_until + 1, max(until, self._waits_until)
         if new:
             text = "%s is busy (status %d) and asks for %.0f s of patience: waiting %.0f s, then it goes on"
-            log.warning(text, self.shown, err.status, err.retry_after, pause, extra={"told": pause >= _TOLD_FROM})
+            log.warning(text, self.shown, err.status, err.retry_after, pause, extra={"told": pause >= TOLD_FROM})
 
     def read_json(self, response: Response) -> Any:
         """A JSON answer, as :meth:`exchange` is told to read it. Raises NotImmich or BadAnswer where it is none."""

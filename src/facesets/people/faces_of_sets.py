@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from facesets.changes import names_used
 from facesets.errors import UsageError
 from facesets.people import resolve, said
 from facesets.people.deciding import decide
@@ -32,6 +33,7 @@ def reject(workspace: Workspace, registry: Registry, faces: Sequence[str], *, dr
             _leave(registry, ref, owners[ref], effects)
             if isinstance(ref, KnownFace):
                 people.free(registry, ref.key)
+        _has_some_left(registry, owners)
         for owner in _each(owners[ref] for ref in found):
             n = sum(owners[ref] == owner for ref in found)
             effects.sentences.append(f"{count_of(n, 'face', 'is')} not of {owner.said}, and will not be given to it again")
@@ -66,7 +68,8 @@ def move(workspace: Workspace, registry: Registry, faces: Sequence[str], to: str
             if isinstance(ref, KnownFace):
                 joining.append(ref.key)
             else:
-                effects.comes(target.set_name, _free_name(registry, target, ref.path), ref.sha256)
+                effects.comes(target.set_name, _free_name(registry, target, ref.path, effects), ref.sha256)
+        _has_some_left(registry, owners)
         if joining:
             join(registry, joining, target, effects, pack)
         effects.sentences.append(f"{count_of(len(found), 'face', 'is')} of {target.said} now")
@@ -179,15 +182,33 @@ def _owners(registry: Registry, found: Sequence[resolve.FaceRef], *, needed: boo
     return owners
 
 
-def _free_name(registry: Registry, target: Person, path: str) -> str:
-    """A file's name in another set: where the owner's images lie there, and one that no file has."""
+def _has_some_left(registry: Registry, owners: Mapping[resolve.FaceRef, Person | None]) -> None:
+    """Raises UsageError where a set made here lost its last member."""
+    for owner in _each(
+        owner for ref, owner in owners.items() if owner and isinstance(ref, KnownFace) and ref.standing == Reason.MEMBER
+    ):
+        if owner.origin == "made" and not sets.member_files(registry, owner.set_name):
+            raise UsageError(
+                f"nothing would be left of {owner.said}. If it is somebody else's: facesets merge {owner.set_name} SET; if it is of "
+                f"no interest: facesets ignore {owner.set_name}"
+            )
+
+
+def _free_name(registry: Registry, target: Person, path: str, effects: Effects) -> str:
+    """A file's name in another set: where the owner's images lie there, and one that no file of it has or had."""
     there = {fact.path for fact in sets.files(registry, target.set_name)}
     folder = "faces/" if target.origin == "made" or any(each.startswith("faces/") for each in there) else ""
-    stem, dot, suffix = path.rpartition("/")[2].rpartition(".")
-    n, free = 1, f"{folder}{stem}{dot}{suffix}"
-    while free in there:
+    return free_name(registry, target.set_name, folder + path.rpartition("/")[2], effects)
+
+
+def free_name(registry: Registry, set_name: str, path: str, effects: Effects) -> str:
+    """``path``, or one like it that no file of the set has, had or is to get."""
+    used = names_used(registry, set_name) | effects.into.get(set_name, {}).keys()
+    stem, dot, suffix = path.rpartition(".")
+    n, free = 1, path
+    while free in used:
         n += 1
-        free = f"{folder}{stem}-{n}{dot}{suffix}"
+        free = f"{stem}-{n}{dot}{suffix}"
     return free
 
 

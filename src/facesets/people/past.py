@@ -11,7 +11,7 @@ from typing import Any
 from facesets.changes import ACT, HISTORY, pending
 from facesets.errors import UsageError
 from facesets.files import disk_error
-from facesets.registry import Made, Registry, changes, decisions, published, runs
+from facesets.registry import Made, Registry, changes, decisions, exports, people, published, runs
 from facesets.wording import count_of, plural, size_of
 from facesets.workspace import Workspace
 
@@ -48,7 +48,7 @@ def history(workspace: Workspace, registry: Registry, *, before: int | None = No
     followed = {**changes.of_decisions(registry, *ends, published.PUBLISH), **changes.of_decisions(registry, *ends, ACT)}
     for made in all_:
         change = followed.get(made.id)
-        said = tuple(change.inverse["sentences"] if change else ()) or (_said_of(made),)
+        said = tuple(change.inverse["sentences"] if change else ()) or _agreed(registry, made) or (_said_of(made),)
         if change is not None and change.kind == published.PUBLISH and change.state == "planned":
             said = ("a publish that was cut off: the same command again goes on",)
         held = _own_bytes(workspace.facesets / HISTORY / str(made.id))
@@ -58,9 +58,21 @@ def history(workspace: Workspace, registry: Registry, *, before: int | None = No
 
 def _said_of(made: Made) -> str:
     """A decision of which no more is kept than what it says."""
-    names = {part: f" {made.payload[part]}" for part in ("set", "into", "to", "person") if made.payload.get(part) is not None}
-    about = names.get("set", names.get("person", ""))
-    return f"{made.act}{about}{names.get('into', '')}{names.get('to', '')}"
+    return " ".join([made.act, *(str(made.payload[part]) for part in ("set", "into", "to") if made.payload.get(part) is not None)])
+
+
+def _agreed(registry: Registry, made: Made) -> tuple[str, ...]:
+    """What was said of a person's agreement; empty for other acts."""
+    if made.act not in (exports.CONSENT, exports.WITHDRAW):
+        return ()
+    by = str(made.payload.get("by") or "")
+    person = people.of_number(registry, made.payload["person"])
+    who = person.said if person else f"number {made.payload['person']}"
+    if made.act == exports.WITHDRAW:
+        return (f"{who}: the agreement to be generated or swapped is withdrawn" + (f", says {by}" if by else ""),)
+    looked = str(made.payload.get("looked") or "").rpartition(" ")[0]  # without the hash of its files
+    sheet = f"; the contact sheet of {looked} was looked at" if looked else ""
+    return (f"{who} agreed to be generated or swapped and is an adult, says {by}{sheet}",)
 
 
 def prune(workspace: Workspace, registry: Registry, older_than: timedelta, *, dry_run: bool = False) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from facesets.identity import WhatStands, what_stands
-from facesets.registry import ContentKey, Registry, decisions, people
+from facesets.registry import ContentKey, Registry, decisions, measurements, people
 from facesets.thresholds import thresholds_of
 
 
@@ -43,6 +43,13 @@ def spoken_of(registry: Registry, keys: Sequence[ContentKey], packs: Iterable[st
     for pack in dict.fromkeys(packs):
         found.update(*decisions.of_content(registry, keys, pack, thresholds_of(pack).match).values())
     return found
+
+
+def of_neither(registry: Registry, a: int, b: int) -> set[str]:
+    """The faces that were rejected from one of the people with these numbers, and are of nobody by any decision."""
+    stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
+    keys = [key for key in stand.keys.values() if key["box"] and {a, b} & stand.rejected(key).keys() and stand.owner(key) is None]
+    return spoken_of(registry, keys, measurements.packs(registry))
 
 
 def cannot_link(registry: Registry, a: int, b: int, decision: int) -> int | None:

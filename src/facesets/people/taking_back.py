@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from facesets.changes import NOT_CARRIED, follow, is_as_recorded, put_back_record, standing
 from facesets.errors import NotFound, Refused, UsageError
 from facesets.identity import WhatStands
-from facesets.people.accept import in_manifest
+from facesets.people.accept import ACCEPT, in_manifest
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
-from facesets.registry import Made, Registry, changes, decisions, people, published, rows, sets
+from facesets.registry import Made, Registry, changes, decisions, exports, people, published, rows, sets
 from facesets.wording import count_of, plural
 from facesets.workspace import Workspace
 
 UNDO = "undo"
 _ACT = "act"
-_NOT_KEPT = "what was there before it is not kept"
-_OTHERWISE = {
-    "consent": "an agreement is withdrawn, which is kept as well: facesets consent NAME --withdraw",
-    "withdraw": "a withdrawal stays; an agreement that holds again is recorded anew: facesets consent NAME --by YOUR-NAME --adult",
-    "accept": f"{_NOT_KEPT}. Change the folder as it is to be, then accept that: facesets accept SET",
-}
 # what says the opposite of a decision of which a registry that was brought back knows too little; the others need no rows of faces
 _OPPOSITE = {
     "extend": "facesets move FACE... --to SET, or facesets reject FACE...",
@@ -41,32 +36,8 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
     Raises NotFound; UsageError where it was taken back already; Refused where a later decision stands on it, naming that.
     """
     made = to_undo(registry, decision)
-    if made.undone_by is not None:
-        raise UsageError(f"decision {made.id} ({made.act}) was taken back already, by {made.undone_by}: facesets undo {made.undone_by}")
-    if made.act == published.PUBLISH:
-        raise Refused(f"decision {made.id} (publish) is taken back in Immich: facesets undo {made.id}, or facesets.publish.undo")
-    change = changes.of_decision(registry, made.id, _ACT)
-    if change is None and changes.of_decision(registry, made.id, published.PUBLISH) is not None:
-        raise Refused(f"decision {made.id} took a publish back; to write it again: facesets publish")
-    if change is None:
-        raise Refused(f"decision {made.id} ({made.act}) cannot be taken back: {_OTHERWISE.get(made.act, _NOT_KEPT)}")
-    inverse = change.inverse
+    inverse = _what_it_changed(registry, made)
     recorded, here = inverse.get("recorded"), inverse.get("carried", True)
-    if not here and made.act in _OPPOSITE:
-        raise Refused(
-            f"decision {made.id} ({made.act}) cannot be taken back: {NOT_CARRIED}. The opposite can be said: {_OPPOSITE[made.act]}"
-        )
-    if later := _stands_on(registry, made, rows.touched(inverse["difference"])):
-        raise Refused(
-            f"decision {made.id} ({made.act}) cannot be taken back while decision {later.id} ({later.act}) stands on it: "
-            f"facesets undo {later.id}  first"
-        )
-    if recorded and not is_as_recorded(registry, recorded):
-        raise Refused(
-            f"decision {made.id} ({made.act}) cannot be taken back: the folder of {recorded['name'][1]} was written anew or accepted "
-            "again since. Take back what came later, or change the folder as it is to be, then: facesets accept "
-            f"{recorded['name'][1]}"
-        )
     into = people.of_number(registry, made.payload["set"]) if "set" in made.payload else None
 
     now = _names_now(registry, made, inverse["folders"])
@@ -110,6 +81,45 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
     if recorded and outcome.decision is not None:
         in_manifest(workspace, registry, recorded["person"], recorded["name"][1])
     return outcome
+
+
+def _what_it_changed(registry: Registry, made: Made) -> Mapping[str, Any]:
+    """What takes a decision back. Raises UsageError, Refused, as :func:`undo`."""
+    if made.undone_by is not None:
+        raise UsageError(f"decision {made.id} ({made.act}) was taken back already, by {made.undone_by}: facesets undo {made.undone_by}")
+    if made.act == published.PUBLISH:
+        raise Refused(f"decision {made.id} (publish) is taken back in Immich: facesets undo {made.id}, or facesets.publish.undo")
+    if made.act in (exports.CONSENT, exports.WITHDRAW):
+        person = people.of_number(registry, made.payload["person"])
+        how = "--withdraw" if made.act == exports.CONSENT else "--by YOUR-NAME --adult"
+        raise Refused(
+            f"decision {made.id} ({made.act}) stays in the history; what it said is changed by: "
+            f"facesets consent {person.set_name if person else 'SET'} {how}"
+        )
+    change = changes.of_decision(registry, made.id, _ACT)
+    if change is None and changes.of_decision(registry, made.id, published.PUBLISH) is not None:
+        raise Refused(f"decision {made.id} took a publish back; to write it again: facesets publish")
+    if change is None:
+        more = ". Change the folder as it is to be, then: facesets accept SET" if made.act == ACCEPT else ""
+        raise Refused(f"decision {made.id} ({made.act}) cannot be taken back: what was there before it is not kept{more}")
+    inverse = change.inverse
+    recorded, here = inverse.get("recorded"), inverse.get("carried", True)
+    if not here and made.act in _OPPOSITE:
+        raise Refused(
+            f"decision {made.id} ({made.act}) cannot be taken back: {NOT_CARRIED}. The opposite can be said: {_OPPOSITE[made.act]}"
+        )
+    if later := _stands_on(registry, made, rows.touched(inverse["difference"])):
+        raise Refused(
+            f"decision {made.id} ({made.act}) cannot be taken back while decision {later.id} ({later.act}) stands on it: "
+            f"facesets undo {later.id}  first"
+        )
+    if recorded and not is_as_recorded(registry, recorded):
+        raise Refused(
+            f"decision {made.id} ({made.act}) cannot be taken back: the folder of {recorded['name'][1]} was written anew or accepted "
+            "again since. Take back what came later, or change the folder as it is to be, then: facesets accept "
+            f"{recorded['name'][1]}"
+        )
+    return inverse
 
 
 def _names_now(registry: Registry, made: Made, names: Sequence[str]) -> dict[str, str]:

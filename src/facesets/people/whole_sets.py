@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from facesets.changes import names_used
 from facesets.clustering import centroid
 from facesets.errors import UsageError
-from facesets.identity import set_name, what_stands
+from facesets.identity import set_name
 from facesets.people import names, resolve, said
 from facesets.people.deciding import decide
-from facesets.people.faces_of_sets import join, pack_for
+from facesets.people.faces_of_sets import free_name, join, pack_for
 from facesets.people.outcome import Effects, Outcome
 from facesets.people.resolve import KnownFace
 from facesets.records import Centroid, Reason
@@ -39,15 +40,9 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
     payload = {"set": old.number, "into": new.number, "name": chosen}
     theirs = decisions.faces_of(registry, old.id, [str(reason) for reason in Reason])
     members = sets.member_files(registry, old.set_name)
-    stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
-    both = {key for key, _, _ in (*members, *sets.member_files(registry, new.set_name))}
-    neither = [
-        key
-        for key in stand.keys.values()
-        if key["box"] and {old.number, new.number} & stand.rejected(key).keys() and stand.owner(key) is None
-    ]
-    refused = both & said.spoken_of(registry, neither, (old.pack, new.pack))
-
+    of_new = decisions.faces_of(registry, new.id, [str(reason) for reason in Reason])
+    both = {*theirs, *of_new, *(key for key, _, _ in (*members, *sets.member_files(registry, new.set_name)))}
+    refused = both & said.of_neither(registry, old.number, new.number)
     joining = [key for key, _, _ in members if key not in refused]
     pack, others = pack_for(registry, new, joining)
 
@@ -62,11 +57,12 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
                 del written[file]
         people.hand_over(registry, old.id, new.id)
         join(registry, joining, new, effects, pack)
-        taken = {fact.path for fact in sets.files(registry, new.set_name)}
         for path, sha256 in sorted(written.items()):
             effects.leaves(old.set_name, path)
             if old.origin == "adopted":  # its owner's images are faces; of a set made here the rest is its description
-                effects.comes(new.set_name, (path if path not in taken else f"{old.set_name}_{path.replace('/', '_')}"), sha256)
+                taken = path in names_used(registry, new.set_name)
+                wanted = f"{old.set_name}_{path.replace('/', '_')}" if taken else path
+                effects.comes(new.set_name, free_name(registry, new.set_name, wanted, effects), sha256)
         for key in sorted(refused):
             was = sets.remove_member(registry, key)
             if was is not None and was[0] == new.set_name:
@@ -84,7 +80,7 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
         if chosen and chosen != new.name:
             effects.sentences.append(f"{new.set_name} is {chosen}")
         if refused:
-            effects.notes.append(f"{count_of(len(refused), 'face')} that {plural(len(refused), 'was')} rejected before is in neither")
+            effects.notes.append(f"{count_of(len(refused), 'face', 'is')} in neither, rejected before")
         effects.changes["merged"] = {"set": old.set_name, "into_set": new.set_name, "name": chosen, "rejected_before": len(refused)}
 
     about = {*theirs, *refused, *others, *(key for key, _, _ in members)}

@@ -110,7 +110,6 @@ class _Make:
         if person.name:  # not under the one by which it is found
             write_back.rename(context.client, person.person_id, name)
         return Changed(f"the person who was made for {quoted(name)} has faces that were given in Immich, or that stay, and stays too")
-        return None
 
 
 class _Name:

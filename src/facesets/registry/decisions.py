@@ -189,9 +189,12 @@ def of_content(registry: Registry, keys: Sequence[ContentKey], pack: str, match:
 
 def members_as_well(registry: Registry, keys: Sequence[str], match: float) -> dict[str, tuple[str, str, float]]:
     """Key of a face -> the member, its set and the distance, where a set has the same face from other bytes of the same asset."""
-    if registry.db.execute("SELECT 1 FROM earlier_photos LIMIT 1").fetchone() is None:
-        return {}
-    asked = list(keys)
+    of_changed_photos = (
+        "SELECT k.value FROM json_each(?) AS k JOIN measurements AS m ON m.key = k.value WHERE "
+        "EXISTS (SELECT 1 FROM earlier_photos AS e WHERE e.photo_id = m.photo_id) OR "
+        "EXISTS (SELECT 1 FROM assets AS a JOIN earlier_photos AS e ON e.asset = a.id WHERE a.photo_id = m.photo_id) ORDER BY k.key"
+    )
+    asked = [row[0] for row in registry.db.execute(of_changed_photos, (json.dumps(list(keys)),))]
     member = (
         "SELECT m.key, s.name, m.vector FROM measurements AS o JOIN measurements AS m USING (face_id) JOIN set_faces AS f "
         "ON f.measurement_id = m.id JOIN sets AS s ON s.id = f.set_id WHERE o.key = ? AND s.kind = 'canonical' AND s.retired = 0"

@@ -11,6 +11,7 @@ from typing import Any
 from facesets.registry import changes, runs
 from facesets.registry.database import Registry
 
+CONSENT, WITHDRAW = "consent", "withdraw"  # acts of decisions
 _EXPORTED = "exported"
 _ID = "exports:workspace"
 
@@ -92,9 +93,9 @@ def say(registry: Registry, act: str, person: Person, payload: Mapping[str, Any]
 def said(registry: Registry, person: Person) -> list[Said]:
     """What stands of it, oldest first."""
     rows = registry.db.execute(
-        "SELECT id, act, payload, at FROM decisions WHERE act IN ('consent', 'withdraw') AND json_extract(payload, '$.person') = ? "
+        "SELECT id, act, payload, at FROM decisions WHERE act IN (?, ?) AND json_extract(payload, '$.person') = ? "
         "AND undone_by IS NULL ORDER BY id",
-        (person.number,),
+        (CONSENT, WITHDRAW, person.number),
     )
     return [Said(row[0], row[1], json.loads(row[2]), row[3]) for row in rows]
 

@@ -92,7 +92,8 @@ def _section(section: str, values: object) -> Any:
 
 def _record(kind: type, values: Mapping[str, Any]) -> Any:
     """A record of this kind. Raises _Wrong."""
-    hints, known, taken = get_type_hints(kind, include_extras=True), {f.name: f for f in fields(kind)}, {}
+    known, taken = {f.name: f for f in fields(kind)}, {}
+    hints = get_type_hints(kind, include_extras=True) if values else {}  # compiles each: most sections say nothing
     for key, value in values.items():
         if key not in known:
             raise _Wrong(f"unknown key{_meant(key, known)}", key)

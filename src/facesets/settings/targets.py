@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from facesets.settings.fields import between, setting
 
 _Count = Annotated[int, between(0, 100_000)]
+_NO_LIMIT = "0: no limit."
 _Years = Annotated[int, between(0, 200)]
 _ERA = "Photos of so many years together, the span that has most: people change. 0: of all years."
 
@@ -17,7 +18,7 @@ class FrigateSettings:
     """Frigate's face library, as files or through its API. FRIGATE_TOKEN in the environment, where it asks for one."""
 
     url: str = setting("", "Its address, e.g. http://frigate:5000 (--url wins over this).")
-    count: _Count = setting(30, "Images a person at most; fewer where more would not help. Frigate recommends 20 to 30.")
+    count: _Count = setting(30, f"Images a person at most; fewer where more would not help. Frigate recommends 20 to 30. {_NO_LIMIT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class CompreFaceSettings:
     """CompreFace's API. COMPREFACE_API_KEY in the environment: the key of a recognition service."""
 
     url: str = setting("", "Its address, e.g. http://compreface:8000 (--url wins over this).")
-    count: _Count = setting(20, "Pictures a person at most; 0: all that it takes.")
+    count: _Count = setting(20, f"Pictures a person at most. {_NO_LIMIT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class DoubleTakeSettings:
     """double-take's API. DOUBLETAKE_TOKEN in the environment, where it asks for one."""
 
     url: str = setting("", "Its address, e.g. http://double-take:3000 (--url wins over this).")
-    count: _Count = setting(20, "Pictures a person at most; 0: all that it takes.")
+    count: _Count = setting(20, f"Pictures a person at most. {_NO_LIMIT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class XmpSettings:
 class LoraSettings:
     """A training folder for a LoRA."""
 
-    count: Annotated[int, between(1, 1000)] = setting(30, "Pictures at most; trainers recommend 15 to 30.")
+    count: _Count = setting(30, f"Pictures at most; trainers recommend 15 to 30. {_NO_LIMIT}")
     era_years: _Years = setting(6, _ERA)
     trigger: str = setting("", "The word that stands for the person in captions; empty: made of the name.")
     class_word: str = setting("person", "What follows the trigger: person, woman, man, ...")
@@ -62,7 +63,7 @@ class LoraSettings:
 class FszSettings:
     """roop-unleashed's face sets."""
 
-    count: _Count = setting(12, "Faces at most: 8 to 12 of one era swap best.")
+    count: _Count = setting(12, f"Faces at most: 8 to 12 of one era swap best. {_NO_LIMIT}")
     era_years: _Years = setting(6, _ERA)
 
 
@@ -70,7 +71,7 @@ class FszSettings:
 class ReactorSettings:
     """ReActor's face models."""
 
-    count: _Count = setting(12, "Faces at most that are averaged.")
+    count: _Count = setting(12, f"Faces at most that are averaged. {_NO_LIMIT}")
     era_years: _Years = setting(6, _ERA)
 
 
@@ -78,7 +79,7 @@ class ReactorSettings:
 class FolderSettings:
     """Plain images."""
 
-    count: _Count = setting(20, "Images a person at most, the most telling first; 0: all.")
+    count: _Count = setting(20, f"Images a person at most, the most telling first. {_NO_LIMIT}")
 
 
 @dataclass(frozen=True, slots=True)

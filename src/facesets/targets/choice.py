@@ -6,7 +6,7 @@ with quality: the next face is the one whose distance to all that are chosen, ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -109,13 +109,3 @@ def consistent(candidates: Sequence[Candidate], share: float = 0.8) -> list[Cand
     cosines = vectors @ mean / max(float(np.linalg.norm(mean)), 1e-12)
     kept = np.argsort(-cosines, kind="stable")[: max(5, round(share * len(candidates)))]
     return [candidates[i] for i in sorted(kept)]
-
-
-def taken(candidates: Iterable[Candidate], count: int, make: Callable[[Candidate], bool]) -> int:
-    """Go through ``candidates`` until ``make`` has taken ``count`` of them (0: all); returns how many."""
-    done = 0
-    for candidate in candidates:
-        if count and done >= count:
-            break
-        done += make(candidate)
-    return done

@@ -46,29 +46,32 @@ def api(job: Job) -> None:
     subject = job.called
     with Service(job, "compreface", {"x-api-key": "{}"}) as service:
 
-        def listed() -> set[str]:
-            ids: set[str] = set()
-            page = pages = 0
-            while page <= pages:
-                query = urlencode({"subject": subject, "page": page, "size": 1000})
-                answer = service.get(f"{_FACES}?{query}").read(_Page, "does not list faces as CompreFace does")
-                ids |= {face.image_id for face in answer.faces if face.subject == subject}
-                page, pages = page + 1, answer.total_pages - 1 if answer.faces else 0
-            return ids
+        def way(subject: str) -> Shipment:
+            def listed() -> set[str]:
+                ids: set[str] = set()
+                page = pages = 0
+                while page <= pages:
+                    query = urlencode({"subject": subject, "page": page, "size": 1000})
+                    answer = service.get(f"{_FACES}?{query}").read(_Page, "does not list faces as CompreFace does")
+                    ids |= {face.image_id for face in answer.faces if face.subject == subject}
+                    page, pages = page + 1, answer.total_pages - 1 if answer.faces else 0
+                return ids
 
-        def post(candidate: Candidate, data: bytes) -> str:
-            query = urlencode({"subject": subject, "det_prob_threshold": _THRESHOLD})
-            answer = service.upload(f"{_FACES}?{query}", f"{candidate.key}.jpg", data)
-            _said_yes(answer)
-            return answer.read(_Face).image_id
+            def post(candidate: Candidate, data: bytes) -> str:
+                query = urlencode({"subject": subject, "det_prob_threshold": _THRESHOLD})
+                answer = service.upload(f"{_FACES}?{query}", f"{candidate.key}.jpg", data)
+                _said_yes(answer)
+                return answer.read(_Face).image_id
 
-        def delete(ids: list[str]) -> None:
-            for one in ids:
-                answer = service.delete(f"{_FACES}/{quote(one)}")
-                if answer.status != 404:  # removed there meanwhile
-                    _said_yes(answer)
+            def delete(ids: list[str]) -> None:
+                for one in ids:
+                    answer = service.delete(f"{_FACES}/{quote(one)}")
+                    if answer.status != 404:  # removed there meanwhile
+                        _said_yes(answer)
 
-        sent = send(job, service, subject, lambda there, barred: pictures_of(job, there, barred), Shipment(listed, post, delete))
+            return Shipment(listed, post, delete)
+
+        sent = send(job, subject, lambda there, barred: pictures_of(job, there, barred), way)
         if job.check:
             _check(job, service, subject, [c for c in held_out(job)[1] if c.face.face_id not in sent])
 
@@ -81,19 +84,21 @@ def held_out(job: Job) -> tuple[list[Candidate], list[Candidate]]:
     return pool, [c for c in job.candidates if c.face.sha256 in judges]
 
 
-def pictures_of(job: Job, there: Sequence[str], barred: Set[str], *, least_area: float = 0.0) -> dict[str, tuple[Candidate, bytes]]:
+def pictures_of(
+    job: Job, there: Sequence[str], barred: Set[str], *, least_area: float = 0.0, asked: bool = True
+) -> dict[str, tuple[Candidate, bytes]]:
     """Pictures with one face each and room around it, the most telling beside those that are ``there`` (ids) first: face id -> face and
-    JPEG. None of faces that are ``barred``, or held out for a check.
+    JPEG. None of faces that are ``barred``; where the service can be ``asked``, some are held out for a check.
     """
     made: dict[str, tuple[Candidate, bytes]] = {}
     given = [c for c in job.candidates if c.face.face_id in there]
-    pool, kept_back = held_out(job)
+    pool, kept_back = held_out(job) if asked else (list(job.candidates), [])
     pool = given + [c for c in pool if c.face.face_id not in {*there, *barred}]
     for candidate in kept_back:
         if candidate.face.face_id not in {*there, *barred}:
             job.leave_out(candidate, "kept back, to be asked about")
     for index in farthest_first(pool, len(given)):
-        if job.count and len(given) + len(made) >= job.count:
+        if len(given) + len(made) >= job.count:
             break
         candidate = pool[index]
         try:

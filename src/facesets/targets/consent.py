@@ -56,7 +56,7 @@ def recorded(registry: Registry, person: exports.Person) -> Consent | None:
     consent = None
     for one in exports.said(registry, person):
         looked = one.payload.get("looked") or (consent.looked if consent else None)
-        consent = Consent(one.payload["by"], one.at, looked) if one.act == "consent" else None
+        consent = Consent(one.payload["by"], one.at, looked) if one.act == exports.CONSENT else None
     return consent
 
 
@@ -71,7 +71,7 @@ def give(registry: Registry, person: exports.Person, *, by: str, looked: bool) -
             f"{person.set_name} has not been shown as it is now. See who is in it first: facesets consent {person.set_name} --show"
         )
     with registry.transaction():
-        exports.say(registry, "consent", person, {"by": by.strip(), "adult": True, **({"looked": now} if looked else {})})
+        exports.say(registry, exports.CONSENT, person, {"by": by.strip(), "adult": True, **({"looked": now} if looked else {})})
     consent = recorded(registry, person)
     assert consent is not None
     return consent
@@ -80,7 +80,7 @@ def give(registry: Registry, person: exports.Person, *, by: str, looked: bool) -
 def withdraw(registry: Registry, person: exports.Person, *, by: str) -> list[dict[str, Any]]:
     """Record that the agreement is withdrawn; returns the exports that were made."""
     with registry.transaction():
-        exports.say(registry, "withdraw", person, {"by": by.strip()})
+        exports.say(registry, exports.WITHDRAW, person, {"by": by.strip()})
     return exports.made(registry, person)
 
 

@@ -18,10 +18,10 @@ from facesets.registry import Registry, eras, exports, places
 from facesets.targets import consent
 from facesets.targets.candidates import candidates
 from facesets.targets.choice import within
-from facesets.targets.job import Item, Job, Outcome, Target
+from facesets.targets.job import NO_LIMIT, Item, Job, Outcome, Target
+from facesets.targets.ledger import ledger_name, ledger_of
 from facesets.targets.pictures import Pictures
 from facesets.targets.record import RECORD, key_of, own_of, read_record
-from facesets.targets.service import ledger_name, ledger_of
 from facesets.targets.table import TARGETS
 from facesets.targets.terms import Purpose
 from facesets.targets.tree import faces_in, write_files
@@ -66,7 +66,7 @@ def export_to(
 ) -> Exported:
     """Hand sets on to ``target`` (a key of :data:`TARGETS`): those of ``names`` (sets or people); without any, of all with a name.
 
-    ``out``: the folder for files; ``url``: the service's address; ``count``: faces a person at most (None: the setting, 0: all).
+    ``out``: the folder for files; ``url``: the service's address; ``count``: faces a person at most (None: the setting, 0: no limit).
     ``dry_run`` writes and sends nothing; ``remove`` takes out what earlier exports made; ``check`` has a service recognise photos that
     it was not given; ``era``: photos of these years alone (``2012-2016``; the name of an era set among ``names`` asks for its own).
     Who is refused holds up nobody else: their outcome says why, and Refused (exit code 4) is raised where all are. Raises UsageError,
@@ -78,9 +78,13 @@ def export_to(
         raise UsageError(
             f"no target {target!r}" + (f"; did you mean {matches[0]}?" if matches else f"; there are: {', '.join(TARGETS)}")
         )
+    _only_its_own(row, {"--out": out, "--url": url, "--check": check, "--trigger": trigger})
     progress = progress or Silent()
     own = workspace.settings.targets.of(row.name)
     place = _address(row, url or getattr(own, "url", ""))
+    most = count if count is not None else getattr(own, "count", 0)
+    if most < 0:
+        raise UsageError(f"count {most}: so many faces a person at most, or 0 for no limit")
     out = _folder(out) if out else None
     _place(workspace, row, out)
     options = {"remove": "yes"} if remove else {}
@@ -96,12 +100,11 @@ def export_to(
             outcome = Outcome(person.set_name, person.number, person.name or person.set_name, where)
             people.append(outcome)
             taken_out = remove or person in gone
-            most = count if count is not None else getattr(own, "count", 0)
             try:
                 job = _job(workspace, registry, progress, pictures, row, person, outcome, out, place, today, remove=taken_out)
                 if not taken_out:
                     job = _of_era(job, spans.get(person.set_name) or spans.get(""))
-                job = replace(job, count=most, dry_run=dry_run, check=check and not (dry_run or taken_out), options=options)
+                job = replace(job, count=most or NO_LIMIT, dry_run=dry_run, check=check and not (dry_run or taken_out), options=options)
                 if person in gone:
                     outcome.notes.append("is a set no longer (merged, rejected or forgotten), so what was exported of it is taken out")
                     job = replace(job, options={"remove": "yes"})
@@ -116,6 +119,15 @@ def export_to(
     if done.refused and all(one.refused for one in people):
         raise done.refused
     return done
+
+
+def _only_its_own(row: Target, options: Mapping[str, object]) -> None:
+    """Raises UsageError for an option that means nothing to this target: whoever gives it expects what would not be done."""
+    takes = {"--url", "--check"} if row.kind == "service" else {"--out", "--trigger"} if row.name == "lora" else {"--out"}
+    for option in [option for option, given in options.items() if given and option not in takes]:
+        api = f"{row.name}-api"
+        hint = f"; {api} does" if api in TARGETS and option in ("--url", "--check") else ""
+        raise UsageError(f"{row.name} takes no {option}{hint}")
 
 
 def _eras(registry: Registry, names: Sequence[str], era: str) -> tuple[list[str], dict[str, tuple[int, int]]]:
@@ -215,7 +227,7 @@ def _job(
     outcome: Outcome, out: Path | None, url: str, today: date | None, *, remove: bool,
 ) -> Job:  # fmt: skip
     """A person's export, with the faces that may be handed on. To take out needs nobody's leave."""
-    job = Job(workspace, registry, progress, pictures, row.name, person, (), consent.Permit(row.purpose), 0, out, url, outcome)
+    job = Job(workspace, registry, progress, pictures, row.name, person, (), consent.Permit(row.purpose), NO_LIMIT, out, url, outcome)
     if remove:
         return job
     found = candidates(workspace, registry, person, pictures, outcome, recognised=row.kind == "sidecars")

@@ -22,10 +22,10 @@ def files(job: Job) -> Mapping[str, Item]:
 
 
 def one_face_each(job: Job, order: Sequence[Candidate], count: int) -> Iterator[tuple[Candidate, Pixels]]:
-    """The first ``count`` (0: all) whose aligned crop shows one face, detected again; the others are left out."""
+    """The first ``count`` whose aligned crop shows one face, detected again; the others are left out."""
     done = 0
     for candidate in order:
-        if count and done >= count:
+        if done >= count:
             return
         if candidate.face.signals.get("others_in_crop"):
             job.leave_out(candidate, "somebody else is in its crop")

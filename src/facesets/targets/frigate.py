@@ -44,27 +44,31 @@ def api(job: Job) -> None:
     """The same through ``POST /api/faces/NAME/register``."""
     name = _name(job)
     with Service(job, "frigate", {"Authorization": "Bearer {}"}) as service:
-        url = f"/api/faces/{quote(name)}"
 
-        def listed() -> set[str]:
-            answer = service.get("/api/faces").read(dict[str, Any], "does not list faces as Frigate does")
-            files = answer.get(name) or []
-            if not isinstance(files, list):
-                raise BadAnswer(f"{job.url} does not list the files of {name!r}. Is this Frigate's address?")
-            return set(map(str, files))
+        def way(name: str) -> Shipment:
+            url = f"/api/faces/{quote(name)}"
 
-        def post(candidate: Candidate, data: bytes) -> str | None:
-            _taken(service.upload(f"{url}/register", f"{candidate.key}.jpg", data))
-            return None  # which file it became is seen in the list
+            def listed() -> set[str]:
+                answer = service.get("/api/faces").read(dict[str, Any], "does not list faces as Frigate does")
+                files = answer.get(name) or []
+                if not isinstance(files, list):
+                    raise BadAnswer(f"{job.url} does not list the files of {name!r}. Is this Frigate's address?")
+                return set(map(str, files))
 
-        def delete(ids: list[str]) -> None:
-            _taken(service.post(f"{url}/delete", {"ids": ids}))
+            def post(candidate: Candidate, data: bytes) -> str | None:
+                _taken(service.upload(f"{url}/register", f"{candidate.key}.jpg", data))
+                return None  # which file it became is seen in the list
+
+            def delete(ids: list[str]) -> None:
+                _taken(service.post(f"{url}/delete", {"ids": ids}))
+
+            return Shipment(listed, post, delete)
 
         def choose(there: Sequence[str], barred: Set[str]) -> dict[str, tuple[Candidate, bytes]]:
             found = _chosen(job, lambda c: _in_context(job, c), there, barred)
             return {candidate.face.face_id: (candidate, data) for candidate, data in found}
 
-        sent = send(job, service, name, choose, Shipment(listed, post, delete))
+        sent = send(job, name, choose, way)
         if job.check:
             _check(job, service, name, [c for c in job.candidates if c.face.face_id not in sent])
 
@@ -100,7 +104,7 @@ def _chosen(job: Job, make: Any, there: Sequence[str] = (), barred: Set[str] = f
     while pool:
         vectors = np.stack([c.vector for c in pool]).astype(np.float64)
         days = [(c.taken_at or "")[:10] for c in pool]
-        picked = [pool[i] for i in formula.choose(vectors, others, job.count or 30, days, range(len(given)))]
+        picked = [pool[i] for i in formula.choose(vectors, others, job.count, days, range(len(given)))]
         failed = [c for c in picked[len(given) :] if c.face.face_id not in pictures and not _made(job, c, make, pictures)]
         if not failed:
             break

@@ -38,7 +38,9 @@ def columns(job: Job, candidate: Candidate) -> dict[str, Any]:
 def crops_of(job: Job) -> list[tuple[Candidate, Item]]:
     """Each face's file of the set, the best first; those whose file is not there are left out."""
     found: list[tuple[Candidate, Item]] = []
-    for candidate in job.candidates[: job.count or None]:
+    for candidate in job.candidates:
+        if len(found) >= job.count:
+            break
         if candidate.crop is None or candidate.crop.suffix.lower() != ".png" or not candidate.crop.is_file():
             job.leave_out(candidate, "its file is not in the set's folder, or is no PNG")
             continue

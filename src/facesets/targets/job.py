@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from facesets.targets.names import file_name, tag_name
 from facesets.targets.pictures import NoPicture, NotHere, Pictures
 from facesets.targets.terms import Candidate, Purpose
 from facesets.workspace import Workspace
+
+NO_LIMIT = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Job:
     person: exports.Person
     candidates: Sequence[Candidate]
     permit: Permit
-    count: int  # at most so many; 0: all
+    count: int  # at most so many faces; NO_LIMIT where the user said 0
     out: Path | None
     url: str
     outcome: Outcome

@@ -22,6 +22,7 @@ from facesets.wording import count_of
 
 LEAST, LONGEST = 1024, 2048  # pixels: the shortest side that trainers want, the longest that helps
 _SMALLEST = 512  # below this a picture teaches blur
+_USUAL = 30  # pictures: what the shares of framings are of where there are fewer and no limit is set
 _CONTEXT = 0.15  # of the largest face's area: smaller ones in the background are nobody
 
 
@@ -62,9 +63,9 @@ def files(job: Job) -> Mapping[str, Item]:
     for candidate in job.candidates:
         if candidate.face.face_id not in inside:
             job.leave_out(candidate, "of another time than most, or of none that is known")
-    plan = _Plan(job.count or 30)
+    plan = _Plan(min(job.count, max(len(era), _USUAL)))
     made: dict[str, Item] = {}
-    images = f"{settings.repeats}_{trigger} {settings.class_word}" if settings.repeats_folder else "images"
+    images = file_name(f"{settings.repeats}_{trigger} {settings.class_word}", "images") if settings.repeats_folder else "images"
     small = 0
     whys: dict[str, NoPicture] = {}
     order = [era[index] for index in farthest_first(era)]

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from facesets import extras
 from facesets.errors import PackUnavailable
-from facesets.models import model_files, pack_folder
+from facesets.faces import folders_of_pack
+from facesets.models import model_files
 from facesets.targets.fsz import few_of_one_era
 from facesets.targets.job import Item, Job
 from facesets.targets.names import file_name
@@ -29,6 +30,8 @@ TENSORS: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "bbox": ("F32", (4,)), "kps": ("F32", (5, 2)), "det_score": ("F32", ()), "landmark_3d_68": ("F32", (68, 3)), "pose": ("F32", (3,)),
     "landmark_2d_106": ("F32", (106, 2)), "embedding": ("F32", (512,)), "gender": ("I64", ()), "age": ("I64", ()),
 }  # fmt: skip
+_RECOGNISER = "w600k_r50.onnx"  # whose vectors its swapper understands; buffalo_m has the same one
+_FAMILY = frozenset({"buffalo_l", "buffalo_m"})
 _DTYPE = {"F32": "<f4", "I64": "<i8"}
 
 
@@ -37,7 +40,7 @@ def files(job: Job) -> Mapping[str, Item]:
     networks = _Networks(_folder(job))
     found: list[tuple[Any, dict[str, Any]]] = []
     for candidate in few_of_one_era(job):
-        if job.count and len(found) >= job.count:
+        if len(found) >= job.count:
             break
         try:
             found.append((candidate, networks.face(job.pictures.aligned(candidate, 512))))
@@ -64,21 +67,22 @@ def safetensors(model: Mapping[str, npt.ArrayLike]) -> bytes:
 
 
 def _folder(job: Job) -> Path:
-    """The pack's folder. Raises PackUnavailable where ReActor could not use its vectors."""
-    wanted = job.workspace.settings.embed.pack
-    name = job.person.pack.partition("@")[0]
-    if name not in ("buffalo_l", "buffalo_m") and not Path(wanted).is_dir():
+    """The pack's folder. Raises PackUnavailable where there is none whose vectors ReActor can use."""
+    pack = job.person.pack
+    family = _FAMILY.intersection(pack.split("@"))
+    folders = folders_of_pack(job.workspace, job.registry, pack)
+    known = [folder for folder in folders if any(path.name == _RECOGNISER for path in model_files(folder))]
+    if known or (family and folders):
+        return known[0] if known else folders[-1]
+    if family:
         raise PackUnavailable(
-            f"ReActor takes vectors of InsightFace's buffalo_l alone, and {job.person.set_name} was made with {job.person.pack}. "
-            "Its faces mean nothing to it; --to fsz and --to folder hand on pictures, which it can take too"
+            f"the model pack {min(family)} is not on this machine, and ReActor's faces are made by its networks. Is it in a folder of "
+            'yours? Put the line  pack = "FOLDER"  under [embed] in facesets.toml'
         )
-    folder = Path(wanted) if Path(wanted).is_dir() else pack_folder(name)
-    if folder is None:
-        raise PackUnavailable(
-            f"the model pack {name} is not on this machine, and ReActor's faces are made by its networks. Is it in a folder of yours? "
-            'Put the line  pack = "FOLDER"  under [embed] in facesets.toml'
-        )
-    return folder
+    raise PackUnavailable(
+        f"ReActor takes vectors of InsightFace's buffalo_l alone (of its {_RECOGNISER}), and {job.person.set_name} was made with "
+        f"{pack}. Its faces mean nothing to it; --to fsz and --to folder hand on pictures, which it can take too"
+    )
 
 
 class _Networks:
@@ -95,7 +99,10 @@ class _Networks:
         self._face = Face
         self._by_task: dict[str, Any] = {}
         for path in model_files(folder):
-            model = get_model(str(path), providers=["CPUExecutionProvider"])
+            try:
+                model = get_model(str(path), providers=["CPUExecutionProvider"])
+            except Exception as err:  # whatever its reader makes of a file that is cut off
+                raise PackUnavailable(f"{path} is not an ONNX file that InsightFace can load: {err}") from err
             if model is not None:
                 self._by_task.setdefault(model.taskname, model)
         missing = {"detection", "recognition", "landmark_3d_68", "landmark_2d_106", "genderage"} - set(self._by_task)
@@ -112,7 +119,9 @@ class _Networks:
         if len(boxes) != 1:
             raise NoPicture("InsightFace finds no face in its crop" if not len(boxes) else "somebody else is in its crop")
         face = self._face(bbox=boxes[0, :4], kps=landmarks[0], det_score=boxes[0, 4])
-        for task, model in self._by_task.items():
-            if task != "detection":
-                model.get(bgr, face)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of scikit-image, whose older names it uses
+            for task, model in self._by_task.items():
+                if task != "detection":
+                    model.get(bgr, face)
         return {name: face[name] for name in TENSORS}

@@ -27,6 +27,7 @@ Entry = dict[str, Any]
 class _Face(msgspec.Struct):
     region: Region
     tag: str | None = None
+    was: _Face | None = None
 
 
 class _File(msgspec.Struct):

@@ -17,15 +17,18 @@ from typing import Any, TypeVar
 import msgspec
 from urllib3.filepost import encode_multipart_formdata
 
-from facesets.connections import Connections, HTTPError, address, describe
-from facesets.errors import BadAnswer, Refused, ServerError, ServerFailed, Unreachable, WrongKey
-from facesets.registry import Registry, exports
+from facesets.connections import LONGEST_RETRY_AFTER, TOLD_FROM, Connections, HTTPError, HTTPResponse, address, describe, retry_after
+from facesets.errors import BadAnswer, ServerError, ServerFailed, Unreachable, WrongKey
 from facesets.secrets import remember
 from facesets.targets.job import Job
+from facesets.targets.ledger import Ledger
+from facesets.targets.names import one_line
 from facesets.targets.terms import Candidate
 
 T = TypeVar("T")
 
+_MOST = 32 * 2**20  # bytes of an answer
+_WORDS = 200  # characters of a service's own
 _PAUSE = 0.05  # seconds between uploads: these services train while they answer
 _ATTEMPTS = 4
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -44,6 +47,7 @@ class Response:
     where: str
     status: int
     body: bytes
+    patience: float = 0.0  # seconds that it asks for before the next request
 
     def json(self) -> Any:
         """The answer as JSON. Raises BadAnswer."""
@@ -70,14 +74,24 @@ class Response:
             return None
         return said.get("code") if isinstance(said, dict) else None
 
-    def refusal(self) -> ServiceRefused:
-        """What it said, as an error."""
+    def words(self) -> str:
+        """What it said, on one line."""
+        said = self._message()
+        return one_line(said if said is not None else self.body[:120].decode("utf-8", "replace"))[:_WORDS]
+
+    def refusal(self) -> ServerError:
+        """Its no to one face, in its words; a BadAnswer where it is not the service that speaks (a proxy's page, say)."""
+        if self._message() is None:
+            return BadAnswer(f"{self.where} answered {self.status}: {self.words()!r}. Is that the service, or something before it?")
+        return ServiceRefused(self.words())
+
+    def _message(self) -> str | None:
         try:
             said = json.loads(self.body)
         except (ValueError, RecursionError):
-            said = self.body[:120].decode("utf-8", "replace")
-        words = next((said[k] for k in ("message", "error", "detail") if isinstance(said, dict) and said.get(k)), said)
-        return ServiceRefused(f"{words}" if isinstance(words, str) else json.dumps(words))
+            return None
+        words = next((said[k] for k in ("message", "error", "detail") if isinstance(said, dict) and said.get(k)), None)
+        return words if isinstance(words, str | None) else json.dumps(words)
 
 
 class Service:
@@ -86,7 +100,7 @@ class Service:
     sleep: Callable[[float], object] = staticmethod(time.sleep)
 
     def __init__(self, job: Job, name: str, auth: Mapping[str, str]) -> None:
-        self.url, self._name = job.url, name
+        self.url, self._name, self._note = job.url, name, job.progress.note
         key = os.environ.get(KEYS[name], "").strip()
         self._headers = {h: form.format(remember(key)) for h, form in auth.items()} if key else {}
         settings = job.workspace.settings.immich
@@ -118,36 +132,61 @@ class Service:
 
     def _checked(self, answer: Response) -> Response:
         if answer.status >= 400:
-            raise ServerError(f"{answer.where} answered {answer.status}: {answer.refusal()}")
+            raise ServerError(f"{answer.where} answered {answer.status}: {answer.words()}")
         return answer
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, *, safe: bool) -> Response:
         where = f"{self.url}{path.partition('?')[0]}"
         for attempt in range(1, _ATTEMPTS + 1):
+            pause = 0.25 * 2**attempt
             try:
                 answer = self._connections.send(method, address(self.url + path), {**self._headers, **headers}, body)
-                got = Response(where, answer.status, answer.read())
+                got = Response(where, answer.status, answer.read(_MOST + 1), retry_after(answer.headers.get("retry-after", "")))
             except HTTPError as err:
                 if not safe or attempt == _ATTEMPTS:
                     raise Unreachable(
                         f"{self._name} at {self.url} does not answer: {describe(err)}. Run the same command again"
                     ) from err
             else:
+                self._from_the_service(got, answer)
                 if got.status in (401, 403) or self._wrong_key(got):
-                    raise WrongKey(f"{where} answered {got.status}: {got.refusal()}. Set {KEYS[self._name]} in the environment")
+                    raise WrongKey(f"{where} answered {got.status}: {got.words()}. Set {KEYS[self._name]} in the environment")
                 if got.status not in _AGAIN or not (safe or got.status in _SENSIBLE):
                     return self._failed(got) if got.status >= 500 else got
                 if attempt == _ATTEMPTS:
                     return self._failed(got)
-            self.sleep(0.25 * 2**attempt)
+                pause = self._patience(got, pause)
+            self.sleep(pause)
         raise AssertionError("unreachable")
+
+    def _from_the_service(self, got: Response, answer: HTTPResponse) -> None:
+        """Raises BadAnswer for what leads elsewhere, where keys and pictures are not sent, and for what has no end."""
+        if 300 <= got.status < 400:
+            place = one_line(answer.headers.get("location", "nowhere"))[:_WORDS]
+            raise BadAnswer(
+                f"{got.where} answered {got.status}: it leads to {place}, and nothing is sent there. If that is the service, give its "
+                "address; if it is a page to log in, let paths below /api pass it"
+            )
+        if len(got.body) > _MOST:
+            answer.close()
+            raise BadAnswer(f"{got.where} answered more than {_MOST // 2**20} MB. Is the address right?")
+
+    def _patience(self, got: Response, pause: float) -> float:
+        """Seconds until the next attempt: what the service asks for, within reason; a long wait is told."""
+        if got.patience <= pause:
+            return pause
+        pause = min(got.patience, LONGEST_RETRY_AFTER)
+        if pause >= TOLD_FROM:
+            asked = f"{self._name} at {self.url} is busy (status {got.status}) and asks for {got.patience:.0f} s of patience"
+            self._note(f"{asked}: waiting {pause:.0f} s, then it goes on")
+        return pause
 
     def _wrong_key(self, got: Response) -> bool:
         """Whether it is CompreFace's way to say that a key is missing (code 20) or unknown (10)."""
         return self._name == "compreface" and got.status in (400, 404) and got.code() in (10, 20)
 
     def _failed(self, got: Response) -> Response:
-        raise ServerFailed(f"{got.where} answered {got.status}: {got.refusal()}. Run the same command again later", got.status)
+        raise ServerFailed(f"{got.where} answered {got.status}: {got.words()}. Run the same command again later", got.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +203,17 @@ class Shipment:
 Choose = Callable[[Sequence[str], Set[str]], Mapping[str, tuple[Candidate, bytes]]]
 
 
-def send(job: Job, service: Service, name: str, choose: Choose, way: Shipment) -> set[str]:
+def send(job: Job, name: str, choose: Choose, way_of: Callable[[str], Shipment]) -> set[str]:
     """Send what the service has not got from us, and have removed what it got and is in the set no longer; returns what it has then.
 
+    ``way_of``: a name -> how the service is spoken to of it. What was sent under an earlier name is removed, lest one person be two.
     What the service refuses is left out in its own words; what fails ends the export.
     """
     remove = bool(job.options.get("remove"))
-    ledger, there = Ledger(job, service, name), way.listed()
+    ledger, way = Ledger(job, name), way_of(name)
+    if ledger.former is not None:
+        _take_out_former(job, ledger, ledger.former, way_of(ledger.former))
+    there = way.listed()
     ledger.settle(there)
     in_set = set() if remove else {c.face.face_id for c in job.candidates}
     lost = ledger.lost(there)
@@ -185,11 +228,12 @@ def send(job: Job, service: Service, name: str, choose: Choose, way: Shipment) -
     job.outcome.left_out |= {face: why for face, why in ledger.refused.items() if face in in_set}
     chosen = {} if remove else choose(stays, set(lost))
     wanted = {face: one for face, one in chosen.items() if face not in ledger.refused}  # what was refused is not tried for ever
-    new = list(wanted)[: max(job.count - len(stays), 0)] if job.count else list(wanted)
+    new = list(wanted)[: max(job.count - len(stays), 0)]
     job.outcome.kept += len(stays)
     job.leave_out_the_rest({*stays, *new})
     if job.dry_run:
-        job.outcome.new, job.outcome.withdrawn = len(new), len(gone)
+        job.outcome.new += len(new)
+        job.outcome.withdrawn += len(gone)
         return set(ledger.sent)
     with job.progress.task(f"sending {name} to {job.target}", len(new), "faces") as task:
         for face in new:
@@ -197,14 +241,32 @@ def send(job: Job, service: Service, name: str, choose: Choose, way: Shipment) -
             task.advance()
     if ids := sorted(ref for ref in gone.values() if ref is not None):
         way.delete(ids)
-    if unknown := sum(ref is None for ref in gone.values()):
-        faces = "1 face is" if unknown == 1 else f"{unknown} faces are"
-        job.outcome.notes.append(f"{faces} no longer wanted, and {job.target} does not say which they are; remove them there")
+    _say_unknown(job, gone.values())
     for face in gone:
         del ledger.sent[face]
     job.outcome.withdrawn += len(gone)
     ledger.save()
     return set(ledger.sent)
+
+
+def _take_out_former(job: Job, ledger: Ledger, name: str, way: Shipment) -> None:
+    """Have removed what was sent when the person had another name."""
+    there = way.listed()
+    ledger.settle(there)
+    ids = sorted(ref for ref in ledger.sent.values() if ref is not None and ref in there)
+    if ledger.sent:
+        job.outcome.notes.append(f"{name!r} was this person's name in {job.target} before; what was sent under it is taken out")
+    if ids and not job.dry_run:
+        way.delete(ids)
+    _say_unknown(job, ledger.sent.values())
+    job.outcome.withdrawn += len(ids)
+    ledger.begin_anew()
+
+
+def _say_unknown(job: Job, refs: Iterable[str | None]) -> None:
+    if unknown := sum(ref is None for ref in refs):
+        faces = "1 face is" if unknown == 1 else f"{unknown} faces are"
+        job.outcome.notes.append(f"{faces} no longer wanted, and {job.target} does not say which they are; remove them there")
 
 
 def _send_one(job: Job, ledger: Ledger, face: str, candidate: Candidate, data: bytes, way: Shipment, there: set[str]) -> set[str]:
@@ -222,78 +284,3 @@ def _send_one(job: Job, ledger: Ledger, face: str, candidate: Candidate, data: b
         job.outcome.new += 1
     ledger.end()
     return there
-
-
-def ledger_of(target: str, url: str) -> str:
-    """How the facts begin that say what a service was sent; the person's number follows."""
-    return f"export:{target}:{url.rstrip('/')}:"
-
-
-def ledger_name(registry: Registry, ledger: str, number: int) -> str | None:
-    """As whom the service has a person; None where it has nothing of them."""
-    known = json.loads(registry.fact(f"{ledger}{number}") or "{}")
-    return str(known["name"]) if known.get("sent") or known.get("pending") else None
-
-
-class Ledger:
-    """What a service was sent of one person: face id -> the service's id (None: it did not say), and what it refused."""
-
-    def __init__(self, job: Job, service: Service, name: str) -> None:
-        ledger = ledger_of(job.target, service.url)
-        self._registry, self._fact = job.registry, f"{ledger}{job.person.number}"
-        for number in exports.numbers_sent(job.registry, ledger):
-            if number != job.person.number and (ledger_name(job.registry, ledger, number) or "").casefold() == name.casefold():
-                raise Refused(
-                    f"{name!r} is in {job.target} already as another person of yours (number {number}), and one would be taken for the "
-                    "other. Rename one of them, or take the other out first (--remove)"
-                )
-        known = json.loads(job.registry.fact(self._fact) or "{}")
-        if known and known["name"] != name:
-            if known["sent"]:
-                was = known["name"]
-                job.outcome.notes.append(f"{was!r} was this person's name in {job.target} before; what was sent under it stays there")
-            known = {}
-        self._known: dict[str, Any] = known or {"name": name, "sent": {}, "refused": {}}
-        self._writes = not job.dry_run
-
-    @property
-    def sent(self) -> dict[str, str | None]:
-        """What was sent."""
-        sent: dict[str, str | None] = self._known["sent"]
-        return sent
-
-    @property
-    def refused(self) -> dict[str, str]:
-        """What the service did not take, and why."""
-        refused: dict[str, str] = self._known["refused"]
-        return refused
-
-    def settle(self, there: set[str]) -> None:
-        """Whether a face whose answer was lost has come: by what the service has beyond what it had then."""
-        if (pending := self._known.pop("pending", None)) and (came := there - set(pending["before"])):
-            self.sent[pending["face"]] = came.pop() if len(came) == 1 else None
-
-    def lost(self, there: set[str]) -> list[str]:
-        """What was sent and is there no more."""
-        return [face for face, ref in self.sent.items() if ref is not None and ref not in there]
-
-    def forget(self, faces: Iterable[str]) -> None:
-        """These may be sent again."""
-        for face in faces:
-            del self.sent[face]
-
-    def begin(self, face: str, there: set[str]) -> None:
-        """A face is under way."""
-        self._known["pending"] = {"face": face, "before": sorted(there)}
-        self.save()
-
-    def end(self) -> None:
-        """It is settled."""
-        self._known.pop("pending")
-        self.save()
-
-    def save(self) -> None:
-        """Put it on the disk."""
-        if self._writes:
-            with self._registry.transaction():
-                self._registry.set_fact(self._fact, json.dumps(self._known, sort_keys=True))

@@ -7,14 +7,14 @@ that the next export changes, and ``--remove`` takes out, those alone.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from facesets.errors import UsageError
 from facesets.files import disk_error, replace_file
 from facesets.records import Box
-from facesets.targets.job import Job
+from facesets.targets.job import Job, Outcome
 from facesets.targets.pictures import NoPicture
 from facesets.targets.record import RECORD, key_of, own_of, read_record, write_part
 from facesets.targets.terms import Candidate
@@ -34,26 +34,56 @@ def sidecars(job: Job) -> None:
     mine: dict[str, dict[str, Any]] = record["sets"].get(key, {}).get("files", {})
     wanted: dict[str, dict[str, tuple[Region, int, int]]] = defaultdict(dict)
     if not job.options.get("remove"):
+        taken: set[str] = set()
         for candidate in job.candidates:
+            if len(taken) >= job.count:
+                break
             try:
                 file, region, width, height = _region(job, candidate)
             except NoPicture as err:
                 job.leave_out(candidate, err)
                 continue
+            taken.add(candidate.face.face_id)
             for sidecar in _sidecars(job, file):
                 wanted[sidecar][candidate.face.face_id] = (region, width, height)
+        job.leave_out_the_rest(taken)
         if not job.out and job.candidates and not wanted and not mine:
             raise UsageError("these photos do not lie on this machine (they are Immich's): --out DIR makes a tree of sidecars to copy")
-    made: dict[str, dict[str, Any]] = {}
-    for sidecar in sorted({*wanted, *mine}):
-        made_here = any(part["files"].get(sidecar, {}).get("made") for part in record["sets"].values())  # for somebody else, too
-        entry = _merge(job, sidecar, mine.get(sidecar, {}), wanted.get(sidecar, {}), made_here=made_here)
-        if entry["faces"]:
-            made[sidecar] = entry
-            if not job.dry_run:  # known to be ours from the next start on, whenever this one is killed
-                _save(path, key, job, mine | made)
+
+    def merged(job: Job) -> dict[str, dict[str, Any]]:
+        made = {}
+        for sidecar in sorted({*wanted, *mine}):
+            made_here = any(part["files"].get(sidecar, {}).get("made") for part in record["sets"].values())  # for somebody else, too
+            entry = _merge(job, sidecar, mine.get(sidecar, {}), wanted.get(sidecar, {}), made_here=made_here)
+            if entry["faces"]:
+                made[sidecar] = entry
+        return made
+
+    if not job.dry_run:  # all of it is known to be ours before the first is written, whenever this is killed
+        unheard = Outcome(job.outcome.set_name, job.outcome.number, job.outcome.name, job.outcome.place)
+        planned = merged(replace(job, dry_run=True, outcome=unheard))
+        if planned != mine:
+            _save(path, key, job, _either(mine, planned))
+    made = merged(job)
     if not job.dry_run:
         _save(path, key, job, made)
+
+
+def _either(mine: dict[str, dict[str, Any]], planned: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What is ours while sidecars are written: what was, and what will be; ``was`` beside a face that will be otherwise."""
+    both = {}
+    for sidecar in {*mine, *planned}:
+        before, after = mine.get(sidecar, {}).get("faces", {}), planned.get(sidecar, {}).get("faces", {})
+        other = {face: {**after[face], "was": before[face]} for face in after if face in before and before[face] != after[face]}
+        both[sidecar] = {**mine.get(sidecar, {}), **planned.get(sidecar, {}), "faces": before | after | other}
+    return both
+
+
+def _as_it_is(document: Sidecar, recorded: dict[str, Any]) -> dict[str, Any]:
+    """A face of ours as a kill left it: as it was, where the sidecar does not have it otherwise yet."""
+    if "was" in recorded and not document.has(Region(**recorded["region"])):
+        return _as_it_is(document, recorded["was"])
+    return {name: value for name, value in recorded.items() if name != "was"}
 
 
 def _save(path: Path, key: str, job: Job, files: dict[str, Any]) -> None:
@@ -80,6 +110,7 @@ def _merge(
         job.outcome.notes.append(f"{file} was left alone: it {err}")
         return {"made": made_here, "faces": ours}
     made = made_here or data is None
+    ours = {face: _as_it_is(document, recorded) for face, recorded in ours.items()}
     regions = {face: Region(**recorded["region"]) for face, recorded in ours.items()}
     kept: Faces = {}
     kept |= {face: ours[face] for face in ours if face not in wanted and face in job.away}
@@ -110,8 +141,8 @@ def _merge(
 
 def _hindrance(document: Sidecar, region: Region, width: int, height: int) -> str | None:
     """Why a face cannot be put into this sidecar."""
-    size = document.dimensions()
-    if size is not None and abs(size[0] / size[1] - width / height) > 0.02 * width / height:
+    size, aspect = document.dimensions(), width / height
+    if size is not None and not (0 < size[1] < float("inf") and abs(size[0] / size[1] - aspect) <= 0.02 * aspect):
         return "its sidecar's faces are for another size or rotation of the photo"
     for other in document.regions():
         if other.overlap(region) >= _SAME:

@@ -49,9 +49,12 @@ class DoubleTakeServer(Service):
             case "GET", ["api", "train"]:
                 return json_answer(200, [self._row(one) for one in self.files])
             case "DELETE", ["api", "train", "remove", name]:
-                self.files = [one for one in self.files if one.name != name]
-                return json_answer(200, [])
+                return self._remove(name)
         raise Refusal(404, {"error": f"Cannot {request.method} {request.path}"})
+
+    def _remove(self, name: str) -> Response:
+        self.files = [one for one in self.files if one.name != name]
+        return json_answer(200, [])
 
     def _row(self, one: Trained) -> dict[str, object]:
         file = {"key": f"train/{one.name}/{one.file_name}", "filename": one.file_name}

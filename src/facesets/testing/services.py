@@ -89,11 +89,14 @@ def cosine(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
 
 
 class Service:
-    """A running server. ``requests`` counts by method and path; set ``status`` to have everything fail with that code."""
+    """A running server. ``requests`` counts by method and path; set ``status`` to have everything fail with that code, and put into
+    ``first`` what the next requests are answered instead.
+    """
 
     def __init__(self, answer: Callable[[Request], Response], *, port: int = 0) -> None:
         self.requests: Counter[str] = Counter()
         self.status = 200
+        self.first: list[Response] = []
         self._route, self._lock = answer, threading.Lock()
         self._http = HttpServer(self._answer, port=port)
 
@@ -109,6 +112,8 @@ class Service:
     def _answer(self, request: Request) -> tuple[Response, Delivery]:
         with self._lock:  # one at a time: what is kept on disk and in memory changes together
             self.requests[f"{request.method} {request.path}"] += 1
+            if self.first:
+                return self.first.pop(0), Delivery()
             if self.status != 200:
                 return Response(self.status, {"Content-Type": "text/plain"}, b"failed on command"), Delivery()
             try:

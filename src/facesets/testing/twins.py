@@ -19,6 +19,7 @@ Pixels = npt.NDArray[np.uint8]
 
 SIDES = (32, 64, 128)  # one for each stride
 _STRIDES = (8, 16, 32)
+_CELL = 4  # px, as wide as the thinnest frame; a cell is as wide as the frame at every stride
 _TEMPLATE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
 _DETECTOR_OUTPUTS = ("448", "471", "494", "451", "474", "497", "454", "477", "500")  # as buffalo_l names them
 
@@ -54,6 +55,16 @@ def twin_photo(
     return np.clip(photo + random.normal(0, noise, photo.shape), 0, 255).astype(np.uint8)
 
 
+def _frame_filter() -> npt.NDArray[np.float64]:
+    """Mean inside the frame minus mean around it; in cells, of which a face has eight a side."""
+    inside, around = np.zeros((10, 10)), np.ones((10, 10))
+    inside[1:-1, 1:-1] = 1
+    inside[2:-2, 2:-2] = 0
+    around[1:-1, 1:-1] = 0
+    kernel: npt.NDArray[np.float64] = inside / inside.sum() - around / around.sum()
+    return kernel[None, None]
+
+
 class _Graph:
     def __init__(self) -> None:
         import onnx  # noqa: PLC0415 - the testing room must be importable without it
@@ -82,13 +93,17 @@ class _Graph:
         self._onnx.save(model, str(path))
 
     def detector(self, path: Path) -> None:
-        magenta = self._op("Conv", "input.1", self._weight(np.reshape([0.5, -1.0, 0.5], (1, 3, 1, 1))), self._weight([-1.0]))
+        channels = self._op("Mul", "input.1", self._weight(np.reshape([0.5, -1.0, 0.5], (1, 3, 1, 1))))
+        magenta = self._op("Add", self._op("ReduceSum", channels, axes=[1]), self._weight([-1.0]))
         magenta = self._op("Relu", magenta)
+        # frames, and the places where they may be, are whole numbers of these cells: their means tell as much as all pixels, sooner
+        cells = self._op("AveragePool", magenta, kernel_shape=[_CELL] * 2, strides=[_CELL] * 2)
         shapes: dict[str, list[Any]] = {}
         for level, (stride, side) in enumerate(zip(_STRIDES, SIDES, strict=True)):
             score, box, points = _DETECTOR_OUTPUTS[level::3]
-            weights = self._weight(_frame_filter(side)), self._weight([-0.6])
-            seen = self._op("Conv", magenta, *weights, strides=[stride] * 2, pads=_centred(side))
+            weights = self._weight(_frame_filter()), self._weight([-0.6])
+            seen = self._op("Conv", cells, *weights, strides=[2] * 2, pads=[5, 5, 4, 4])
+            cells = self._op("AveragePool", cells, kernel_shape=[2] * 2, strides=[2] * 2)
             sure = self._op("Mul", seen, self._weight([12.0]))
             never = self._op("Sub", sure, self._weight([50.0]))  # the second anchor of each place
             rows = self._op("Transpose", self._op("Concat", sure, never, axis=1), perm=[2, 3, 0, 1])
@@ -113,20 +128,3 @@ class _Graph:
         pooled = self._op("Flatten", self._op("GlobalAveragePool", "data"))
         self._op("MatMul", pooled, self._weight(np.ones((3, size))), out="fc1")
         self._save(path, {"data": ["None", 3, side, side]}, {"fc1": ["None", size]})
-
-
-def _frame_filter(side: int) -> npt.NDArray[np.float64]:
-    """Mean inside the frame minus mean around it."""
-    frame = side // 8
-    whole = side + 2 * frame
-    inside, around = np.zeros((whole, whole)), np.ones((whole, whole))
-    inside[frame:-frame, frame:-frame] = 1
-    inside[2 * frame : -2 * frame, 2 * frame : -2 * frame] = 0
-    around[frame:-frame, frame:-frame] = 0
-    kernel: npt.NDArray[np.float64] = inside / inside.sum() - around / around.sum()
-    return kernel[None, None]
-
-
-def _centred(side: int) -> list[int]:
-    half = (side + 2 * (side // 8)) // 2
-    return [half, half, half - 1, half - 1]
