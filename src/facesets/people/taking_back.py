@@ -143,15 +143,15 @@ def _followed(registry: Registry, before: WhatStands) -> rows.Difference:
 
 
 def to_undo(registry: Registry, decision: int | None) -> Made:
-    """The decision that an undo is about: the one with this number, or the last that stands, is no undo and can be taken back.
+    """The decision that an undo is about: the one with this number, or the last that stands, is no undo and, if any, can be taken back.
 
     Raises NotFound.
     """
     if decision is None:
-        for made in reversed(decisions.select(registry)):
-            if made.stands and made.act != UNDO and _can_go(registry, made):
-                return made
-        raise NotFound("nothing was decided here that could be taken back")
+        stand = [made for made in reversed(decisions.select(registry)) if made.stands and made.act != UNDO]
+        if not stand:
+            raise NotFound("nothing was decided here that could be taken back")
+        return next((made for made in stand if _can_go(registry, made)), stand[0])  # of the last one the words say what to do instead
     found = decisions.find(registry, decision)
     if found is None:
         raise NotFound(f"there is no decision {decision}; facesets history  lists them")
