@@ -13,7 +13,7 @@ from facesets import people
 from facesets.changes import refresh_averages, write_eras
 from facesets.errors import UsageError
 from facesets.progress import Silent
-from facesets.registry import Registry, eras, sets
+from facesets.registry import Registry, backups, eras, sets
 from facesets.registry.people import select as people_of
 from facesets.testing import Library, immich_server
 from facesets.workspace import Workspace
@@ -279,3 +279,21 @@ def test_a_run_makes_eras_of_new_sets_where_that_is_set(
         assert cli("verify").code == 0
     with workspace.registry() as registry:
         assert write_eras(workspace, registry, Silent()).eras == []
+
+
+def test_eras_that_were_made_since_a_backup_are_known_in_it(grown: Home) -> None:
+    backups.make(grown.workspace.registry_file, "schema-7")
+    make(grown, ONE)
+    there, tree = eras.select(grown.registry), grown.tree()
+    grown.registry.close()
+    (chosen,) = (each["backup"] for each in grown.cli("restore", "--json").json if each["before"] == "schema-7")
+    assert grown.cli("restore", chosen).code == 0
+    grown.registry = grown.workspace.registry()
+    assert eras.select(grown.registry) == there
+    assert grown.verify().ok, grown.verify().problems
+    assert write_eras(grown.workspace, grown.registry, Silent(), today=TODAY).eras == []
+    people.undo(grown.workspace, grown.registry)
+    write_eras(grown.workspace, grown.registry, Silent(), today=TODAY)
+    assert [path for path in grown.tree() if "_era_" in path] == []
+    make(grown, ONE)
+    assert grown.tree() == tree

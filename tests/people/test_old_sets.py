@@ -12,7 +12,7 @@ import pytest
 from facesets import people
 from facesets.errors import NotFound, Refused, UsageError
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.registry import decisions, sets
+from facesets.registry import backups, decisions, sets
 from facesets.testing import Library, immich_server
 from facesets.workspace import Workspace
 
@@ -273,4 +273,37 @@ def test_a_set_that_was_renamed_while_a_decision_waited_follows_under_its_new_na
     people.accept(old.workspace, old.registry, OLD)
     assert old.write().written == ["faceset_044"]
     assert not (old.root / "faceset_044/0.jpg").exists()
+    assert old.verify().ok, old.verify().problems
+
+
+def test_what_was_decided_of_ones_own_images_holds_in_a_registry_from_before(old: Home) -> None:
+    before = old.tree()
+    backups.make(old.workspace.registry_file, "schema-7")
+    people.reject(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")])
+    people.merge(old.workspace, old.registry, OTHER, OLD, name="Grandma")
+    old.write()
+    files = {name: sets.files(old.registry, name) for name in (OLD, OTHER)}
+    old.registry.close()
+    (chosen,) = (each["backup"] for each in old.cli("restore", "--json").json if each["before"] == "schema-7")
+    answer = old.cli("restore", chosen, "--json").json
+    assert (answer["sets_altered"], answer["sets_gone"], answer["sets_unknown"]) == ([], [], [])
+    old.registry = old.workspace.registry()
+    assert {name: sets.files(old.registry, name) for name in (OLD, OTHER)} == files
+    assert old.verify().ok, old.verify().problems
+    people.undo(old.workspace, old.registry)
+    people.undo(old.workspace, old.registry)
+    old.write()
+    assert {**old.tree(), "manifest.json": ""} == {**before, "manifest.json": ""}
+    assert old.verify().ok, old.verify().problems
+
+
+def test_a_decision_is_taken_back_after_its_set_was_renamed(old: Home) -> None:
+    before = (old.root / OLD / "0.jpg").read_bytes()
+    people.reject(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")])
+    old.write()
+    (old.root / OLD).rename(old.root / "faceset_044")
+    people.accept(old.workspace, old.registry, OLD)
+    people.undo(old.workspace, old.registry, 1)
+    assert old.write().written == ["faceset_044"]
+    assert (old.root / "faceset_044/0.jpg").read_bytes() == before
     assert old.verify().ok, old.verify().problems

@@ -72,7 +72,7 @@ def test_a_renamed_set_is_known_by_its_bytes(cli: CommandLine) -> None:
 def test_what_is_unknown_or_not_written_cannot_be_accepted(cli: CommandLine) -> None:
     cli("run", "--user", "anna")
     assert cli("accept", "faceset_077").code == 1
-    assert "no set is called" in cli("accept", "faceset_077").err
+    assert "no set or person is called" in cli("accept", "faceset_077").err
 
 
 def test_a_photo_deleted_at_its_source_is_of_no_sum_and_its_faces_stay_in_their_set(cli: CommandLine, library: Library) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from facesets.changes.accept import Accepted, accept
 from facesets.changes.averages import refresh_averages
+from facesets.changes.carry_over import NOT_CARRIED, follow, standing
 from facesets.changes.constraints import constraints_of, excluded_by_any
 from facesets.changes.contents import files_as_decided, names_used
 from facesets.changes.eras import ERAS_ACT, EraPlan, Eras, eras_of, eras_pending, wanted_eras, write_eras, write_revisions
 from facesets.changes.member_photos import fetch_members
 from facesets.changes.plan import effective_thresholds, plan
-from facesets.changes.record import ACT, REVISION
+from facesets.changes.record import ACT, REVISION, renamed, waiting
+from facesets.changes.recorded import folder_state, is_as_recorded, put_back_record, recorded
 from facesets.changes.restore import restore
 from facesets.changes.revisions import Revised, pending, sync_manifest
 from facesets.changes.steps import HISTORY, begin, carry_on, give_up, swap
@@ -19,13 +20,12 @@ __all__ = [
     "ACT",
     "ERAS_ACT",
     "HISTORY",
+    "NOT_CARRIED",
     "REVISION",
-    "Accepted",
     "EraPlan",
     "Eras",
     "PhotosNeeded",
     "Revised",
-    "accept",
     "begin",
     "carry_on",
     "constraints_of",
@@ -35,14 +35,22 @@ __all__ = [
     "excluded_by_any",
     "fetch_members",
     "files_as_decided",
+    "folder_state",
+    "follow",
     "give_up",
+    "is_as_recorded",
     "names_used",
     "pending",
     "plan",
+    "put_back_record",
+    "recorded",
     "refresh_averages",
+    "renamed",
     "restore",
+    "standing",
     "swap",
     "sync_manifest",
+    "waiting",
     "wanted_eras",
     "write_eras",
     "write_planned",

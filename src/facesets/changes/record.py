@@ -18,14 +18,17 @@ _FOLLOWED = "eras_followed"
 REVISION = "revision"  # the kind of change that brings a set's folder up to date with all of them
 
 
-def record(registry: Registry, workspace: Workspace, change: Change) -> None:
-    """Take a revision's files, members and centroid for what the set has now; joins the caller's transaction."""
+def record(registry: Registry, workspace: Workspace | None, change: Change) -> None:
+    """Take a revision's files, members and centroid for what the set has now; joins the caller's transaction.
+
+    Without ``workspace``, as where that was done before: whether the files are still so is not looked up.
+    """
     if change.kind == ERAS:
         _record_eras(registry, workspace, change)
         return
     name, payload = change.payload["set"], change.payload
     facts = [FileFact(*file) for file in payload["files"]]
-    sets.set_files(registry, name, stamped(workspace.facesets / name, facts))
+    sets.set_files(registry, name, _stamped(workspace, name, facts))
     if payload["members"] is not None:
         sets.set_members(registry, name, [(key, distance, file) for key, distance, file in payload["members"]])
     sets.forget_centroids(registry, name)
@@ -37,7 +40,11 @@ def record(registry: Registry, workspace: Workspace, change: Change) -> None:
     runs.note(registry, None, "set revised", name=name, decision=change.decision_id)
 
 
-def _record_eras(registry: Registry, workspace: Workspace, change: Change) -> None:
+def _stamped(workspace: Workspace | None, name: str, facts: list[FileFact]) -> list[FileFact]:
+    return facts if workspace is None else stamped(workspace.facesets / name, facts)
+
+
+def _record_eras(registry: Registry, workspace: Workspace | None, change: Change) -> None:
     payload = change.payload
     for name in payload["gone"]:
         eras.retire(registry, name)
@@ -45,7 +52,7 @@ def _record_eras(registry: Registry, workspace: Workspace, change: Change) -> No
         era = EraSet(made["name"], payload["set"], payload["number"], made["from"], made["to"], made["thin"], len(made["members"]))
         eras.put(registry, era, [(key, distance, file) for key, distance, file in made["members"]])
         facts = [FileFact(*file) for file in made["files"]]
-        sets.set_files(registry, era.name, stamped(workspace.facesets / era.name, facts))
+        sets.set_files(registry, era.name, _stamped(workspace, era.name, facts))
     followed(registry, payload["set"], payload["state"])
     runs.note(registry, None, "eras made", name=payload["set"], eras=[made["name"] for made in payload["made"]], gone=payload["gone"])
 

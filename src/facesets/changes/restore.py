@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from facesets.changes.carry_over import carry_over
 from facesets.errors import FacesetsError, UsageError
 from facesets.export import highest_number, tree_stamps
-from facesets.identity import what_stands
-from facesets.registry import Made, Registry, backups, decisions, people, sets
+from facesets.registry import Registry, backups, sets
 from facesets.workspace import Workspace
 
 
 def restore(workspace: Workspace, date: str) -> dict[str, Any]:
     """Put the newest backup whose name begins with ``date`` in the registry's place; the caller holds the lock.
 
-    The registry as it is goes into the backups. Numbers given since stay used, decisions made since still bind, and sets written since
-    are known by their bytes: the next run takes them in as they are. ``sets_altered`` names sets whose folder is not as that registry
-    has it, ``sets_gone`` those without one, ``sets_unknown`` folders that it does not know. Where anything fails,
-    the registry is as it was.
+    The registry as it is goes into the backups. Numbers given since stay used, decisions made since still bind and can be taken back
+    (:func:`carry_over`), and sets written since are known by their bytes: the next run takes them in as they are. ``sets_altered``
+    names sets whose folder is not as that registry has it, ``sets_gone`` those without one, ``sets_unknown`` folders that it does not
+    know, and ``decisions_to_repeat`` decisions that no folder followed yet and of which that registry knows too little. Where anything
+    fails, the registry is as it was.
 
     Raises UsageError where there is no such backup, CorruptFile where it is damaged.
     """
@@ -32,21 +32,33 @@ def restore(workspace: Workspace, date: str) -> dict[str, Any]:
         raise UsageError(f"there is no backup of {date!r}; facesets restore  lists them")
     chosen = found[-1]
     backups.check(chosen.path)
-    number, said = _known(file)
     kept = _set_aside(file) if file.exists() else None
     fresh = file.with_name(f".{file.name}.restored")
     _remove(fresh)
     try:
         backups.copy(chosen.path, fresh)
-        with Registry.open(fresh) as registry, registry.transaction():
-            sets.see_number(registry, max(number, highest_number(workspace.facesets)))
-            _restore_decisions(registry, said)
-            found_since = _since(workspace, registry)
+        with ExitStack() as stack:
+            newer = _newer(stack, file)
+            registry = stack.enter_context(Registry.open(fresh))
+            with registry.transaction():
+                number = max(highest_number(workspace.facesets), sets.highest_number(newer) if newer else 0)
+                sets.see_number(registry, number)
+                to_repeat = carry_over(newer, registry) if newer else []
+                found_since = _since(workspace, registry)
         _remove(file, ("-wal", "-shm"))
         fresh.replace(file)
     finally:
         _remove(fresh)
-    return {"restored": chosen.name, "kept": str(kept) if kept else "", **found_since}
+    return {"restored": chosen.name, "kept": str(kept) if kept else "", **found_since, "decisions_to_repeat": to_repeat}
+
+
+def _newer(stack: ExitStack, file: Path) -> Registry | None:
+    """The registry as it is; None where there is none, or it is damaged: the folders and the manifest tell."""
+    if file.exists():
+        with suppress(FacesetsError):
+            backups.check(file)
+            return stack.enter_context(Registry.open(file))
+    return None
 
 
 def _remove(file: Path, suffixes: Sequence[str] = ("", "-wal", "-shm")) -> None:
@@ -66,28 +78,6 @@ def _since(workspace: Workspace, registry: Registry) -> dict[str, list[str]]:
             altered.append(faceset.name)
     known = {faceset.name for faceset in sets.select(registry, retired=True)} | {each.name for each in sets.select(registry)}
     return {"sets_altered": altered, "sets_gone": gone, "sets_unknown": sorted(there.keys() - known)}
-
-
-def _known(file: Path) -> tuple[int, list[Made]]:
-    """The highest number and the decisions of the registry as it is; none where it is damaged: the folders and the manifest tell."""
-    if file.exists():
-        with suppress(FacesetsError), Registry.open(file) as registry:
-            return sets.highest_number(registry), decisions.select(registry)
-    return 0, []
-
-
-def _restore_decisions(registry: Registry, said: list[Made]) -> None:
-    """What a user decided after the backup stays decided: it binds matching, and names hold. What it did to folders is as it lies."""
-    have = {made.id for made in decisions.select(registry)}
-    for made in said:
-        if made.id not in have:
-            decisions.add(registry, replace(made, undone_by=None))
-    for made in said:  # once all are there: an earlier one names the later one that took it back
-        decisions.set_undone(registry, made.id, made.undone_by)
-    stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
-    for number, name in stand.names.items():
-        if (person := people.of_number(registry, number)) is not None:
-            people.rename(registry, person.id, name)
 
 
 def _set_aside(file: Path) -> Path:

@@ -133,7 +133,8 @@ def _people(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, 
         known = standings.get(person.id, {})
         first, last, _ = years.get(person.id, ("", "", 0))
         yield {
-            "person": person.number, "name": person.name, "birth_date": person.birth_date, "standing": person.standing,
+            "person": person.number, "name": person.name, "birth_date": person.birth_date,
+            "standing": "retired" if person.retired and person.standing == "active" else person.standing,
             "set": person.set_name, "faces": known.get("member", 0) + own.get(person.set_name, 0),
             "recognised": known.get("recognised", 0), "year_from": first or None, "year_to": last or None,
             "merged_into": person.merged_into, "eras": eras.get(person.id, []), "retired": person.retired,

@@ -19,8 +19,8 @@ from facesets.wording import listed, plural, size_of
 def restore(app: App, date: str | None) -> None:
     """List the backups of the registry, or bring back the one of DATE (the newest whose name begins so).
 
-    Sets that were written since are known by their bytes and never overwritten, and their numbers stay used. The registry as it was
-    before is kept beside the backups.
+    What you decided since holds, and can be taken back. Sets that were written since are known by their bytes and never overwritten,
+    and their numbers stay used. The registry as it was before is kept beside the backups.
     """
     workspace = app.workspace()
     if date is None:
@@ -48,5 +48,13 @@ def _said(done: dict[str, Any]) -> list[str]:
     if names := done["sets_unknown"]:
         lines.append(
             f"{listed(names)} {plural(len(names), 'was')} written since; the next run knows {'it' if len(names) == 1 else 'them'} again"
+        )
+    if numbers := done["decisions_to_repeat"]:
+        one = len(numbers) == 1
+        which = f"decision {numbers[0]} speaks" if one else f"decisions {listed([str(number) for number in numbers])} speak"
+        them = "it" if one else "them"
+        lines.append(
+            f"{which} of what this registry does not know, and no folder followed {them} yet: say {them} again after the next run "
+            "(facesets history)"
         )
     return lines

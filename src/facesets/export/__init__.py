@@ -25,6 +25,7 @@ from facesets.export.manifest import (
     files_hash,
     merge_manifest,
     name_in_manifest,
+    rename_in_manifest,
     retire_in_manifest,
     unretire_in_manifest,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "measured_entry",
     "merge_manifest",
     "name_in_manifest",
+    "rename_in_manifest",
     "renamed_folder",
     "retire_in_manifest",
     "stamped",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from facesets.models import Pack, from_database
 from facesets.photos import DecoderPool
 from facesets.progress import Progress
 from facesets.records import Centroid, FaceSet
-from facesets.registry import FileFact, Registry, decisions, faces, measurements, sets
+from facesets.registry import FileFact, Registry, decisions, faces, measurements, people, sets
 from facesets.wording import count_of
 from facesets.workspace import Workspace
 
@@ -105,7 +106,7 @@ def _adopt_one(
         return True
     with registry.transaction():
         if known is None:
-            sets.add(registry, FaceSet(existing.name, existing.number, "adopted", pack.id), run_id, written=True)
+            _add(registry, FaceSet(existing.name, existing.number, "adopted", pack.id), run_id)
         sets.set_files(registry, existing.name, facts)
         if centroid is not None:
             sets.set_centroid(registry, pack.id, centroid)
@@ -123,10 +124,9 @@ def _is_taken_back(
     own = described_set(existing.path, existing.number, (fact.path for fact in facts))
     if own is None or own.missing or not own.members or any(faces.find(registry, key) is None for key, _, _ in own.members):
         return False
-    stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
     name = existing.name
     with registry.transaction():
-        sets.add(registry, FaceSet(name, existing.number, "made", own.pack, stand.names.get(existing.number)), run_id, written=True)
+        _add(registry, FaceSet(name, existing.number, "made", own.pack), run_id)
         sets.set_files(registry, name, facts)
         sets.take_members(registry, name, own.members)
         sets.set_centroid(registry, own.pack, Centroid(name, own.centroid, len(own.members)))
@@ -135,6 +135,15 @@ def _is_taken_back(
     n = len(own.members)
     progress.note(f"{name} was written here before, and is known again with {'its 1 face' if n == 1 else f'all its {n:,} faces'}.")
     return True
+
+
+def _add(registry: Registry, faceset: FaceSet, run_id: int) -> None:
+    """A set on disk is known, with what was decided of its number before: a registry of an earlier day may have come back."""
+    stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
+    sets.add(registry, replace(faceset, person_name=stand.names.get(faceset.number)), run_id, written=True)
+    person = people.of_set(registry, faceset.name)
+    if person is not None and faceset.number in stand.ignored:
+        people.set_standing(registry, person.id, "ignored")
 
 
 def _changed(name: str, recorded: Sequence[FileFact], facts: Sequence[FileFact]) -> str:

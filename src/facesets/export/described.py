@@ -46,3 +46,11 @@ def described_set(folder: Path, number: int, files: Iterable[str]) -> DescribedS
     once = len({face for face, _, _ in kept}) == len({file for _, _, file in kept}) == len(kept)
     missing = tuple(file for _, _, file in faces if file not in there)
     return DescribedSet(said["model"], kept, centroid, missing) if once else None
+
+
+def described_files(folder: Path) -> list[str]:
+    """The files of the faces that a folder describes, one for each face; none where its description cannot be read."""
+    try:
+        return [str(face["file"]) for face in json.loads(read_file(folder / DESCRIPTION))["faces"]]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return []

@@ -211,14 +211,23 @@ def unretire_in_manifest(folder: Path, name: str, number: int) -> bool:
     return True
 
 
-def retire_in_manifest(folder: Path, name: str, *, remember: bool = True) -> bool:
-    """Move a set's entry to the retired ones (or, without ``remember``, take it out); True where that changed it. Raises as above."""
+def rename_in_manifest(folder: Path, name: str, to: str) -> bool:
+    """A set's entry bears another name, in its place and with its other fields; True where that changed it. Raises as above."""
+    document = read_manifest(folder)
+    if document is None or name not in (known := entries(document)) or to in known:
+        return False
+    known[name]["name"] = to
+    _write(folder, document)
+    return True
+
+
+def retire_in_manifest(folder: Path, name: str) -> bool:
+    """Move a set's entry to the retired ones; True where that changed the manifest. Raises as above."""
     document = read_manifest(folder)
     if document is None or name not in (known := entries(document)):
         return False
     document["facesets"] = [entry for entry in document["facesets"] if entry is not known[name]]
-    if remember:
-        document.setdefault("retired", []).append(known[name])
+    document.setdefault("retired", []).append(known[name])
     _write(folder, document)
     return True
 

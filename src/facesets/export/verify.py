@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from facesets.errors import CorruptFile, FacesetsError
 from facesets.export import manifest
+from facesets.export.described import described_files
 from facesets.export.existing_sets import existing_sets, file_facts, partial_folders
 from facesets.reason_texts import is_face_reason
 from facesets.records import FaceSet, Reason
@@ -45,6 +47,7 @@ def verify(workspace: Workspace, registry: Registry) -> VerifyReport:
     """
     folder = workspace.facesets
     written, planned = list(sets.select(registry, written=True)), list(sets.select(registry, written=False))
+    retired, later = list(sets.select(registry, retired=True)), _waiting(registry)
     problems: list[Problem] = []
     counts = {"sets": len(written), "made": 0, "adopted": 0, "files": 0, "bytes": 0}
     for faceset in written:
@@ -53,15 +56,22 @@ def verify(workspace: Workspace, registry: Registry) -> VerifyReport:
         counts["files"] += len(recorded)
         counts["bytes"] += sum(file.size for file in recorded)
         problems += _set_problems(folder, faceset, recorded)
-    problems += [Problem(faceset.name, None, "planned, but not written yet; facesets run (or write) writes it") for faceset in planned]
+    problems += _doubled(folder, registry, written, later)
+    problems += [
+        Problem(faceset.name, None, "planned, but not written yet; facesets run (or write) writes it")
+        for faceset in planned
+        if faceset.name not in later
+    ]
     there = eras.select(registry)
     problems += _era_problems(folder, registry, there)
     counts["eras"] = len(there)
     problems += _manifest_problems(folder, registry, [faceset for faceset in written if faceset.origin == "made"])
     unsound, totals = _sums(registry)
-    known = {faceset.name for faceset in (*written, *planned)}
+    known, gone = {faceset.name for faceset in (*written, *planned)} | later, {faceset.name for faceset in retired}
     notes = [
-        f"{found.name} is on disk and unknown here; the next run recognises it and leaves it as it is"
+        f"{found.name} is on disk though it is retired; if it is to be a set again: facesets accept {found.name}"
+        if found.name in gone
+        else f"{found.name} is on disk and unknown here; the next run recognises it and leaves it as it is"
         for found in existing_sets(folder)
         if found.name not in known
     ]
@@ -69,7 +79,7 @@ def verify(workspace: Workspace, registry: Registry) -> VerifyReport:
     problems += unsound
     history, held = _history(folder, registry)
     problems += history
-    notes += _waiting(registry)
+    notes += [f"{name}: {_follows(name, planned, gone)}; facesets write  does that" for name in sorted(later)]
     totals |= held
     return VerifyReport(not problems, problems, notes, {**counts, "planned": len(planned), **totals})
 
@@ -91,10 +101,28 @@ def _history(folder: Path, registry: Registry) -> tuple[list[Problem], dict[str,
     return problems, held
 
 
-def _waiting(registry: Registry) -> list[str]:
-    """Folders that are still to follow what was decided."""
-    names = sorted({name for change in changes.planned(registry, "act") for name in change.payload["sets"]})
-    return [f"{name}: its folder is still to follow what was decided; facesets write  does that" for name in names]
+def _follows(name: str, planned: list[FaceSet], retired: Collection[str]) -> str:
+    """What a set's folder waits for."""
+    if name in retired:
+        return "its folder is still to go, as was decided"
+    if any(faceset.name == name for faceset in planned):
+        return "its folder is still to be made, as was decided"
+    return "its folder is still to follow what was decided"
+
+
+def _waiting(registry: Registry) -> set[str]:
+    """Sets whose folders are still to follow what was decided."""
+    return {name for change in changes.planned(registry, "act") for name in change.payload["sets"]}
+
+
+def _doubled(folder: Path, registry: Registry, written: list[FaceSet], later: Collection[str]) -> Iterator[Problem]:
+    """No file stands for two members: not in the registry, and not in what a folder says of itself."""
+    for faceset in written:
+        files = [file for _, _, file in sets.member_files(registry, faceset.name) if file is not None]
+        own = faceset.origin == "made" and faceset.name not in later
+        described = described_files(folder / faceset.name) if own else []
+        for file in sorted({file for each in (files, described) for file, n in Counter(each).items() if n > 1}):
+            yield Problem(faceset.name, file, "stands for two faces of this set")
 
 
 def _era_problems(folder: Path, registry: Registry, there: list[EraSet]) -> Iterator[Problem]:

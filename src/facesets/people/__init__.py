@@ -7,7 +7,7 @@ The caller holds the workspace's lock.
 
 from __future__ import annotations
 
-from facesets.changes import Accepted, accept
+from facesets.people.accept import accept
 from facesets.people.calibrate import Calibration, calibrate
 from facesets.people.eras import eras, make_eras
 from facesets.people.faces_of_sets import best, confirm, move, reject
@@ -25,7 +25,6 @@ from facesets.people.xmp_names import XmpNames, read_xmp_names
 
 __all__ = [
     "LOOKED",
-    "Accepted",
     "Calibration",
     "NameSuggestion",
     "Outcome",

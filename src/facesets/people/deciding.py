@@ -48,7 +48,7 @@ def decide(
                 {"sets": effects.folders, "out": effects.out, "in": effects.into},
                 inverse={
                     "difference": own, "folders": effects.folders, "out": _hashed(registry, effects.out), "in": effects.into,
-                    "sentences": effects.sentences,
+                    "sentences": effects.sentences, **({"recorded": effects.recorded} if effects.recorded else {}),
                 },
                 decision_id=decision,
             )  # fmt: skip

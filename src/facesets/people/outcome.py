@@ -41,6 +41,7 @@ class Effects:
     sentences: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     changes: dict[str, Any] = field(default_factory=dict)
+    recorded: dict[str, Any] = field(default_factory=dict)  # of a folder, where the act says that it is right as it is
 
     def leaves(self, name: str, path: str | None) -> None:
         """A file goes from a set's folder; None: a face whose crop was never in it."""

@@ -48,12 +48,17 @@ def history(workspace: Workspace, registry: Registry, *, before: int | None = No
     followed = {**changes.of_decisions(registry, *ends, published.PUBLISH), **changes.of_decisions(registry, *ends, ACT)}
     for made in all_:
         change = followed.get(made.id)
-        said = tuple(change.inverse["sentences"] if change else ()) or _agreed(registry, made) or (made.act,)
+        said = tuple(change.inverse["sentences"] if change else ()) or _agreed(registry, made) or (_said_of(made),)
         if change is not None and change.kind == published.PUBLISH and change.state == "planned":
             said = ("a publish that was cut off: the same command again goes on",)
         held = _own_bytes(workspace.facesets / HISTORY / str(made.id))
         found.append(Past(made.id, made.act, made.at, said, made.undoes, made.undone_by, tuple(waiting.get(made.id, ())), held))
     return found
+
+
+def _said_of(made: Made) -> str:
+    """A decision of which no more is kept than what it says."""
+    return " ".join([made.act, *(str(made.payload[part]) for part in ("set", "into", "to") if made.payload.get(part) is not None)])
 
 
 def _agreed(registry: Registry, made: Made) -> tuple[str, ...]:

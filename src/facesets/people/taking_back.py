@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from facesets.changes import NOT_CARRIED, follow, is_as_recorded, put_back_record, standing
 from facesets.errors import NotFound, Refused, UsageError
-from facesets.identity import face_key
+from facesets.identity import WhatStands, face_key
+from facesets.people.accept import ACCEPT, in_manifest
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
 from facesets.registry import Change, Made, Registry, changes, decisions, exports, people, published, rows, sets
@@ -16,6 +18,16 @@ from facesets.workspace import Workspace
 UNDO = "undo"
 _ACT = "act"
 Fact = tuple[str, str]  # a row by its table and key, a number that was given, or whose a face is
+# what says the opposite of a decision of which a registry that was brought back knows too little; the others need no rows of faces
+_OPPOSITE = {
+    "extend": "facesets move FACE... --to SET, or facesets reject FACE...",
+    "reject": "facesets move FACE... --to SET",
+    "move": "facesets move FACE... --to SET",
+    "split": "facesets merge SET INTO",
+    "merge": "facesets split SET FACE...",
+    "accept": "change the folder as it is to be, then facesets accept SET",
+    UNDO: "say the decision again",
+}
 
 
 def undo(workspace: Workspace, registry: Registry, decision: int | None = None, *, dry_run: bool = False) -> Outcome:
@@ -25,6 +37,55 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
     Raises NotFound; UsageError where it was taken back already; Refused where a later decision stands on it, naming that.
     """
     made = to_undo(registry, decision)
+    inverse = _what_it_changed(registry, made)
+    recorded, here = inverse.get("recorded"), inverse.get("carried", True)
+    into = people.of_number(registry, made.payload["set"]) if "set" in made.payload else None
+
+    now = _names_now(registry, made, inverse["folders"])
+
+    def do(effects: Effects) -> rows.Difference:
+        files = {name: dict(sets.files_by_measurement(registry, name)) for name in now.values()}
+        # a face that goes by another pack's measure again keeps its file
+        back = {
+            (key.partition(":")[0], before[2]) for table, key, before, _ in inverse["difference"] if table == "set_faces" and before
+        }
+        ids = sets.ids(registry)
+        for table, key, before, _ in inverse["difference"]:
+            if table != "set_faces":
+                continue
+            set_id, measurement = map(int, key.split(":"))
+            name = ids.get(set_id, "")
+            path = files.get(name, {}).get(measurement)
+            if before is None and path is not None and (str(set_id), path) not in back:
+                effects.leaves(name, path)
+        stood = standing(registry)
+        done = rows.put_back(registry, inverse["difference"], into.id if into else None)
+        if recorded:
+            effects.recorded = put_back_record(registry, recorded)
+        for was, name in now.items():
+            effects.touches(name)
+            for path in inverse["in"].get(was, ()):
+                effects.leaves(name, path)
+            for path, sha256 in inverse["out"].get(was, {}).items():
+                effects.comes(name, path, sha256)
+        decisions.take_back(registry, made.id, effects.decision, was_undo_of=made.undoes)
+        effects.sentences += [f"taken back: {sentence}" for sentence in inverse["sentences"] or [f"decision {made.id} ({made.act})"]]
+        if kept := len(inverse["difference"]) - len(done):
+            effects.notes.append(
+                f"{count_of(kept, 'fact')} {plural(kept, 'has')} changed since by other decisions or runs, "
+                f"and {'stays' if kept == 1 else 'stay'}"
+            )
+        effects.changes |= {"undone": made.id, "act": made.act}
+        return done if here else [*done, *_followed(registry, stood)]
+
+    outcome = decide(workspace, registry, UNDO, {"decision": made.id}, do, people=(), dry_run=dry_run)
+    if recorded and outcome.decision is not None:
+        in_manifest(workspace, registry, recorded["person"], recorded["name"][1])
+    return outcome
+
+
+def _what_it_changed(registry: Registry, made: Made) -> Mapping[str, Any]:
+    """What takes a decision back. Raises UsageError, Refused, as :func:`undo`."""
     if made.undone_by is not None:
         raise UsageError(f"decision {made.id} ({made.act}) was taken back already, by {made.undone_by}: facesets undo {made.undone_by}")
     if made.act == published.PUBLISH:
@@ -40,61 +101,70 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
     if change is None and changes.of_decision(registry, made.id, published.PUBLISH) is not None:
         raise Refused(f"decision {made.id} took a publish back; to write it again: facesets publish")
     if change is None:
-        raise Refused(f"decision {made.id} ({made.act}) cannot be taken back: what was there before it is not kept")
+        more = ". Change the folder as it is to be, then: facesets accept SET" if made.act == ACCEPT else ""
+        raise Refused(f"decision {made.id} ({made.act}) cannot be taken back: what was there before it is not kept{more}")
     inverse = change.inverse
+    recorded, here = inverse.get("recorded"), inverse.get("carried", True)
+    if not here and made.act in _OPPOSITE:
+        raise Refused(
+            f"decision {made.id} ({made.act}) cannot be taken back: {NOT_CARRIED}. The opposite can be said: {_OPPOSITE[made.act]}"
+        )
     if later := _stands_on(registry, made, _gave(registry, made, change)):
         raise Refused(
             f"decision {made.id} ({made.act}) cannot be taken back while decision {later.id} ({later.act}) stands on it: "
             f"facesets undo {later.id}  first"
         )
-    into = people.of_number(registry, made.payload["set"]) if "set" in made.payload else None
+    if recorded and not is_as_recorded(registry, recorded):
+        raise Refused(
+            f"decision {made.id} ({made.act}) cannot be taken back: the folder of {recorded['name'][1]} was written anew or accepted "
+            "again since. Take back what came later, or change the folder as it is to be, then: facesets accept "
+            f"{recorded['name'][1]}"
+        )
+    return inverse
 
-    def do(effects: Effects) -> rows.Difference:
-        files = {name: dict(sets.files_by_measurement(registry, name)) for name in inverse["folders"]}
-        # a face that goes by another pack's measure again keeps its file
-        back = {
-            (key.partition(":")[0], before[2]) for table, key, before, _ in inverse["difference"] if table == "set_faces" and before
-        }
-        ids = sets.ids(registry)
-        for table, key, before, _ in inverse["difference"]:
-            if table != "set_faces":
-                continue
-            set_id, measurement = map(int, key.split(":"))
-            name = ids.get(set_id, "")
-            path = files.get(name, {}).get(measurement)
-            if before is None and path is not None and (str(set_id), path) not in back:
-                effects.leaves(name, path)
-        done = rows.put_back(registry, inverse["difference"], into.id if into else None)
-        for name in inverse["folders"]:
-            effects.touches(name)
-            for path in inverse["in"].get(name, ()):
-                effects.leaves(name, path)
-            for path, sha256 in inverse["out"].get(name, {}).items():
-                effects.comes(name, path, sha256)
-        decisions.take_back(registry, made.id, effects.decision, was_undo_of=made.undoes)
-        effects.sentences += [f"taken back: {sentence}" for sentence in inverse["sentences"] or [f"decision {made.id} ({made.act})"]]
-        if kept := len(inverse["difference"]) - len(done):
-            effects.notes.append(
-                f"{count_of(kept, 'fact')} {plural(kept, 'has')} changed since by other decisions or runs, "
-                f"and {'stays' if kept == 1 else 'stay'}"
-            )
-        effects.changes |= {"undone": made.id, "act": made.act}
-        return done
 
-    return decide(workspace, registry, UNDO, {"decision": made.id}, do, people=(), dry_run=dry_run)
+def _names_now(registry: Registry, made: Made, names: Sequence[str]) -> dict[str, str]:
+    """What each folder that a decision was about is called by now: its owner may have renamed it since."""
+    now = {name: name for name in names}
+    later = decisions.select(registry)[-1].id
+    for _, change in sorted(changes.of_decisions(registry, made.id + 1, later, _ACT).items()) if names else ():
+        before, after = change.inverse.get("recorded", {}).get("name", ("", ""))
+        now = {was: after if name == before else name for was, name in now.items()}
+    return {was: name for was, name in now.items() if people.of_set(registry, name) is not None}  # a restored registry may know none
+
+
+def _followed(registry: Registry, before: WhatStands) -> rows.Difference:
+    """Names and who is ignored, by what stands now: of a decision whose rows are not known."""
+    after = standing(registry)
+    about = before.names.keys() | after.names.keys() | before.ignored | after.ignored
+    found = [person.id for number in about if (person := people.of_number(registry, number)) is not None]
+    were = rows.take_down(registry, found, ())
+    follow(registry, before, after)
+    return rows.difference(were, rows.take_down(registry, found, ()))
 
 
 def to_undo(registry: Registry, decision: int | None) -> Made:
-    """The decision that an undo is about: the one with this number, or the last that stands and is no undo. Raises NotFound."""
+    """The decision that an undo is about: the one with this number, or the last that stands, is no undo and, if any, can be taken back.
+
+    Raises NotFound.
+    """
     if decision is None:
-        standing = [made for made in decisions.select(registry) if made.stands and made.act != UNDO]
-        if not standing:
+        stand = [made for made in reversed(decisions.select(registry)) if made.stands and made.act != UNDO]
+        if not stand:
             raise NotFound("nothing was decided here that could be taken back")
-        return standing[-1]
+        return next((made for made in stand if _can_go(registry, made)), stand[0])  # of the last one the words say what to do instead
     found = decisions.find(registry, decision)
     if found is None:
         raise NotFound(f"there is no decision {decision}; facesets history  lists them")
     return found
+
+
+def _can_go(registry: Registry, made: Made) -> bool:
+    """Whether what was there before a decision is kept."""
+    if made.act == published.PUBLISH:
+        return True
+    change = changes.of_decision(registry, made.id, _ACT)
+    return change is not None and (change.inverse.get("carried", True) or made.act not in _OPPOSITE)
 
 
 def standing_on(registry: Registry, first: int, last: int) -> dict[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from facesets.registry import (
     assets,
     backups,
+    carried,
     changes,
     copies,
     decisions,
@@ -65,6 +66,7 @@ __all__ = [
     "assets",
     "backups",
     "canonical_order",
+    "carried",
     "changes",
     "copies",
     "decisions",

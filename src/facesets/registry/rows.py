@@ -92,6 +92,9 @@ def put_back(registry: Registry, changed: Difference, into: int | None = None) -
             sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
             registry.db.execute(sql, (*values, *before))
         else:
+            if table == "set_faces" and before[0] != now[0]:
+                is_free = _free_rank(registry, values[0], before[0]) == before[0]
+                before = [before[0] if is_free else now[0], *before[1:]]
             registry.db.execute(f"UPDATE {table} SET {', '.join(f'{c} = ?' for c in columns)} WHERE {where}", (*before, *values))
         done.append([table, key, now, before])
     return done

@@ -188,6 +188,8 @@ def drop_planned(registry: Registry, name: str) -> None:
 def retire(registry: Registry, name: str) -> None:
     """A set's folder is gone for good. Its person stays known, so that no run makes the set anew; its number stays used."""
     registry.db.execute("UPDATE sets SET retired = 1 WHERE name = ?", (name,))
+    for table in ("set_faces", "set_files"):
+        registry.db.execute(f"DELETE FROM {table} WHERE set_id = (SELECT id FROM sets WHERE name = ?)", (name,))
     registry.db.execute(
         "UPDATE memberships SET standing = 'recognised', decided_by = 'decision' WHERE standing = 'member' "
         "AND person_id = (SELECT person_id FROM sets WHERE name = ?)",
@@ -238,6 +240,15 @@ def take_members(registry: Registry, name: str, members: Sequence[tuple[str, flo
 def forget_centroids(registry: Registry, name: str) -> None:
     """The set's centroids are of faces that it has no longer."""
     registry.db.execute("DELETE FROM centroids WHERE person_id = (SELECT person_id FROM sets WHERE name = ?)", (name,))
+
+
+def whole_centroids(registry: Registry, name: str) -> list[tuple[str, int, bytes]]:
+    """``(pack, n, float64)`` of each pack's centroid of all of a set's person."""
+    sql = (
+        "SELECT pack, n, vector FROM centroids WHERE year_to = 0 AND person_id = (SELECT person_id FROM sets WHERE name = ?) "
+        "ORDER BY pack"
+    )
+    return [(pack, n, vector) for pack, n, vector in registry.db.execute(sql, (name,))]
 
 
 def set_files(registry: Registry, name: str, files: Iterable[FileFact]) -> None:
