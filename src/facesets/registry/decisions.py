@@ -195,6 +195,8 @@ def of_content(registry: Registry, keys: Sequence[ContentKey], pack: str, match:
 
 def members_as_well(registry: Registry, keys: Sequence[str], match: float) -> dict[str, tuple[str, str, float]]:
     """Key of a face -> the member, its set and the distance, where a set has the same face from other bytes of the same asset."""
+    if registry.db.execute("SELECT 1 FROM earlier_photos LIMIT 1").fetchone() is None:
+        return {}
     of_changed_photos = (
         "SELECT k.value FROM json_each(?) AS k JOIN measurements AS m ON m.key = k.value WHERE "
         "EXISTS (SELECT 1 FROM earlier_photos AS e WHERE e.photo_id = m.photo_id) OR "
