@@ -1,6 +1,6 @@
 """Which tests are the fast tier (``pytest -m fast``), and which need a browser: said here, by room and module, not in each file.
 
-The fast tier is for whoever has just changed a line: meant to take a minute on two cores (one to three now), and to see at least 70 %
+The fast tier is for whoever has just changed a line: meant to take a minute on two cores, and to see at least 70 %
 of each room, without which ``.ci/run`` fails (``.ci/coverage_by_room.py`` prints it). A module stands here when its tests are cheap
 for what they see, or some of its tests do by name. Left out of it is what asks for one of ``HEAVY``, what is marked slow (a second or
 more of a processor, or a wait), and of what runs once a dialect of Immich all but the newest. The other modules are not even imported.
