@@ -245,6 +245,28 @@ def test_a_decision_on_which_a_later_one_stands_is_not_taken_back(home: Home) ->
     assert len(home.faces(TWO)) == 9
 
 
+def test_nothing_is_given_back_into_a_set_that_a_later_decision_retired(home: Home) -> None:
+    """Neither by an undo out of order nor by one of an undo: two merges in a circle, a chain of merges, a rejected face."""
+    before, stood = home.tree(), standing(home)
+    people.reject(home.workspace, home.registry, home.faces(ONE)[:1])
+    people.merge(home.workspace, home.registry, TWO, ONE)
+    people.undo(home.workspace, home.registry, 2)
+    people.merge(home.workspace, home.registry, ONE, TWO)
+    for refused in (1, 3):
+        with pytest.raises(Refused, match="while decision 4 \\(merge\\) stands on it"):
+            people.undo(home.workspace, home.registry, refused)
+    people.undo(home.workspace, home.registry, 4)
+    people.merge(home.workspace, home.registry, ONE, THREE)
+    with pytest.raises(Refused, match="while decision 6 \\(merge\\) stands on it"):
+        people.undo(home.workspace, home.registry, 3)
+    home.write()
+    for decision in (6, 1):
+        people.undo(home.workspace, home.registry, decision)
+    home.write()
+    assert standing(home) == stood
+    assert home.tree() == before
+
+
 def test_a_merged_set_is_retired_and_its_number_stays_used(home: Home) -> None:
     before = len(home.faces(ONE)), len(home.faces(TWO))
     people.merge(home.workspace, home.registry, "2", "1")

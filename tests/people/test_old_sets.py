@@ -99,6 +99,25 @@ def test_an_image_moves_into_another_set_under_a_name_that_is_free(old: Home) ->
     assert old.tree() == before
 
 
+def test_no_set_of_ones_own_is_left_without_an_image(old: Home) -> None:
+    images = [str(old.root / OLD / f"{n}.jpg") for n in range(6)]
+    people.reject(old.workspace, old.registry, images[:3])
+    with pytest.raises(UsageError, match="nothing would be left of faceset_004"):
+        people.reject(old.workspace, old.registry, images[3:])
+    with pytest.raises(UsageError, match="nothing would be left of faceset_004"):
+        people.move(old.workspace, old.registry, images[3:], OTHER)
+
+
+def test_a_rejected_image_comes_back_by_no_merge_under_another_name(old: Home) -> None:
+    image = (old.root / OLD / "0.jpg").read_bytes()
+    (old.root / OTHER / "copy.jpg").write_bytes(image)
+    people.accept(old.workspace, old.registry, OTHER)
+    people.reject(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")])
+    people.merge(old.workspace, old.registry, OTHER, OLD)
+    old.write()
+    assert image not in [path.read_bytes() for path in (old.root / OLD).iterdir() if path.is_file()]
+
+
 def test_two_images_of_one_name_move_into_one_set_and_none_is_lost(old: Home) -> None:
     before = old.tree()
     images = [before[f"{name}/0.jpg"] for name in (OLD, OTHER)]
@@ -238,8 +257,8 @@ def test_images_of_it_are_split_off_byte_for_byte_and_come_back(old: Home, tmp_p
 
 
 def test_an_image_that_was_split_off_is_no_face_of_it_before_its_folder_followed(old: Home) -> None:
-    people.split(old.workspace, old.registry, OLD, [str(old.root / OLD / "0.jpg")])
-    assert people.confirm(old.workspace, old.registry, [OLD]).changes == {"confirmed": {OLD: 5}}
+    people.split(old.workspace, old.registry, OLD, [str(old.root / OLD / f"{n}.jpg") for n in (0, 1)])
+    assert people.confirm(old.workspace, old.registry, [OLD]).changes == {"confirmed": {OLD: 4}}
     with pytest.raises(NotFound, match="has no face of this file"):
         people.reject(old.workspace, old.registry, [str(old.root / OLD / "0.jpg")])
     people.reject(old.workspace, old.registry, [str(old.root / "faceset_012/0.jpg")])

@@ -7,6 +7,7 @@ are dated that they were scanned then and not taken.
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 FIRST_PHOTO = 1826
 _EPOCH = "1970-01-01"
@@ -20,6 +21,7 @@ def known_date(taken_at: str | None, *, today: str = "", scan_days: Collection[s
     return None if day in scan_days or (today and day > today) else taken_at
 
 
+@lru_cache(maxsize=1 << 16)  # asked of each face several times
 def year_of(taken_at: str | None) -> int | None:
     """The year of an ISO 8601 date; None where there is none, or one that says nothing by itself."""
     text = (taken_at or "")[:4]

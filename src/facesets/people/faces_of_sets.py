@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facesets.changes import names_used
+from facesets.changes import files_as_decided, names_used
 from facesets.errors import UsageError
+from facesets.files import is_face_image
 from facesets.people import resolve, said
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
@@ -33,7 +34,7 @@ def reject(workspace: Workspace, registry: Registry, faces: Sequence[str], *, dr
             _leave(registry, ref, owners[ref], effects)
             if isinstance(ref, KnownFace):
                 people.free(registry, ref.key)
-        _has_some_left(registry, owners)
+        _has_some_left(registry, owners, effects)
         for owner in _each(owners[ref] for ref in found):
             n = sum(owners[ref] == owner for ref in found)
             effects.sentences.append(f"{count_of(n, 'face', 'is')} not of {owner.said}, and will not be given to it again")
@@ -69,7 +70,7 @@ def move(workspace: Workspace, registry: Registry, faces: Sequence[str], to: str
                 joining.append(ref.key)
             else:
                 effects.comes(target.set_name, _free_name(registry, target, ref.path, effects), ref.sha256)
-        _has_some_left(registry, owners)
+        _has_some_left(registry, owners, effects)
         if joining:
             join(registry, joining, target, effects, pack)
         effects.sentences.append(f"{count_of(len(found), 'face', 'is')} of {target.said} now")
@@ -181,12 +182,12 @@ def _owners(registry: Registry, found: Sequence[resolve.FaceRef], *, needed: boo
     return owners
 
 
-def _has_some_left(registry: Registry, owners: Mapping[resolve.FaceRef, Person | None]) -> None:
-    """Raises UsageError where a set made here lost its last member."""
-    for owner in _each(
-        owner for ref, owner in owners.items() if owner and isinstance(ref, KnownFace) and ref.standing == Reason.MEMBER
-    ):
-        if owner.origin == "made" and not sets.member_files(registry, owner.set_name):
+def _has_some_left(registry: Registry, owners: Mapping[resolve.FaceRef, Person | None], effects: Effects) -> None:
+    """Raises UsageError where a set lost its last face."""
+    for owner in _each(o for ref, o in owners.items() if o and (isinstance(ref, PlainFile) or ref.standing == Reason.MEMBER)):
+        files = files_as_decided(registry, owner.set_name).keys() if owner.origin == "adopted" else set()
+        left = filter(is_face_image, files - set(effects.out.get(owner.set_name, ())))
+        if not sets.member_files(registry, owner.set_name) and next(left, None) is None:
             raise UsageError(
                 f"nothing would be left of {owner.said}. If it is somebody else's: facesets merge {owner.set_name} SET; if it is of "
                 f"no interest: facesets ignore {owner.set_name}"

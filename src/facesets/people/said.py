@@ -46,11 +46,14 @@ def spoken_of(registry: Registry, keys: Sequence[ContentKey], packs: Iterable[st
     return found
 
 
-def of_neither(registry: Registry, a: int, b: int) -> set[str]:
-    """The faces that were rejected from one of the people with these numbers, and are of nobody by any decision."""
+def of_neither(registry: Registry, a: int, b: int) -> tuple[set[str], set[str]]:
+    """The faces, and the owner's images (by SHA-256), that were rejected from one of the people with these numbers and are of nobody
+    by any decision.
+    """
     stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
-    keys = [key for key in stand.keys.values() if key["box"] and {a, b} & stand.rejected(key).keys() and stand.owner(key) is None]
-    return spoken_of(registry, keys, measurements.packs(registry))
+    keys = [key for key in stand.keys.values() if {a, b} & stand.rejected(key).keys() and stand.owner(key) is None]
+    found = spoken_of(registry, [key for key in keys if key["box"]], measurements.packs(registry))
+    return found, {key["photo"] for key in keys if not key["box"]}
 
 
 def cannot_link(registry: Registry, a: int, b: int, decision: int) -> int | None:

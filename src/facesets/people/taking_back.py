@@ -17,7 +17,9 @@ from facesets.workspace import Workspace
 
 UNDO = "undo"
 _ACT = "act"
-Fact = tuple[str, str]  # a row by its table and key, a number that was given, or whose a face is
+#: A row by its table and key, a number that was given, whose a face is, or into whose set a face or a file comes back.
+Fact = tuple[str, str]
+_RETIRED = 4  # the column of a set's row in a difference
 # what says the opposite of a decision of which a registry that was brought back knows too little; the others need no rows of faces
 _OPPOSITE = {
     "extend": "facesets move FACE... --to SET, or facesets reject FACE...",
@@ -198,6 +200,9 @@ def _gave(registry: Registry, made: Made, change: Change) -> set[Fact]:
     difference = change.inverse["difference"]
     found: set[Fact] = {*rows.touched(difference)}
     found |= {("number", str(after[0])) for table, _, before, after in difference if table == "people" and before is None and after}
+    owners = {before[0] for table, _, before, _ in difference if table == "memberships" and before and before[0] is not None}
+    owners |= {person.id for name in change.inverse["out"] if (person := people.of_set(registry, name)) is not None}
+    found |= {("into", str(owner)) for owner in owners}
     if made.act in ("move", "split"):
         found |= {_whose(key, made.payload["to"]) for key in made.payload["faces"]}
     elif made.act == "merge":
@@ -216,6 +221,11 @@ def _leans_on(made: Made, change: Change) -> set[Fact]:
     found: set[Fact] = {*rows.touched(change.inverse["difference"])}
     numbers = [said.get("set"), said.get("to"), said.get("into"), *said.get("sets", ()), *said.get("of", ()), *said.get("names", ())]
     found |= {("number", str(number)) for number in numbers if number is not None}
+    retired = [
+        after[0] for table, _, before, after in change.inverse["difference"]
+        if table == "sets" and before and after and not before[_RETIRED] and after[_RETIRED]
+    ]  # fmt: skip
+    found |= {("into", str(person)) for person in retired}  # nothing can be given back into a set that is gone
     if made.act in ("confirm", "best"):
         found |= {_whose(key, number) for key, number in zip(said["faces"], said["of"], strict=True)}
     return found

@@ -43,7 +43,8 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
     members = sets.member_files(registry, old.set_name)
     of_new = decisions.faces_of(registry, new.id, [str(reason) for reason in Reason])
     both = {*theirs, *of_new, *(key for key, _, _ in (*members, *sets.member_files(registry, new.set_name)))}
-    refused = both & said.of_neither(registry, old.number, new.number)
+    faces_of_neither, images_of_neither = said.of_neither(registry, old.number, new.number)
+    refused = both & faces_of_neither
     joining = [key for key, _, _ in members if key not in refused]
     pack, others = pack_for(registry, new, joining)
 
@@ -56,6 +57,7 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
         for key, _, file in members:
             sets.remove_member(registry, key)
             files.pop(file or "", None)
+        files = {path: sha256 for path, sha256 in files.items() if sha256 not in images_of_neither}
         images = list(filter(is_face_image, files))  # its owner's, each a face, too
         people.hand_over(registry, old.id, new.id)
         join(registry, joining, new, effects, pack)
