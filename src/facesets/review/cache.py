@@ -6,6 +6,7 @@ out in the background, once a minute at most; years are kept meanwhile for peopl
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ class PeopleCache:
         self._threads = threads
         self._people: dict[str, tuple[object, list[gallery.PersonCounts]]] = {}
         self._years: dict[int, tuple[int, int, Years]] = {}
+        self._reading = threading.Lock()
         self._hints: Mapping[str, str] = {}
         self._read_of: tuple[object, float] = (None, -_EVERY)
 
@@ -67,6 +69,10 @@ class PeopleCache:
             self._threads.submit(self._read_all)
 
     def _read_all(self, registry: Registry) -> None:
+        with self._reading:  # one after the other, or an earlier one would end with what is old by then
+            self._read_now(registry)
+
+    def _read_now(self, registry: Registry) -> None:
         everybody = sorted(self.people(registry), key=lambda person: -person.members)
         for first in range(0, len(everybody), _AT_A_TIME):
             self._find(registry, everybody[first : first + _AT_A_TIME])
