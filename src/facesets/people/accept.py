@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from facesets.changes import carry_on, folder_state, recorded, renamed, waiting
+from facesets.changes import carry_on, folder_state, recorded, renamed, standing, waiting
 from facesets.clustering import centroid
 from facesets.errors import UsageError
 from facesets.export import (
@@ -22,7 +22,6 @@ from facesets.export import (
     retire_in_manifest,
     unretire_in_manifest,
 )
-from facesets.identity import what_stands
 from facesets.people import resolve
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
@@ -187,8 +186,7 @@ def _take_described(registry: Registry, person: Person, described: DescribedSet)
 
 def _merged_into(registry: Registry, person: Person) -> Person | None:
     """The person that a set became part of by a decision that stands; its faces are theirs from here on."""
-    stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
-    into = people.of_number(registry, stand.now(person.number))
+    into = people.of_number(registry, standing(registry).now(person.number))
     if into is None or person.id == into.id:
         return None
     people.set_standing(registry, person.id, "merged", merged_into=into.id)

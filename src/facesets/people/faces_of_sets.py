@@ -61,7 +61,7 @@ def move(workspace: Workspace, registry: Registry, faces: Sequence[str], to: str
     pack, others = pack_for(registry, target, _keys(found))
 
     def do(effects: Effects) -> None:
-        keys, joining = _keys(found), list[str]()
+        keys, joining, used = _keys(found), list[str](), names_used(registry, target.set_name)
         effects.notes += said.contradicted(registry, keys, effects.decision, person=target.number)
         for ref in found:
             if (owner := owners[ref]) is not None:
@@ -69,7 +69,7 @@ def move(workspace: Workspace, registry: Registry, faces: Sequence[str], to: str
             if isinstance(ref, KnownFace):
                 joining.append(ref.key)
             else:
-                effects.comes(target.set_name, _free_name(registry, target, ref.path, effects), ref.sha256)
+                effects.comes(target.set_name, free_name(_named_in(registry, target, ref.path), used), ref.sha256)
         _has_some_left(registry, owners, effects)
         if joining:
             join(registry, joining, target, effects, pack)
@@ -194,21 +194,21 @@ def _has_some_left(registry: Registry, owners: Mapping[resolve.FaceRef, Person |
             )
 
 
-def _free_name(registry: Registry, target: Person, path: str, effects: Effects) -> str:
-    """A file's name in another set: where the owner's images lie there, and one that no file of it has or had."""
-    there = {fact.path for fact in sets.files(registry, target.set_name)}
-    folder = "faces/" if target.origin == "made" or any(each.startswith("faces/") for each in there) else ""
-    return free_name(registry, target.set_name, folder + path.rpartition("/")[2], effects)
+def _named_in(registry: Registry, target: Person, path: str) -> str:
+    """A file's name in another set: where the owner's images lie there."""
+    there = sets.files(registry, target.set_name)
+    folder = "faces/" if target.origin == "made" or any(fact.path.startswith("faces/") for fact in there) else ""
+    return folder + path.rpartition("/")[2]
 
 
-def free_name(registry: Registry, set_name: str, path: str, effects: Effects) -> str:
-    """``path``, or one like it that no file of the set has, had or is to get."""
-    used = names_used(registry, set_name) | effects.into.get(set_name, {}).keys()
+def free_name(path: str, used: set[str]) -> str:
+    """``path``, or one like it that is not ``used``; it is from now on."""
     stem, dot, suffix = path.rpartition(".")
     n, free = 1, path
     while free in used:
         n += 1
         free = f"{stem}-{n}{dot}{suffix}"
+    used.add(free)
     return free
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from facesets.changes import standing
 from facesets.identity import WhatStands, what_stands
 from facesets.registry import ContentKey, Registry, decisions, measurements, people
 from facesets.thresholds import thresholds_of
@@ -50,7 +51,7 @@ def of_neither(registry: Registry, a: int, b: int) -> tuple[set[str], set[str]]:
     """The faces, and the owner's images (by SHA-256), that were rejected from one of the people with these numbers and are of nobody
     by any decision.
     """
-    stand = what_stands((made.id, made.act, made.payload) for made in decisions.select(registry) if made.stands)
+    stand = standing(registry)
     keys = [key for key in stand.keys.values() if {a, b} & stand.rejected(key).keys() and stand.owner(key) is None]
     found = spoken_of(registry, [key for key in keys if key["box"]], measurements.packs(registry))
     return found, {key["photo"] for key in keys if not key["box"]}

@@ -61,11 +61,11 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
         images = list(filter(is_face_image, files))  # its owner's, each a face, too
         people.hand_over(registry, old.id, new.id)
         join(registry, joining, new, effects, pack)
+        used = names_used(registry, new.set_name)
         for path, sha256 in sorted(files.items()):
             if path in images or old.origin == "adopted":  # of a set made here the rest is its description
-                taken = path in names_used(registry, new.set_name)
-                wanted = f"{old.set_name}_{path.replace('/', '_')}" if taken else path
-                effects.comes(new.set_name, free_name(registry, new.set_name, wanted, effects), sha256)
+                wanted = f"{old.set_name}_{path.replace('/', '_')}" if path in used else path
+                effects.comes(new.set_name, free_name(wanted, used), sha256)
         for key in sorted(refused):
             was = sets.remove_member(registry, key)
             if was is not None and was[0] == new.set_name:
