@@ -95,20 +95,22 @@ def test_a_slow_immich_holds_up_no_picture_of_what_is_here(
 
 
 def test_an_immich_that_is_gone_is_asked_once_and_later_again(
-    home: Home, review: Served, workspace: Workspace, key: str, monkeypatch: pytest.MonkeyPatch
+    home: Home, workspace: Workspace, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    go_away(workspace)
+    go_away(workspace)  # before review is opened, which makes pictures ahead
     home.faults.add(faults.dropped())
-    assert review.get(f"/photo/{key}").status == 404
-    asked = home.faults.counts["dropped"]
-    assert asked > 0
-    for _ in range(5):
+    with served(workspace) as review:
+        review.enter()
         assert review.get(f"/photo/{key}").status == 404
-        assert review.get(f"/face/{key}/medium").headers["content-type"] == "image/svg+xml", "a drawing"
-    assert home.faults.counts["dropped"] == asked
-    home.faults.clear()
-    monkeypatch.setattr(previews, "_AGAIN", 0.0)
-    assert review.get(f"/photo/{key}").status == 200
+        asked = home.faults.counts["dropped"]
+        assert asked > 0
+        for _ in range(5):
+            assert review.get(f"/photo/{key}").status == 404
+            assert review.get(f"/face/{key}/medium").headers["content-type"] == "image/svg+xml", "a drawing"
+        assert home.faults.counts["dropped"] == asked
+        home.faults.clear()
+        monkeypatch.setattr(previews, "_AGAIN", 0.0)
+        assert review.get(f"/photo/{key}").status == 200
 
 
 @pytest.mark.parametrize(
