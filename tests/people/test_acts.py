@@ -285,7 +285,8 @@ def test_two_sets_that_an_earlier_version_merged_into_one_another_are_retired(ho
     """It let undos make such a circle; here it is written into the registry."""
     people.merge(home.workspace, home.registry, "2", "1")
     one, two = rows.of_number(home.registry, 1), rows.of_number(home.registry, 2)
-    assert one and two
+    assert one
+    assert two
     with home.registry.transaction():
         rows.set_standing(home.registry, one.id, "merged", merged_into=two.id)
         sets.retire(home.registry, ONE)
