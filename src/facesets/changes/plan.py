@@ -64,10 +64,11 @@ def _plan(
     existing = sets.centroids(registry, pack.id)
     faces.open_again(registry, pack.id)
     question = json.dumps([pack.id, sorted(labels), asdict(thresholds), asdict(gates), classic, fingerprint(constraints)])
-    now = _fingerprint(question, faces.open_reasons(registry, pack.id, labels), existing)
+    now = _fingerprint(question, faces.reasons_in_no_set(registry, pack.id, labels), existing)
     changed = now is None or registry.fact(_SEEN) != now
-    rows = list(faces.select(registry, pack=pack.id, labels=labels, open_only=True)) if changed else []
-    table = _table(registry, rows)
+    rows = list(faces.in_no_set(registry, pack.id, labels)) if changed else []
+    taken_at = originals.taken_at_by_sha256(registry) if rows else {}
+    table = _table(rows, taken_at)
     again = decisions.members_as_well(registry, [row.face.face_id for row in rows], thresholds.match)
     of = {face: set_name for face, (_, set_name, _) in again.items()}
     constraints = replace(constraints, confirmed={**of, **constraints.confirmed})
@@ -85,7 +86,7 @@ def _plan(
     if rows:
         with registry.transaction():
             _store(registry, decision, again, pack.id, run_id, thresholds, eras=workspace.settings.eras.enabled)
-            refresh_averages(registry, pack.id, workspace.settings.eras)
+            refresh_averages(registry, pack.id, workspace.settings.eras, taken_at)
             left = _left(rows, decision)
             registry.set_fact(_SEEN, _fingerprint(question, left, sets.centroids(registry, pack.id)) or "")
             stand = {face for face, reason in left if reason in STANDS}
@@ -100,15 +101,14 @@ def effective_thresholds(own: Thresholds, chosen: ClusterSettings) -> Thresholds
     return Thresholds(**{name: default if (value := wanted[name]) == "pack" else value for name, default in asdict(own).items()})
 
 
-def _table(registry: Registry, rows: Sequence[faces.FaceRow]) -> FaceTable:
-    taken_at = originals.taken_at_by_sha256(registry) if rows else {}
+def _table(rows: Sequence[faces.FaceRow], taken_at: Mapping[str, str | None]) -> FaceTable:
     taken = [taken_at.get(row.face.sha256) for row in rows]
     vectors = np.stack([row.vector for row in rows]) if rows else np.empty((0, 1), np.float32)
     return FaceTable.of([row.face for row in rows], vectors, taken)
 
 
 def _left(rows: Sequence[faces.FaceRow], decision: Decision) -> list[tuple[str, Reason]]:
-    """Those of ``rows`` that are open after a decision, with their reasons: what :func:`faces.open_reasons` will tell."""
+    """Those of ``rows`` that are open after a decision, with their reasons: what :func:`faces.reasons_in_no_set` will tell."""
     said = {verdict.face_id: verdict for verdict in decision.verdicts}
     left = []
     for row in rows:
@@ -122,7 +122,7 @@ def _left(rows: Sequence[faces.FaceRow], decision: Decision) -> list[tuple[str, 
 def _fingerprint(question: str, rows: Iterable[tuple[str, str]], existing: Sequence[Centroid]) -> str | None:
     """What a decision depends on, as one hash; None where there is a face that no decision knows."""
     digest = hashlib.sha256(question.encode())
-    for face_id, reason in rows:
+    for face_id, reason in sorted(rows):
         if reason == Reason.NEW:
             return None
         digest.update(f"{face_id} {reason} ".encode())
