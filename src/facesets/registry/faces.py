@@ -154,14 +154,16 @@ def in_no_set(registry: Registry, pack: str, labels: Sequence[str]) -> Iterator[
     return map(_row, registry.db.execute(f"{_BY_PERSON} WHERE {where}", values))
 
 
-def reasons_in_no_set(registry: Registry, pack: str, labels: Sequence[str]) -> list[tuple[str, str]]:
-    """``(face_id, reason)`` of the faces that :func:`in_no_set` gives, without reading a vector."""
+def decided_in_no_set(registry: Registry, pack: str, labels: Sequence[str]) -> list[tuple[str, str]] | None:
+    """``(face_id, reason)`` of the faces that :func:`in_no_set` gives, without reading a vector; None where one of them is new."""
     where, values = _open(pack, labels)
     sql = (
         "SELECT m.key, s.standing FROM memberships AS s CROSS JOIN measurements AS m ON m.face_id = s.face_id "
         f"JOIN photos AS p ON p.id = m.photo_id WHERE {where}"
     )
-    return [(row[0], row[1]) for row in registry.db.execute(sql, values)]
+    if registry.db.execute(f"{sql} AND s.standing = ? LIMIT 1", [*values, Reason.NEW]).fetchone():
+        return None
+    return sorted((row[0], row[1]) for row in registry.db.execute(sql, values))
 
 
 def _where(pack: str | None, reasons: Sequence[Reason]) -> tuple[list[str], list[str]]:
