@@ -188,7 +188,7 @@ def test_progress_is_told_in_faces_and_then_in_groups() -> None:
     assert all(done == total for _, total, _, done in watched.tasks)
 
 
-def test_the_integer_model_is_what_onnx_itself_would_write() -> None:
+def test_the_models_of_products_are_what_onnx_itself_would_write() -> None:
     def value(name: str, kind: int, shape: list[str]) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, kind, shape)
 
@@ -199,7 +199,12 @@ def test_the_integer_model_is_what_onnx_itself_would_write() -> None:
         [helper.make_tensor("z", TensorProto.UINT8, [], [128])],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 10)], ir_version=6)
-    assert onnx.load_model_from_string(blocked_matmul.MODEL) == model
+    assert onnx.load_model_from_string(blocked_matmul.MODELS["int8"]) == model
+    tables = [("a", ["m", "k"]), ("b", ["k", "n"]), ("y", ["m", "n"])]
+    *inputs, output = (value(name, TensorProto.FLOAT, shape) for name, shape in tables)
+    graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["y"])], "g", inputs, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 9)], ir_version=6)
+    assert onnx.load_model_from_string(blocked_matmul.MODELS["float32"]) == model
     small = np.random.default_rng(0).integers(-9, 10, (2, 8, 8))  # which saturate nowhere
     blocks = blocked_matmul.Blocks((small[1].astype(np.int8),), 8, *[np.ones(8, np.float32)] * 2)
     got = blocks.product((small[0] + 128).astype(np.uint8), 0)
@@ -212,7 +217,17 @@ def test_integer_products_that_saturate_are_not_used(monkeypatch: pytest.MonkeyP
             wide = (feed["a"].astype(np.int64) - 128) @ feed["b"].astype(np.int64)
             return [np.minimum(wide, 2**15 - 1)]
 
-    monkeypatch.setattr(blocked_matmul, "_session", Saturating)
+    monkeypatch.setattr(blocked_matmul, "_session", lambda _kind: Saturating())
     blocked_matmul.integers_work.cache_clear()
     assert not blocked_matmul.integers_work()
+    blocked_matmul.integers_work.cache_clear()
+
+
+def test_without_onnxruntime_numpy_multiplies_and_the_groups_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = families(300, seed=5, d=32).vectors
+    expected = fast_labels(x, 0.5).tolist()
+    monkeypatch.setattr(blocked_matmul, "_session", lambda _kind: None)
+    blocked_matmul.integers_work.cache_clear()
+    assert not blocked_matmul.integers_work()
+    assert fast_labels(x, 0.5).tolist() == expected
     blocked_matmul.integers_work.cache_clear()

@@ -281,6 +281,19 @@ def test_a_merged_set_is_retired_and_its_number_stays_used(home: Home) -> None:
         people.name(home.workspace, home.registry, TWO, "Berta")
 
 
+def test_two_sets_that_an_earlier_version_merged_into_one_another_are_retired(home: Home) -> None:
+    """It let undos make such a circle; here it is written into the registry."""
+    people.merge(home.workspace, home.registry, "2", "1")
+    one, two = rows.of_number(home.registry, 1), rows.of_number(home.registry, 2)
+    assert one
+    assert two
+    with home.registry.transaction():
+        rows.set_standing(home.registry, one.id, "merged", merged_into=two.id)
+        sets.retire(home.registry, ONE)
+    with pytest.raises(UsageError, match="faceset_002 is retired; its number stays used"):
+        people.name(home.workspace, home.registry, TWO, "Berta")
+
+
 def test_a_split_makes_the_next_person_and_an_undo_leaves_the_number_used(home: Home) -> None:
     some = home.faces(ONE)[3:6]
     people.split(home.workspace, home.registry, ONE, some, name="Berta")

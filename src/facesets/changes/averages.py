@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,11 +17,13 @@ _FACT = "averages"  # pack -> set -> the faces that its averages are of
 _THEIRS = (Reason.MEMBER, Reason.RECOGNISED)
 
 
-def refresh_averages(registry: Registry, pack: str, settings: ErasSettings) -> list[str]:
+def refresh_averages(
+    registry: Registry, pack: str, settings: ErasSettings, taken_at: Mapping[str, str | None] | None = None
+) -> list[str]:
     """Average anew the people whose faces are others than when it was last done; joins the caller's transaction. Returns their sets.
 
-    Reads the vectors of their faces, no others. A face is no evidence of the set that it was recognised for by mistake: rejected, it is
-    out of the averages with the next run.
+    Reads the vectors of their faces, no others, and when photos were taken where that is not given. A face is no evidence of the set
+    that it was recognised for by mistake: rejected, it is out of the averages with the next run.
     """
     known = json.loads(registry.fact(_FACT) or "{}")
     now = sets.known_faces(registry, pack)
@@ -29,10 +32,11 @@ def refresh_averages(registry: Registry, pack: str, settings: ErasSettings) -> l
     stale = [name for name, faces_now in now.items() if was.get(name) != faces_now]
     if not stale:
         return []
-    taken_at, scans = originals.taken_at_by_sha256(registry), eras.scan_days(registry, settings.scan_day)
+    taken_at = originals.taken_at_by_sha256(registry) if taken_at is None else taken_at
+    scans = eras.scan_days(registry, settings.scan_day)
     today = datetime.now(UTC).date().isoformat()
     for name in stale:
-        rows = [row for row in faces.select(registry, set_name=name, pack=pack, reasons=_THEIRS) if len(row.vector)]
+        rows = list(faces.known(registry, pack, name, _THEIRS))
         spans = []
         if rows:
             dates = [known_date(taken_at.get(row.face.sha256), today=today, scan_days=scans) for row in rows]

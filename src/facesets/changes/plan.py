@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
@@ -64,10 +64,11 @@ def _plan(
     existing = sets.centroids(registry, pack.id)
     faces.open_again(registry, pack.id)
     question = json.dumps([pack.id, sorted(labels), asdict(thresholds), asdict(gates), classic, fingerprint(constraints)])
-    now = _fingerprint(question, faces.open_reasons(registry, pack.id, labels), existing)
-    changed = now is None or registry.fact(_SEEN) != now
-    rows = list(faces.select(registry, pack=pack.id, labels=labels, open_only=True)) if changed else []
-    table = _table(registry, rows)
+    decided = faces.decided_in_no_set(registry, pack.id, labels)
+    changed = decided is None or registry.fact(_SEEN) != _fingerprint(question, decided, existing)
+    rows = list(faces.in_no_set(registry, pack.id, labels)) if changed else []
+    taken_at = originals.taken_at_by_sha256(registry) if rows else {}
+    table = _table(rows, taken_at)
     again = decisions.members_as_well(registry, [row.face.face_id for row in rows], thresholds.match)
     of = {face: set_name for face, (_, set_name, _) in again.items()}
     constraints = replace(constraints, confirmed={**of, **constraints.confirmed})
@@ -85,9 +86,9 @@ def _plan(
     if rows:
         with registry.transaction():
             _store(registry, decision, again, pack.id, run_id, thresholds, eras=workspace.settings.eras.enabled)
-            refresh_averages(registry, pack.id, workspace.settings.eras)
+            refresh_averages(registry, pack.id, workspace.settings.eras, taken_at)
             left = _left(rows, decision)
-            registry.set_fact(_SEEN, _fingerprint(question, left, sets.centroids(registry, pack.id)) or "")
+            registry.set_fact(_SEEN, _fingerprint(question, left, sets.centroids(registry, pack.id)))
             stand = {face for face, reason in left if reason in STANDS}
             among = whole["faces"] if grows else len(left)
             registry.set_fact(_WHOLE, json.dumps({"rule": _rule(rule, constraints, stand), "faces": among}))
@@ -100,15 +101,14 @@ def effective_thresholds(own: Thresholds, chosen: ClusterSettings) -> Thresholds
     return Thresholds(**{name: default if (value := wanted[name]) == "pack" else value for name, default in asdict(own).items()})
 
 
-def _table(registry: Registry, rows: Sequence[faces.FaceRow]) -> FaceTable:
-    taken_at = originals.taken_at_by_sha256(registry) if rows else {}
+def _table(rows: Sequence[faces.FaceRow], taken_at: Mapping[str, str | None]) -> FaceTable:
     taken = [taken_at.get(row.face.sha256) for row in rows]
     vectors = np.stack([row.vector for row in rows]) if rows else np.empty((0, 1), np.float32)
     return FaceTable.of([row.face for row in rows], vectors, taken)
 
 
 def _left(rows: Sequence[faces.FaceRow], decision: Decision) -> list[tuple[str, Reason]]:
-    """Those of ``rows`` that are open after a decision, with their reasons: what :func:`faces.open_reasons` will tell."""
+    """Those of ``rows`` that are open after a decision, with their reasons: what :func:`faces.decided_in_no_set` will tell."""
     said = {verdict.face_id: verdict for verdict in decision.verdicts}
     left = []
     for row in rows:
@@ -116,15 +116,13 @@ def _left(rows: Sequence[faces.FaceRow], decision: Decision) -> list[tuple[str, 
         reason, set_name = (one.reason, one.set) if one else (row.reason, None)
         if set_name is None or reason is Reason.LIKELY:
             left.append((row.face.face_id, reason))
-    return left
+    return sorted(left)
 
 
-def _fingerprint(question: str, rows: Iterable[tuple[str, str]], existing: Sequence[Centroid]) -> str | None:
-    """What a decision depends on, as one hash; None where there is a face that no decision knows."""
+def _fingerprint(question: str, decided: Sequence[tuple[str, str]], existing: Sequence[Centroid]) -> str:
+    """What a decision depends on, as one hash."""
     digest = hashlib.sha256(question.encode())
-    for face_id, reason in rows:
-        if reason == Reason.NEW:
-            return None
+    for face_id, reason in decided:
         digest.update(f"{face_id} {reason} ".encode())
     for centroid in existing:
         digest.update(centroid.name.encode() + centroid.vector.tobytes())

@@ -2,7 +2,8 @@
 
 Fast and slightly off: a product only says which pairs are worth an exact look. Integer products come from onnxruntime's
 MatMulInteger (unsigned x signed bytes, dispatched at run time on x86 and ARM), measured 3 to 6 times as fast as float32 on one core;
-where onnxruntime is missing, or its integer products saturate (x86 before VNNI), they are float32.
+where they saturate (x86 before VNNI), its float32 ones, which unlike NumPy's start no threads beside the caller's own: measured to take
+a quarter of the processor on two cores in use. Where onnxruntime is missing, NumPy's.
 """
 
 from __future__ import annotations
@@ -19,12 +20,18 @@ from facesets.clustering.arrays import Floats
 _LEVELS = 127
 _ZERO = 128
 
-# An ONNX model of one node, y = MatMulInteger(a - 128, b), as onnx.helper writes it (a test builds it again): uint8 a [m, k],
-# int8 b [k, n], int32 y [m, n]. 122 bytes, so that onnx itself is not needed.
-MODEL = bytes.fromhex(
-    "08063a700a1b0a01610a01620a017a120179220d4d61744d756c496e74656765721201672a0910022a02800142017a5a150a016112100a0e0802120a0a0312"
-    "016d0a0312016b5a150a016212100a0e0803120a0a0312016b0a0312016e62150a017912100a0e0806120a0a0312016d0a0312016e42040a00100a"
-)
+# ONNX models of one node, as onnx.helper writes them (a test builds them again), so that onnx itself is not needed: of columns of
+# int8 y = MatMulInteger(a - 128, b), uint8 a [m, k], int8 b [k, n], int32 y [m, n]; of columns of float32 y = MatMul(a, b).
+MODELS = {
+    "int8": bytes.fromhex(
+        "08063a700a1b0a01610a01620a017a120179220d4d61744d756c496e74656765721201672a0910022a02800142017a5a150a016112100a0e0802120a0a0312"
+        "016d0a0312016b5a150a016212100a0e0803120a0a0312016b0a0312016e62150a017912100a0e0806120a0a0312016d0a0312016e42040a00100a"
+    ),
+    "float32": bytes.fromhex(
+        "08063a5b0a110a01610a016212017922064d61744d756c1201675a150a016112100a0e0801120a0a0312016d0a0312016b5a150a016212100a0e0801120a0a"
+        "0312016b0a0312016e62150a017912100a0e0801120a0a0312016d0a0312016e42040a001009"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +55,8 @@ class Blocks:
     def product(self, rows: NDArray[Any], block: int) -> NDArray[Any]:
         """Products of ``rows`` [r, d] with the columns of a block: int32 or float32 [r, width]."""
         columns = self.columns[block]
-        if columns.dtype == np.int8:
-            out: NDArray[Any] = _session().run(None, {"a": rows, "b": columns})[0]
-        else:
-            out = rows @ columns
+        session = _session(columns.dtype.name)
+        out: NDArray[Any] = session.run(None, {"a": rows, "b": columns})[0] if session else rows @ columns
         return out
 
 
@@ -82,21 +87,23 @@ def blocks_of(x: Floats, half: Floats, width: int, *, integers: bool | None = No
     return Blocks(tuple(columns), width, scale, low)
 
 
-@lru_cache(maxsize=1)
-def _session() -> Any:
-    import onnxruntime  # noqa: PLC0415 - optional, and slow to import
-
+@lru_cache
+def _session(kind: str) -> Any:
+    """What multiplies by columns of this type; None where onnxruntime is missing."""
+    try:
+        import onnxruntime  # noqa: PLC0415 - optional, and slow to import
+    except ImportError:
+        return None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # the threads are the join's own
-    return onnxruntime.InferenceSession(MODEL, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(MODELS[kind], options, providers=["CPUExecutionProvider"])
 
 
 @lru_cache(maxsize=1)
 def integers_work() -> bool:
     """Whether integer products can be had here, and do not saturate."""
-    try:
-        session = _session()
-    except ImportError:
+    session = _session("int8")
+    if session is None:
         return False
     a = np.full((64, 64), 255, np.uint8)
     b = np.full((64, 64), _LEVELS, np.int8)

@@ -64,10 +64,11 @@ def person(registry: Registry, text: str, *, retired: bool = False) -> Person:
 
 def retired_words(registry: Registry, gone: Person) -> str:
     """Where a retired set went, and what to say in its place."""
-    into = gone
-    while into.merged_into is not None and (further := people.of_number(registry, into.merged_into)):
+    into, passed = gone, set[int]()  # two that were merged into one another lead round and round
+    while into.merged_into is not None and into.id not in passed and (further := people.of_number(registry, into.merged_into)):
+        passed.add(into.id)
         into = further
-    if into is gone or into.retired:
+    if into.retired:
         return f"{gone.said} is retired; its number stays used"
     return f"{gone.said} is retired: it is part of {into.said} now, number {into.number}. Type {into.set_name} instead"
 

@@ -41,6 +41,11 @@ _STANDING = (
 )
 _JOINS = "JOIN memberships AS s ON s.face_id = m.face_id LEFT JOIN sets AS t ON t.person_id = s.person_id AND t.kind = 'canonical' "
 _BY_PHOTO = f"SELECT {_MEASURED}, {_STANDING} FROM photos AS p CROSS JOIN measurements AS m ON m.photo_id = p.id {_JOINS}"
+_BY_PERSON = (
+    f"SELECT {_MEASURED}, {_STANDING} FROM memberships AS s CROSS JOIN measurements AS m ON m.face_id = s.face_id "
+    "JOIN photos AS p ON p.id = m.photo_id LEFT JOIN sets AS t ON t.person_id = s.person_id AND t.kind = 'canonical'"
+)
+_THEIRS = "s.person_id = (SELECT person_id FROM sets WHERE name = ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +111,19 @@ def select(
     reasons: Sequence[Reason] = (),
     set_name: str | None = None,
     sha256: str | None = None,
-    open_only: bool = False,
 ) -> Iterator[FaceRow]:
     """Faces in canonical order: by photo hash, then box order; each by its measure of ``pack``, or by the one that decided on it.
 
-    ``labels``: of photos that one of these users has; ``open_only``: in no set (or likely of one), and of use to a plan.
+    ``labels``: of photos that one of these users has.
     """
-    where, values = _where(pack, labels, reasons, open_only=open_only)
+    where, values = _where(pack, reasons)
+    if labels:
+        where.append(f"EXISTS (SELECT 1 FROM assets AS a WHERE a.photo_id = p.id AND a.label IN ({_marks(labels)}))")
+        values += labels
     if set_name is not None:
-        where.append("s.person_id = (SELECT person_id FROM sets WHERE name = ?)")
-        values.append(set_name)
-        sql = (
-            f"SELECT {_MEASURED}, {_STANDING} FROM memberships AS s CROSS JOIN measurements AS m ON m.face_id = s.face_id "
-            f"JOIN photos AS p ON p.id = m.photo_id LEFT JOIN sets AS t ON t.person_id = s.person_id AND t.kind = 'canonical' "
-            f"WHERE {' AND '.join(where)} ORDER BY photo, m.pack, m.idx"
-        )
-        return map(_row, registry.db.execute(sql, values))
+        where.append(_THEIRS)
+        sql = f"{_BY_PERSON} WHERE {' AND '.join(where)} ORDER BY photo, m.pack, m.idx"
+        return map(_row, registry.db.execute(sql, [*values, set_name]))
     if sha256 is not None:
         where.append(f"p.{photos.column(sha256)} = ?")
         sql = f"{_BY_PHOTO} WHERE {' AND '.join(where)} ORDER BY m.pack, m.idx"
@@ -137,37 +139,49 @@ def select(
     )  # fmt: skip
 
 
-def open_reasons(registry: Registry, pack: str, labels: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
-    """``(face_id, reason)`` of the faces that ``select(open_only=True)`` gives, in its order, without reading a vector."""
-    where, values = _where(pack, labels, (), open_only=True)
-    for by_source, column in enumerate(("sha256", "source_key")):
-        yield from (
-            (row[0], row[1])
-            for row in registry.db.execute(
-                "SELECT m.key, s.standing FROM photos AS p CROSS JOIN measurements AS m ON m.photo_id = p.id "
-                f"JOIN memberships AS s ON s.face_id = m.face_id WHERE p.{column} IS NOT NULL AND m.by_source = {by_source} "
-                f"AND {' AND '.join(where)} ORDER BY p.{column}, m.pack, m.idx",
-                values,
-            )
-        )
+def known(registry: Registry, pack: str, set_name: str, reasons: Sequence[Reason]) -> Iterator[FaceRow]:
+    """The faces of a set's person that stand so and that the pack knows by a vector, in no order: several times as fast."""
+    where, values = _where(pack, reasons)
+    sql = f"{_BY_PERSON} WHERE {' AND '.join([*where, _THEIRS])} AND length(m.vector) > 0"
+    return map(_row, registry.db.execute(sql, [*values, set_name]))
 
 
-def _where(pack: str | None, labels: Sequence[str], reasons: Sequence[Reason], *, open_only: bool) -> tuple[list[str], list[str]]:
+def in_no_set(registry: Registry, pack: str, labels: Sequence[str]) -> Iterator[FaceRow]:
+    """The faces that a plan decides on, in no order: in no set (or likely of one), with a vector, of photos that are to be had and
+    that one of these users has.
+    """
+    where, values = _open(pack, labels)
+    return map(_row, registry.db.execute(f"{_BY_PERSON} WHERE {where}", values))
+
+
+def decided_in_no_set(registry: Registry, pack: str, labels: Sequence[str]) -> list[tuple[str, str]] | None:
+    """``(face_id, reason)`` of the faces that :func:`in_no_set` gives, without reading a vector; None where one of them is new."""
+    where, values = _open(pack, labels)
+    sql = (
+        "SELECT m.key, s.standing FROM memberships AS s CROSS JOIN measurements AS m ON m.face_id = s.face_id "
+        f"JOIN photos AS p ON p.id = m.photo_id WHERE {where}"
+    )
+    if registry.db.execute(f"{sql} AND s.standing = ? LIMIT 1", [*values, Reason.NEW]).fetchone():
+        return None
+    return sorted((row[0], row[1]) for row in registry.db.execute(sql, values))
+
+
+def _where(pack: str | None, reasons: Sequence[Reason]) -> tuple[list[str], list[str]]:
     where, values = ["m.pack = s.pack" if pack is None else "m.pack = ?"], [] if pack is None else [pack]
     if reasons:
         where.append(f"s.standing IN ({_marks(reasons)})")
         values += reasons
-    if labels:
-        where.append(f"EXISTS (SELECT 1 FROM assets AS a WHERE a.photo_id = p.id AND a.label IN ({_marks(labels)}))")
-        values += labels
-    if open_only:
-        free = f"(s.person_id IS NULL OR s.standing = '{Reason.LIKELY}')"  # what is likely may turn out to be somebody else's
-        where.append(f"{free} AND s.standing NOT IN ({_marks(_UNUSABLE)}) AND length(m.vector) > 0")
-        values += _UNUSABLE
-        # no set is planned from photos that cannot be had any more
-        where.append(f"EXISTS (SELECT 1 FROM assets AS b WHERE b.photo_id = p.id AND b.reason IN ({_marks(TO_BE_HAD)}))")
-        values += TO_BE_HAD
     return where, values
+
+
+def _open(pack: str, labels: Sequence[str]) -> tuple[str, list[str]]:
+    return (
+        f"m.pack = ? AND (s.person_id IS NULL OR s.standing = '{Reason.LIKELY}') "  # what is likely may turn out to be somebody else's
+        f"AND s.standing NOT IN ({_marks(_UNUSABLE)}) AND length(m.vector) > 0 AND {_KEY} IS NOT NULL "
+        f"AND (SELECT max(a.label IN ({_marks(labels)})) AND max(a.reason IN ({_marks(TO_BE_HAD)})) "
+        "FROM assets AS a WHERE a.photo_id = m.photo_id)",
+        [pack, *_UNUSABLE, *labels, *TO_BE_HAD],
+    )
 
 
 def find(registry: Registry, face_id: str) -> FaceRow | None:
