@@ -73,7 +73,7 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
                 effects.leaves(name, path)
             for path, sha256 in inverse["out"].get(was, {}).items():
                 effects.comes(name, path, sha256)
-        decisions.take_back(registry, made.id, effects.decision, was_undo_of=made.undoes)
+        decisions.take_back(registry, made.id, effects.decision)
         effects.sentences += [f"taken back: {sentence}" for sentence in inverse["sentences"] or [f"decision {made.id} ({made.act})"]]
         if kept := len(inverse["difference"]) - held:
             effects.notes.append(

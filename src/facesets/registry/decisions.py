@@ -79,12 +79,17 @@ def set_undone(registry: Registry, decision: int, by: int | None) -> None:
     registry.db.execute("UPDATE decisions SET undone_by = ? WHERE id = ?", (by, decision))
 
 
-def take_back(registry: Registry, decision: int, by: int, *, was_undo_of: int | None = None) -> None:
-    """A decision is taken back by another; what it had itself taken back stands again."""
+def take_back(registry: Registry, decision: int, by: int) -> None:
+    """A decision is taken back by another; what it had itself taken back stands again, and so on down the line."""
     registry.db.execute("UPDATE decisions SET undoes = ? WHERE id = ?", (decision, by))
-    registry.db.execute("UPDATE decisions SET undone_by = ? WHERE id = ?", (by, decision))
-    if was_undo_of is not None:
-        registry.db.execute("UPDATE decisions SET undone_by = NULL WHERE id = ?", (was_undo_of,))
+    undone = dict[int, int | None]()
+    for later, earlier in registry.db.execute("SELECT id, undoes FROM decisions WHERE undoes IS NOT NULL ORDER BY id DESC").fetchall():
+        if undone.get(later) is None:
+            undone[earlier] = undone.get(earlier) or later
+        else:
+            undone.setdefault(earlier, None)
+    for each, whom in undone.items():
+        set_undone(registry, each, whom)
 
 
 def seen(registry: Registry, key: str, pack: str | None = None) -> CurrentFace | None:
