@@ -126,7 +126,8 @@ def placed_faces(registry: Registry, owner_id: str) -> list[PlacedFace]:
         "JOIN measurements AS m ON m.face_id = f.id AND m.pack = s.pack JOIN assets AS a ON a.photo_id = f.photo_id "
         "WHERE p.standing = 'active' AND p.name IS NOT NULL AND p.number IS NOT NULL AND (s.standing IN ('member', 'recognised') "
         "OR s.standing = 'near_duplicate' AND EXISTS (SELECT 1 FROM measurements AS b JOIN earlier_photos AS e USING (photo_id) "
-        "WHERE b.key = s.better_key AND e.asset = a.id)) AND a.owner_id = ? AND a.type = 'IMAGE' ORDER BY p.number, f.photo_id, f.id, a.kept_id IS NOT NULL, a.asset_id"
+        "WHERE b.key = s.better_key AND e.asset = a.id)) "
+        "AND a.owner_id = ? AND a.type = 'IMAGE' ORDER BY p.number, f.photo_id, f.id, a.kept_id IS NOT NULL, a.asset_id"
     )
     found: list[PlacedFace] = []
     for row in registry.db.execute(sql, (owner_id,)):
