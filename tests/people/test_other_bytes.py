@@ -238,6 +238,20 @@ def test_what_was_extended_before_a_tag_in_every_photo_is_taken_back_and_recogni
     assert cli("verify").code == 0
 
 
+def test_an_extension_that_is_made_again_by_an_undo_of_its_undo_has_each_face_once(recognised: CommandLine, library: Library) -> None:
+    cli = recognised
+    assert cli("extend", ONE).code == 0
+    assert cli("undo").code == 0
+    tag_all(library)
+    cli(*RUN)
+    assert counted(cli) == (9, 2)
+    assert cli("undo", "2").code == 0
+    assert counted(cli) == (11, 0)
+    assert cli("undo", "3").code == 0
+    assert counted(cli) == (9, 2)
+    assert cli("verify").code == 0
+
+
 def test_a_set_that_was_thrown_away_after_a_tag_in_every_photo_is_known_by_each_face_once(
     recognised: CommandLine, library: Library
 ) -> None:

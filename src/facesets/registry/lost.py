@@ -59,6 +59,25 @@ def _heirs(registry: Registry, gone: dict[int, int]) -> dict[int, list[tuple[str
     return found
 
 
+def give_place(registry: Registry, changed: rows.Difference) -> rows.Difference:
+    """Where an act made a member of a face whose place the same one in other bytes had taken, that one is no second face.
+
+    ``changed``: what the act did. Returns what changed beside it; joins the caller's transaction.
+    """
+    members = [
+        (int(face), was[11], was[9], was[10]) for table, face, was, now in changed
+        if table == "memberships" and was and now and (was[1], now[1]) == ("near_duplicate", "member") and was[11]
+    ]  # fmt: skip
+    before = rows.take_down(registry, (), [better for _, better, _, _ in members])
+    registry.db.executemany(
+        "UPDATE memberships SET standing = 'near_duplicate', better_key = (SELECT m.key FROM measurements AS m JOIN memberships AS o "
+        "ON o.face_id = m.face_id AND o.pack = m.pack WHERE m.face_id = ?), gate_has = ?, gate_needs = ? "
+        "WHERE standing = 'recognised' AND face_id = (SELECT face_id FROM measurements WHERE key = ?)",
+        ((face, has, needs, better) for face, better, has, needs in members),
+    )
+    return rows.difference(before, rows.take_down(registry, (), [better for _, better, _, _ in members]))
+
+
 def open_again(registry: Registry, pack: str) -> int:
     """Faces that lost their place for want of their photo are whose they were, or anybody's, again where that is back and was looked
     through: moved to another folder, on a disk that was not mounted, out of the trash. Returns how many; joins the caller's
