@@ -453,3 +453,11 @@ def test_what_a_run_made_meanwhile_stays_when_a_decision_is_taken_back(home: Hom
     assert (two in home.faces(ONE), two in home.faces(TWO)) == (True, False)
     assert outcome.notes[0] == "2 facts have changed since by other decisions or runs, and stay"
     assert not [problem for problem in home.verify().problems if "inconsistent" in problem.what]
+
+
+def test_an_undo_of_an_undo_of_an_undo_says_of_each_whether_it_stands(home: Home) -> None:
+    people.reject(home.workspace, home.registry, home.faces(ONE)[:1])
+    for last in (1, 2, 3, 4):
+        people.undo(home.workspace, home.registry, last)
+        stand = [made.id for made in decisions.select(home.registry) if made.stands]
+        assert stand == [*range(last + 1, 0, -2)][::-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -326,3 +326,56 @@ def test_a_decision_is_taken_back_after_its_set_was_renamed(old: Home) -> None:
     assert old.write().written == ["faceset_044"]
     assert (old.root / "faceset_044/0.jpg").read_bytes() == before
     assert old.verify().ok, old.verify().problems
+
+
+def accepted(old: Home, image: Path) -> Path:
+    (old.root / OLD / "mine.jpg").write_bytes(image.read_bytes())
+    people.accept(old.workspace, old.registry, OLD)
+    return old.root / OLD / "mine.jpg"
+
+
+def moved(old: Home, image: Path) -> Path:
+    people.move(old.workspace, old.registry, [str(image)], OLD)
+    return old.root / OLD / "3-2.jpg"
+
+
+def merged(old: Home, image: Path) -> Path:
+    people.merge(old.workspace, old.registry, OTHER, OLD)
+    return old.root / OLD / f"{OTHER}_{image.name}"
+
+
+def divided(old: Home, image: Path) -> Path:
+    people.split(old.workspace, old.registry, OTHER, [str(image), str(image.with_name("4.jpg"))])
+    return old.root / "faceset_012" / image.name
+
+
+LATER: dict[str, Callable[[Home, Path], object]] = {
+    "reject": lambda old, image: people.reject(old.workspace, old.registry, [str(image)]),
+    "move": lambda old, image: people.move(old.workspace, old.registry, [str(image)], THIRD),
+    "split": lambda old, image: people.split(old.workspace, old.registry, image.parent.name, [str(image)]),
+    "merge": lambda old, image: people.merge(old.workspace, old.registry, image.parent.name, THIRD),
+    "confirm": lambda old, image: people.confirm(old.workspace, old.registry, [str(image)]),
+    "best": lambda old, image: people.best(old.workspace, old.registry, str(image)),
+}
+
+
+@pytest.mark.parametrize("gives", [accepted, moved, merged, divided])
+@pytest.mark.parametrize("written", [True, False])
+def test_what_brought_an_image_is_not_taken_back_while_a_later_decision_stands_on_it(
+    old: Home, gives: Callable[[Home, Path], Path], *, written: bool
+) -> None:
+    image = gives(old, old.root / OTHER / "3.jpg")
+    old.write()
+    for act, say in LATER.items():
+        say(old, image)
+        if written:
+            old.write()
+        later = decisions.select(old.registry)[-1].id
+        with pytest.raises(Refused, match=rf"while decision {later} \({act}\) stands on it"):
+            people.undo(old.workspace, old.registry, 1)
+        assert people.standing_on(old.registry, 1, 1) == {1: later}
+        people.undo(old.workspace, old.registry)
+        old.write()
+        assert image.is_file()
+    people.undo(old.workspace, old.registry, 1)
+    assert old.write().waiting == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +21,7 @@ from facesets.testing import Asset as Shown
 from facesets.testing import Library
 
 from ..pipeline.conftest import cli, faults, library, server  # noqa: F401 - fixtures
-from ..pipeline.world import CommandLine
+from ..pipeline.world import CommandLine, add_photos
 from .home import ONE, TWO, Home
 from .test_binding import RUN, members, tagged
 
@@ -178,3 +179,101 @@ def test_the_later_of_two_decisions_on_one_face_holds_whatever_bytes_they_speak_
     said = constraints_of(registry, PACK, thresholds_of(PACK))
     assert {(one, ONE), (two, ONE)} <= said.not_in_set
     assert not {one, two} & said.confirmed.keys()
+
+
+def counted(cli: CommandLine) -> tuple[int, int]:
+    """Faces of the first person: members, recognised ones; an extension takes exactly the latter."""
+    one = cli("list", "people", "--json").json[0]
+    extended = cli("extend", ONE, "--dry-run", "--json")
+    assert (extended.json["changes"]["extended"]["faces"] if extended.code == 0 else 0) == one["recognised"]
+    assert sum(row["recognised"] for s in cli("suggest", "--json").json if "recognised" in (row := s["evidence"])) == one["recognised"]
+    return one["faces"], one["recognised"]
+
+
+@pytest.fixture
+def recognised(cli: CommandLine, library: Library) -> CommandLine:
+    """Two photos more of the first person, recognised by a second run."""
+    cli(*RUN)
+    add_photos(library, next(iter(library.users.values())), [1], 2, first=40)
+    cli(*RUN)
+    assert counted(cli) == (9, 2)
+    return cli
+
+
+def tag_all(library: Library) -> None:
+    for asset in library.assets.values():
+        assert isinstance(asset.data, bytes)
+        again(asset, tagged(asset.data))
+
+
+def test_a_recognised_face_is_one_face_after_a_tag_in_every_photo(recognised: CommandLine, library: Library) -> None:
+    cli = recognised
+    for _ in range(2):
+        tag_all(library)
+        assert cli(*RUN).json["faces_by_reason"]["recognised"] == 2
+        assert counted(cli) == (9, 2)
+    assert cli("extend", ONE, "--json").json["sentences"] == [f"2 recognised faces are in {ONE} now"]
+    assert (cli("write").code, cli("verify").code) == (0, 0)
+    assert counted(cli) == (11, 0)
+    assert cli("undo", "--json").json["notes"] == []
+    assert counted(cli) == (9, 2)
+
+
+def test_what_was_extended_before_a_tag_in_every_photo_is_taken_back_and_recognised_once(
+    recognised: CommandLine, library: Library
+) -> None:
+    cli = recognised
+    assert (cli("extend", ONE).code, cli("write").code) == (0, 0)
+    tag_all(library)
+    cli(*RUN)
+    assert counted(cli) == (11, 0)
+    undone = cli("undo", "--json").json
+    assert (undone["sentences"], undone["notes"]) == ([f"taken back: 2 recognised faces are in {ONE} now"], [])
+    assert counted(cli) == (9, 2)
+    assert cli("undo", str(undone["decision"])).code == 0
+    assert counted(cli) == (11, 0)
+    assert cli("undo").code == 0
+    cli(*RUN)
+    assert counted(cli) == (9, 2)
+    assert cli("verify").code == 0
+
+
+def test_an_extension_that_is_made_again_by_an_undo_of_its_undo_has_each_face_once(recognised: CommandLine, library: Library) -> None:
+    cli = recognised
+    assert cli("extend", ONE).code == 0
+    assert cli("undo").code == 0
+    tag_all(library)
+    cli(*RUN)
+    assert counted(cli) == (9, 2)
+    assert cli("undo", "2").code == 0
+    assert counted(cli) == (11, 0)
+    assert cli("undo", "3").code == 0
+    assert counted(cli) == (9, 2)
+    assert cli("verify").code == 0
+
+
+def test_a_set_that_was_thrown_away_after_a_tag_in_every_photo_is_known_by_each_face_once(
+    recognised: CommandLine, library: Library
+) -> None:
+    cli = recognised
+    tag_all(library)
+    cli(*RUN)
+    shutil.rmtree(cli.workspace / "facesets" / ONE)
+    assert "; 11 faces of it stay known" in cli("accept", ONE).out
+    assert cli("list", "people", "--json").json[0]["recognised"] == 11
+    assert cli("undo").code == 0
+    assert counted(cli) == (9, 2)
+
+
+def test_a_recognised_face_whose_photo_is_gone_is_not_counted_until_that_is_back(recognised: CommandLine, library: Library) -> None:
+    cli = recognised
+    photos_ = [asset for asset in library.assets.values() if asset.file_name.startswith(("p1_40", "p1_41"))]
+    assert len(photos_) == 2
+    for asset in photos_:
+        asset.deleted_at, asset.updated_at = asset.created_at, asset.updated_at + timedelta(days=1)
+    cli(*RUN)
+    assert counted(cli) == (9, 0)
+    for asset in photos_:
+        asset.deleted_at, asset.updated_at = None, asset.updated_at + timedelta(days=1)
+    cli(*RUN)
+    assert counted(cli) == (9, 2)

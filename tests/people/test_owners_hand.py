@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 
 import pytest
 
@@ -206,3 +207,34 @@ def test_a_planned_set_cannot_be_accepted(home: Home) -> None:
     people.split(home.workspace, home.registry, ONE, home.faces(ONE)[:2])
     with pytest.raises(UsageError, match="planned and not written yet"):
         people.accept(home.workspace, home.registry, "faceset_004")
+
+
+def note_in_description(home: Home) -> None:
+    thin_out(home)
+    file = home.root / ONE / "faceset.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "note": "mine"}))
+
+
+def no_description(home: Home) -> None:
+    (home.root / ONE / "faceset.json").unlink()
+
+
+def spoilt_description(home: Home) -> None:
+    (home.root / ONE / "faceset.json").write_text("mine")
+
+
+@pytest.mark.parametrize("hand", [thin_out, add_file, note_in_description, no_description, spoilt_description])
+@pytest.mark.parametrize("written", [True, False])
+def test_what_was_accepted_has_the_same_bytes_after_a_later_decision_and_its_undo(
+    home: Home, hand: Callable[[Home], None], *, written: bool
+) -> None:
+    hand(home)
+    people.accept(home.workspace, home.registry, ONE)
+    before = home.tree()
+    people.reject(home.workspace, home.registry, home.faces(ONE)[:1])
+    if written:
+        assert home.write().written == [ONE]
+    people.undo(home.workspace, home.registry)
+    assert home.write().waiting == {}
+    assert home.tree() == before
+    assert home.verify().ok, home.verify().problems

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ..people.test_binding import tagged
+from ..people.test_other_bytes import again
 from .home import PHOTOS, VERSIONS, Home
 
 
@@ -116,3 +118,22 @@ def test_what_was_just_published_or_taken_back_is_known_without_asking_immich_ag
     assert home("undo").code == 0
     assert home("suggest", "--json").json == []
     assert told() == ["In Immich it is somebody without a name there, as Immich was last asked."]
+
+
+def tag_all(home: Home) -> None:
+    for asset in home.library.assets.values():
+        assert isinstance(asset.data, bytes)
+        again(asset, tagged(asset.data))
+    assert home("run", "--user", "anna").code == 0
+
+
+def test_a_tag_that_another_program_wrote_into_every_photo_changes_nothing_of_what_is_published(home: Home) -> None:
+    asked = home.publish("--names", "--faces", "--albums", "--json").json["counts"]
+    tag_all(home)
+    assert home.publish("--names", "--faces", "--albums", "--json").json["counts"] == asked
+    home.apply()
+    published = home.state()["albums"]
+    tag_all(home)
+    assert home.publish("--names", "--faces", "--albums", "--json").json["counts"] == {}
+    assert home.apply()["decision"] is None
+    assert home.state()["albums"] == published

@@ -1,7 +1,7 @@
 """What a set's new folder is to hold, by what users decided, and that folder beside the old one: ``.faceset_NNN.partial``.
 
 Files that stay are hard links where the file system can, copies where not. Where the members are those of an earlier revision, as
-after an undo, the new one has its very bytes.
+after an undo, the new one has its very bytes: also those of a description that its owner altered, or of which files were taken out.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from facesets.changes.steps import Waiting
 from facesets.changes.write import crop_of, member_of
 from facesets.clustering import centroid as centroid_of
 from facesets.clustering import distances
-from facesets.export import DESCRIPTION, FACES, SetPlan, crop_name, describe_entries, face_entry, measured_entry
+from facesets.export import DESCRIPTION, FACES, SetPlan, crop_name, describe_entries, described_set, face_entry, measured_entry
 from facesets.files import disk_error, read_file, remove, sync
 from facesets.identity import FaceTable, rank
 from facesets.photos import DecoderPool
-from facesets.registry import Change, FaceRow, FileFact, Registry, changes, faces, people, sets
+from facesets.records import Reason
+from facesets.registry import Change, FaceRow, FileFact, Registry, changes, decisions, faces, people, sets
 from facesets.thresholds import thresholds_of
 from facesets.workspace import Workspace
 
@@ -124,20 +125,23 @@ def build(
     made: dict[str, Any] = {"members": [list(member) for member in content.members], "centroid": None, "n": 0}
     data: dict[str, bytes] = {}
     if person.origin == "made":
-        earlier = _earlier(archive, name, content, workspace)
-        if earlier is not None:
-            description, document = earlier
-            entries = document["faces"]
-            vector = np.array(document["centroid"], np.float64)
+        earlier = _earlier(archive, registry, name, content, workspace)
+        as_then = described_set(earlier[0], person.number, content.files) if earlier else None
+        members: Sequence[tuple[str, float, str]]
+        if as_then is not None and not as_then.missing and {(key, file) for key, _, file in as_then.members} == _who(content):
+            members, vector = as_then.members, as_then.centroid
         else:
             entries, vector = _described(workspace, registry, archive, name, content, own)
+            members = [(entry["face_id"], entry["distance"], entry["file"]) for entry in entries]
+        if earlier is None:
             identity = own.get("identity") or hashlib.sha256("\n".join(sorted(m[0] for m in content.members)).encode()).hexdigest()[:16]
             plan = SetPlan(name, person.number, identity, person.pack, vector, ())
-            description = describe_entries(plan, entries)
-        data[DESCRIPTION] = description
-        made["members"] = [[entry["face_id"], entry["distance"], entry["file"]] for entry in entries]
-        if entries:
-            made["centroid"], made["n"] = np.ascontiguousarray(vector, "<f8").tobytes().hex(), len(entries)
+            data[DESCRIPTION] = describe_entries(plan, entries)
+        elif earlier[1] is not None:
+            data[DESCRIPTION] = earlier[1]
+        made["members"] = [list(member) for member in members]
+        if members:
+            made["centroid"], made["n"] = np.ascontiguousarray(vector, "<f8").tobytes().hex(), len(members)
     key_of = {file: key for key, _, file in content.members}
     sources: dict[str, tuple[Path, str | None]] = {}
     for path, sha256 in content.files.items():
@@ -152,7 +156,7 @@ def build(
         elif key is not None:
             data[path] = crop_of(workspace, registry, key, decoders)
         else:
-            raise Waiting(f"the bytes of {path} are not here any more (its history was pruned)")
+            raise Waiting(f"the bytes of {path} are neither in the folder of a set nor in the history any more")
     return {**made, "files": file_list(fill(partial, sources, data))}
 
 
@@ -202,23 +206,48 @@ def _fill(partial: Path, sources: Mapping[str, tuple[Path, str | None]], data: M
     return sorted(facts, key=lambda fact: fact.path)
 
 
-def _earlier(archive: Archive, name: str, content: Content, workspace: Workspace) -> tuple[bytes, dict[str, Any]] | None:
-    """The description of an earlier revision with exactly these faces in these files, the newest that is kept."""
-    wanted = {(key, file) for key, _, file in content.members}
+def _who(content: Content) -> set[tuple[str, str]]:
+    return {(key, file) for key, _, file in content.members}
+
+
+def says(registry: Registry, folder: Path, content: Content) -> bool:
+    """Whether a folder that holds these files says of itself who is to be in it; also one that says nothing that can be read.
+
+    It may name faces whose files its owner took out: that was accepted, and no act writes another word about it.
+    """
+    entries = {(str(entry["face_id"]), str(entry["file"])) for entry in described(folder).get("faces", ())}
+    wanted = _who(content)
+    more = entries - wanted
+    if not entries:
+        return True
+    if wanted - entries or any(file in content.files for _, file in more):
+        return False
+    return all((seen := decisions.seen(registry, key)) is None or seen.standing == Reason.REMOVED for key, _ in more)
+
+
+def has(files: Mapping[str, str], content: Content, origin: str) -> bool:
+    """Whether these files (path -> SHA-256) are those that a folder is to hold, apart from its description."""
+    there = {path: sha256 for path, sha256 in files.items() if {path} != description_of(origin)}
+    return there.keys() == content.files.keys() and all(content.files[path] in (None, sha256) for path, sha256 in there.items())
+
+
+def _earlier(
+    archive: Archive, registry: Registry, name: str, content: Content, workspace: Workspace
+) -> tuple[Path, bytes | None] | None:
+    """The newest revision that is kept which held these files and said who is in them: its folder, and its description as it was."""
     for change in reversed(archive.revisions):
         at = change.inverse.get("at")
         if change.payload["set"] != name or not at or content.new:
             continue
         files = {path: sha256 for path, _, sha256 in change.inverse["files"]}
-        path = workspace.facesets / at / DESCRIPTION
-        document = described(path.parent)
-        if (
-            files.keys() - {DESCRIPTION} == content.files.keys()
-            and document
-            and {(entry["face_id"], entry["file"]) for entry in document["faces"]} == wanted
-            and hashlib.sha256(data := read_file(path)).hexdigest() == files.get(DESCRIPTION)
-        ):
-            return data, document
+        folder = workspace.facesets / at
+        if not has(files, content, "made") or not folder.is_dir() or not says(registry, folder, content):
+            continue
+        if DESCRIPTION not in files:
+            return folder, None
+        with suppress(OSError):
+            if hashlib.sha256(data := read_file(folder / DESCRIPTION)).hexdigest() == files[DESCRIPTION]:
+                return folder, data
     return None
 
 

@@ -18,7 +18,7 @@ from facesets.identity import STANDS, Before, Constraints, Decision, FaceTable, 
 from facesets.models import Pack
 from facesets.progress import Progress
 from facesets.records import Centroid, FaceSet, Reason, Thresholds
-from facesets.registry import Registry, Standing, changes, decisions, faces, originals, runs, sets
+from facesets.registry import Registry, Standing, changes, decisions, faces, lost, originals, runs, sets
 from facesets.settings import ClusterSettings
 from facesets.workspace import Workspace
 
@@ -58,18 +58,17 @@ def _plan(
     classic = classic or workspace.settings.cluster.classic
     constraints = constraints_of(registry, pack.id, thresholds)
     with registry.transaction():
+        lost.open_again(registry, pack.id)
         faces.open_excluded(registry, excluded(registry, pack.id, constraints))
-        faces.lose_photos(registry, pack.id)
         refresh_averages(registry, pack.id, workspace.settings.eras)
     existing = sets.centroids(registry, pack.id)
-    faces.open_again(registry, pack.id)
     question = json.dumps([pack.id, sorted(labels), asdict(thresholds), asdict(gates), classic, fingerprint(constraints)])
     decided = faces.decided_in_no_set(registry, pack.id, labels)
     changed = decided is None or registry.fact(_SEEN) != _fingerprint(question, decided, existing)
     rows = list(faces.in_no_set(registry, pack.id, labels)) if changed else []
     taken_at = originals.taken_at_by_sha256(registry) if rows else {}
     table = _table(rows, taken_at)
-    again = decisions.members_as_well(registry, [row.face.face_id for row in rows], thresholds.match)
+    again = decisions.known_as_well(registry, [row.face.face_id for row in rows], thresholds.match)
     of = {face: set_name for face, (_, set_name, _) in again.items()}
     constraints = replace(constraints, confirmed={**of, **constraints.confirmed})
     asked: dict[str, Any] = {
@@ -83,9 +82,11 @@ def _plan(
     few = bool(rows) and not classic and is_growth(len(rows), whole.get("faces", 0))
     grows = few and whole["rule"] == _rule(rule, constraints, stand)
     decision = decide_growth(table, existing, before, **asked) if grows else decide(table, existing, classic=classic, **asked)
-    if rows:
-        with registry.transaction():
+    with registry.transaction():
+        if rows:
             _store(registry, decision, again, pack.id, run_id, thresholds, eras=workspace.settings.eras.enabled)
+        lost.lose_photos(registry)  # once the same faces in other bytes were found
+        if rows:
             refresh_averages(registry, pack.id, workspace.settings.eras, taken_at)
             left = _left(rows, decision)
             registry.set_fact(_SEEN, _fingerprint(question, left, sets.centroids(registry, pack.id)))
@@ -146,7 +147,7 @@ def _store(
     verdicts = {verdict.face_id: verdict for verdict in decision.verdicts}
     for new in decision.sets:
         sets.add(registry, FaceSet(new.name, new.number, "made", pack), run_id, written=False)
-    faces.decide(registry, pack, (_as_member(standing_of(verdict), again, thresholds) for verdict in decision.verdicts))
+    faces.decide(registry, pack, (_once(standing_of(verdict), again, thresholds) for verdict in decision.verdicts))
     for new in decision.sets:
         sets.add_members(registry, new.name, ((face_id, verdicts[face_id].distance or 0.0) for face_id in new.members))
         sets.set_centroid(registry, pack, Centroid(new.name, new.centroid, len(new.members)))
@@ -156,8 +157,8 @@ def _store(
     runs.note(registry, run_id, "plan", sets=names, thresholds=asdict(thresholds), counts=asdict(decision.counts))
 
 
-def _as_member(standing: Standing, again: Mapping[str, tuple[str, str, float]], thresholds: Thresholds) -> Standing:
-    """A face that a set has already, from the bytes that the photo had before a tag was written into it, is no second face."""
+def _once(standing: Standing, again: Mapping[str, tuple[str, str, float]], thresholds: Thresholds) -> Standing:
+    """A face that is known already, from the bytes that the photo had before a tag was written into it, is no second face."""
     if standing.reason is not Reason.RECOGNISED or (same := again.get(standing.face_id)) is None or same[1] != standing.set_name:
         return standing
     near = max(thresholds.near_duplicate, thresholds.match)  # the match distance holds for one place in one picture

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from facesets.changes import steps
-from facesets.changes.archive import described
-from facesets.changes.contents import Content, build, description_of, wanted
+from facesets.changes.contents import build, has, says, wanted
 from facesets.changes.record import ACT, REVISION, file_list, settle, waiting
 from facesets.changes.steps import Waiting
 from facesets.changes.write import PhotosNeeded
@@ -110,8 +109,8 @@ def _revise(workspace: Workspace, registry: Registry, name: str, acts: Sequence[
         gone: dict[str, Any] = {"set": name, "files": [], "members": None, "centroid": None, "retired": True}
         return _apply(workspace, registry, gone, [move], recorded, decision)
     content = wanted(registry, name, person.origin, recorded, own)
-    same = set(content.files) == {fact.path for fact in recorded} - description_of(person.origin)
-    if there and not content.new and same and _describes(folder, person.origin, content):
+    same = has({fact.path: fact.sha256 for fact in recorded}, content, person.origin)
+    if there and not content.new and same and (person.origin != "made" or says(registry, folder, content)):
         with registry.transaction():
             settle(registry, name)
         return False
@@ -120,13 +119,6 @@ def _revise(workspace: Workspace, registry: Registry, name: str, acts: Sequence[
     return _apply(
         workspace, registry, {**made, "set": name, "pack": person.pack, "retired": False}, todo, recorded if there else [], decision
     )
-
-
-def _describes(folder: Path, origin: str, content: Content) -> bool:
-    """Whether a folder says of itself what it is to hold: not where its owner took a file away that a decision took out."""
-    if origin != "made" or not (entries := described(folder).get("faces")):
-        return True
-    return sorted(str(entry["file"]) for entry in entries) == sorted(file for _, _, file in content.members)
 
 
 def _apply(

@@ -26,7 +26,7 @@ from facesets.people import resolve
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
 from facesets.records import Centroid, Reason
-from facesets.registry import FileFact, Person, Registry, decisions, eras, faces, people, sets
+from facesets.registry import FileFact, Person, Registry, decisions, eras, faces, lost, people, sets
 from facesets.wording import count_of, plural
 from facesets.workspace import Workspace
 
@@ -121,11 +121,13 @@ def _removed(registry: Registry, person: Person) -> _Do:
 
     def take(effects: Effects) -> None:
         sets.retire(registry, person.set_name)
+        lost.lose_photos(registry, [person.id])
         into = _merged_into(registry, person)
         if into is not None:
             what = f"it is part of {into.said}, as was decided, and retired; its number {person.number} stays used"
         else:
-            known = f"; {count_of(len(theirs), 'face')} of it {'stays' if len(theirs) == 1 else 'stay'} known" if theirs else ""
+            left = len(decisions.faces_of(registry, person.id, [Reason.RECOGNISED]))
+            known = f"; {count_of(left, 'face')} of it {'stays' if left == 1 else 'stay'} known" if left else ""
             what = f"retired, as its folder is gone{known}, so that no run makes it anew; its number {person.number} stays used"
         effects.sentences.append(f"{person.said}: {what}")
         effects.changes["accepted"] = {"set": person.set_name, "retired": True}

@@ -7,7 +7,7 @@ from typing import Any
 
 from facesets.changes import ACT, begin, carry_on, files_as_decided
 from facesets.people.outcome import Effects, Outcome
-from facesets.registry import Registry, changes, rows
+from facesets.registry import Registry, changes, lost, rows
 from facesets.workspace import Workspace
 
 
@@ -43,6 +43,7 @@ def decide(
             if own is None:
                 # a split's new person is known by its rows afterwards
                 own = rows.difference(before, rows.take_down(registry, {*people, *effects.changes.pop("_people", ())}, keys))
+            own = rows.one_after_the_other(own, lost.give_place(registry, own))
             begin(
                 registry, ACT,
                 {"sets": effects.folders, "out": effects.out, "in": effects.into},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from facesets.changes import NOT_CARRIED, follow, is_as_recorded, put_back_record, standing
@@ -11,13 +11,13 @@ from facesets.identity import WhatStands, face_key
 from facesets.people.accept import ACCEPT, in_manifest
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
-from facesets.registry import Change, Made, Registry, changes, decisions, exports, people, published, rows, sets
+from facesets.registry import Change, Made, Registry, changes, decisions, exports, lost, people, published, rows, sets
 from facesets.wording import count_of, plural
 from facesets.workspace import Workspace
 
 UNDO = "undo"
 _ACT = "act"
-#: A row by its table and key, a number that was given, whose a face is, or into whose set a face or a file comes back.
+#: A row by its table and key, a number that was given, whose a face is, into whose set a face or a file comes back, or a set's file.
 Fact = tuple[str, str]
 _RETIRED = 4  # the column of a set's row in a difference
 # what says the opposite of a decision of which a registry that was brought back knows too little; the others need no rows of faces
@@ -62,6 +62,9 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
                 effects.leaves(name, path)
         stood = standing(registry)
         done = rows.put_back(registry, inverse["difference"], into.id if into else None)
+        held = len(done)
+        whose = {after[0] for table, _, _, after in done if table == "memberships" and after and after[0] is not None}
+        done = rows.one_after_the_other(done, lost.lose_photos(registry, whose))
         if recorded:
             effects.recorded = put_back_record(registry, recorded)
         for was, name in now.items():
@@ -70,9 +73,9 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
                 effects.leaves(name, path)
             for path, sha256 in inverse["out"].get(was, {}).items():
                 effects.comes(name, path, sha256)
-        decisions.take_back(registry, made.id, effects.decision, was_undo_of=made.undoes)
+        decisions.take_back(registry, made.id, effects.decision)
         effects.sentences += [f"taken back: {sentence}" for sentence in inverse["sentences"] or [f"decision {made.id} ({made.act})"]]
-        if kept := len(inverse["difference"]) - len(done):
+        if kept := len(inverse["difference"]) - held:
             effects.notes.append(
                 f"{count_of(kept, 'fact')} {plural(kept, 'has')} changed since by other decisions or runs, "
                 f"and {'stays' if kept == 1 else 'stay'}"
@@ -111,7 +114,7 @@ def _what_it_changed(registry: Registry, made: Made) -> Mapping[str, Any]:
         raise Refused(
             f"decision {made.id} ({made.act}) cannot be taken back: {NOT_CARRIED}. The opposite can be said: {_OPPOSITE[made.act]}"
         )
-    if later := _stands_on(registry, made, _gave(registry, made, change)):
+    if later := _stands_on(registry, made, change):
         raise Refused(
             f"decision {made.id} ({made.act}) cannot be taken back while decision {later.id} ({later.act}) stands on it: "
             f"facesets undo {later.id}  first"
@@ -173,30 +176,41 @@ def standing_on(registry: Registry, first: int, last: int) -> dict[int, int]:
     """Of the decisions from ``first`` to ``last`` that stand: on which of them a later one stands, and which. What an undo refuses."""
     all_ = decisions.select(registry)
     known = changes.of_decisions(registry, first, all_[-1].id, _ACT) if all_ else {}
-    leans = {made.id: _leans_on(made, known[made.id]) for made in all_ if made.id in known}
+    numbers = _numbers(registry, known.values())
+    leans = {made.id: _leans_on(made, known[made.id], numbers) for made in all_ if made.id in known}
     found = {}
     for made in all_:
         if first <= made.id <= last and made.stands and made.id in known:
-            later = _later(all_, made, _gave(registry, made, known[made.id]), lambda number: leans.get(number, set()))
+            later = _later(all_, made, _gave(registry, made, known[made.id], numbers), lambda number: leans.get(number, set()))
             if later is not None:
                 found[made.id] = later.id
     return found
 
 
-def _stands_on(registry: Registry, made: Made, gave: set[Fact]) -> Made | None:
+def _stands_on(registry: Registry, made: Made, change: Change) -> Made | None:
     """The last decision after this one that stands and leans on what this one gave."""
     all_ = decisions.select(registry)
-    by_number = {each.id: each for each in all_}
+    known = changes.of_decisions(registry, made.id, all_[-1].id, _ACT)
+    by_number, numbers = {each.id: each for each in all_}, _numbers(registry, known.values())
 
     def of(number: int) -> set[Fact]:
-        change = changes.of_decision(registry, number, _ACT)
-        return _leans_on(by_number[number], change) if change else set()
+        return _leans_on(by_number[number], known[number], numbers) if number in known else set()
 
-    return _later(all_, made, gave, of)
+    return _later(all_, made, _gave(registry, made, change, numbers), of)
 
 
-def _gave(registry: Registry, made: Made, change: Change) -> set[Fact]:
-    """The rows that a decision is about, the numbers that it gave, and whose it said, or made, faces to be."""
+def _numbers(registry: Registry, acts: Iterable[Change]) -> dict[str, int]:
+    """Every name that sets have, or had before one of these acts, with their numbers."""
+    renamed = {name: said["person"] for act in acts if (said := act.inverse.get("recorded")) for name in said["name"]}
+    return renamed | {person.set_name: person.number for person in people.select(registry)}
+
+
+def _gave(registry: Registry, made: Made, change: Change, numbers: Mapping[str, int]) -> set[Fact]:
+    """The rows that a decision is about, the numbers that it gave, whose it said, or made, faces to be, and files that it brought."""
+    recorded = change.inverse.get("recorded") or {"files": ()}
+    into = {numbers[name]: files for name, files in change.inverse["in"].items() if name in numbers}
+    brought = [(number, path, sha256) for number, files in into.items() for path, sha256 in files.items()]
+    brought += [(recorded["person"], path, now[1]) for path, was, now in recorded["files"] if now is not None and now != was]
     difference = change.inverse["difference"]
     found: set[Fact] = {*rows.touched(difference)}
     found |= {("number", str(after[0])) for table, _, before, after in difference if table == "people" and before is None and after}
@@ -206,26 +220,29 @@ def _gave(registry: Registry, made: Made, change: Change) -> set[Fact]:
     if made.act in ("move", "split"):
         found |= {_whose(key, made.payload["to"]) for key in made.payload["faces"]}
     elif made.act == "merge":
-        into = people.of_number(registry, made.payload["into"])
+        one = people.of_number(registry, made.payload["into"])
         joined = [
             int(key) for table, key, before, after in difference
-            if table == "memberships" and into and before and after and before[0] != after[0] == into.id
+            if table == "memberships" and one and before and after and before[0] != after[0] == one.id
         ]  # fmt: skip
         found |= {_whose(key, made.payload["into"]) for key in decisions.content_of_faces(registry, joined)}
+    for number, path, sha256 in brought:
+        found |= {("file", f"{number} {path}"), _whose({"photo": sha256, "box": []}, number)}
     return found
 
 
-def _leans_on(made: Made, change: Change) -> set[Fact]:
-    """The rows that a decision is about, the numbers of people of whom it speaks, and whose it says that faces are."""
+def _leans_on(made: Made, change: Change, numbers: Mapping[str, int]) -> set[Fact]:
+    """The rows that a decision is about, the numbers of people of whom it speaks, whose it says that faces are, and files it took."""
     said = made.payload
     found: set[Fact] = {*rows.touched(change.inverse["difference"])}
-    numbers = [said.get("set"), said.get("to"), said.get("into"), *said.get("sets", ()), *said.get("of", ()), *said.get("names", ())]
-    found |= {("number", str(number)) for number in numbers if number is not None}
+    spoken_of = [said.get("set"), said.get("to"), said.get("into"), *said.get("sets", ()), *said.get("of", ()), *said.get("names", ())]
+    found |= {("number", str(number)) for number in spoken_of if number is not None}
     retired = [
         after[0] for table, _, before, after in change.inverse["difference"]
         if table == "sets" and before and after and not before[_RETIRED] and after[_RETIRED]
     ]  # fmt: skip
     found |= {("into", str(person)) for person in retired}  # nothing can be given back into a set that is gone
+    found |= {("file", f"{numbers[name]} {path}") for name, of in change.inverse["out"].items() if name in numbers for path in of}
     if made.act in ("confirm", "best"):
         found |= {_whose(key, number) for key, number in zip(said["faces"], said["of"], strict=True)}
     return found

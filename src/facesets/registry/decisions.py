@@ -79,12 +79,17 @@ def set_undone(registry: Registry, decision: int, by: int | None) -> None:
     registry.db.execute("UPDATE decisions SET undone_by = ? WHERE id = ?", (by, decision))
 
 
-def take_back(registry: Registry, decision: int, by: int, *, was_undo_of: int | None = None) -> None:
-    """A decision is taken back by another; what it had itself taken back stands again."""
+def take_back(registry: Registry, decision: int, by: int) -> None:
+    """A decision is taken back by another; what it had itself taken back stands again, and so on down the line."""
     registry.db.execute("UPDATE decisions SET undoes = ? WHERE id = ?", (decision, by))
-    registry.db.execute("UPDATE decisions SET undone_by = ? WHERE id = ?", (by, decision))
-    if was_undo_of is not None:
-        registry.db.execute("UPDATE decisions SET undone_by = NULL WHERE id = ?", (was_undo_of,))
+    undone = dict[int, int | None]()
+    for later, earlier in registry.db.execute("SELECT id, undoes FROM decisions WHERE undoes IS NOT NULL ORDER BY id DESC").fetchall():
+        if undone.get(later) is None:
+            undone[earlier] = undone.get(earlier) or later
+        else:
+            undone.setdefault(earlier, None)
+    for each, whom in undone.items():
+        set_undone(registry, each, whom)
 
 
 def seen(registry: Registry, key: str, pack: str | None = None) -> CurrentFace | None:
@@ -193,8 +198,10 @@ def of_content(registry: Registry, keys: Sequence[ContentKey], pack: str, match:
     return {i: [key for key, _ in faces] for i, faces in found.items() if faces}
 
 
-def members_as_well(registry: Registry, keys: Sequence[str], match: float) -> dict[str, tuple[str, str, float]]:
-    """Key of a face -> the member, its set and the distance, where a set has the same face from other bytes of the same asset."""
+def known_as_well(registry: Registry, keys: Sequence[str], match: float) -> dict[str, tuple[str, str, float]]:
+    """Key of a face -> the member, or recognised face, of a set that is the same face in other bytes of the same asset, the set, and
+    the distance.
+    """
     if registry.db.execute("SELECT 1 FROM earlier_photos LIMIT 1").fetchone() is None:
         return {}
     of_changed_photos = (
@@ -203,9 +210,10 @@ def members_as_well(registry: Registry, keys: Sequence[str], match: float) -> di
         "EXISTS (SELECT 1 FROM assets AS a JOIN earlier_photos AS e ON e.asset = a.id WHERE a.photo_id = m.photo_id) ORDER BY k.key"
     )
     asked = [row[0] for row in registry.db.execute(of_changed_photos, (json.dumps(list(keys)),))]
-    member = (
-        "SELECT m.key, s.name, m.vector FROM measurements AS o JOIN measurements AS m USING (face_id) JOIN set_faces AS f "
-        "ON f.measurement_id = m.id JOIN sets AS s ON s.id = f.set_id WHERE o.key = ? AND s.kind = 'canonical' AND s.retired = 0"
+    known = (
+        "SELECT m.key, t.name, m.vector FROM measurements AS o JOIN memberships AS s USING (face_id) JOIN sets AS t "
+        "ON t.person_id = s.person_id JOIN measurements AS m ON m.face_id = s.face_id AND m.pack = s.pack WHERE o.key = ? "
+        "AND s.standing IN ('member', 'recognised') AND t.kind = 'canonical' AND t.retired = 0"
     )
     found: dict[str, tuple[str, str, float]] = {}
     for key, content in zip(asked, content_keys(registry, asked), strict=True):
@@ -213,11 +221,11 @@ def members_as_well(registry: Registry, keys: Sequence[str], match: float) -> di
         assert one is not None
         for others in of_content(registry, [content], one.pack, match).values():
             for other in others:
-                row = registry.db.execute(member, (other,)).fetchone() if other != key else None
+                row = registry.db.execute(known, (other,)).fetchone() if other != key else None
                 if row is not None:
                     vector = np.frombuffer(row[2], "<f4")
-                    known = len(vector) == len(one.vector)
-                    found.setdefault(key, (row[0], row[1], _distance(vector, one.vector) if known else 0.0))
+                    alike = len(vector) == len(one.vector)
+                    found.setdefault(key, (row[0], row[1], _distance(vector, one.vector) if alike else 0.0))
     return found
 
 

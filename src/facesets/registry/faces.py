@@ -273,27 +273,3 @@ def open_excluded(registry: Registry, keys: Iterable[str]) -> None:
         "evidence = NULL, decided_by = 'run' WHERE face_id = (SELECT face_id FROM measurements WHERE key = ?)",
         ((key,) for key in keys),
     )
-
-
-def lose_photos(registry: Registry, pack: str) -> None:
-    """Faces that are nobody's yet and whose photo cannot be had any more, or has other bytes now, wait for nothing."""
-    registry.db.execute(
-        "UPDATE memberships SET standing = 'photo_lost', note = 'no file here has these bytes any more' WHERE standing = 'new' "
-        "AND person_id IS NULL AND pack = ? AND face_id IN (SELECT m.face_id FROM measurements AS m WHERE m.pack = ? "
-        "AND m.by_source = 0 AND NOT EXISTS "
-        f"(SELECT 1 FROM assets AS a WHERE a.photo_id = m.photo_id AND a.reason IN ({_marks(TO_BE_HAD)})))",
-        (pack, pack, *TO_BE_HAD),
-    )
-
-
-def open_again(registry: Registry, pack: str) -> int:
-    """Faces that lost their place for want of their photo are anybody's again where that is back and was looked through: moved to
-    another folder, on a disk that was not mounted, out of the trash. Returns how many.
-    """
-    with registry.transaction():
-        return registry.db.execute(
-            "UPDATE memberships SET standing = 'new', note = NULL, was_for = NULL, distance = NULL, person_id = NULL "
-            "WHERE standing = 'photo_lost' AND pack = ? AND face_id IN (SELECT f.id FROM faces AS f JOIN assets AS a "
-            "ON a.photo_id = f.photo_id WHERE a.reason = 'embedded')",
-            (pack,),
-        ).rowcount

@@ -116,6 +116,7 @@ def say(registry: Registry, change: int, sentences: Collection[str]) -> None:
 def placed_faces(registry: Registry, owner_id: str) -> list[PlacedFace]:
     """Faces (members and recognised ones) of people with a name, once for each of this owner's assets that show them.
 
+    Where an asset has other bytes than a member was found in, the same face in those stands for it.
     In the order of numbers, photos and places, of copies the one that stands for the photo first.
     """
     sql = (
@@ -123,7 +124,9 @@ def placed_faces(registry: Registry, owner_id: str) -> list[PlacedFace]:
         "a.is_trashed, a.is_edited, a.width, a.height, a.pixels FROM people AS p JOIN memberships AS s ON s.person_id = p.id "
         "JOIN faces AS f ON f.id = s.face_id JOIN photos AS ph ON ph.id = f.photo_id "
         "JOIN measurements AS m ON m.face_id = f.id AND m.pack = s.pack JOIN assets AS a ON a.photo_id = f.photo_id "
-        "WHERE p.standing = 'active' AND p.name IS NOT NULL AND p.number IS NOT NULL AND s.standing IN ('member', 'recognised') "
+        "WHERE p.standing = 'active' AND p.name IS NOT NULL AND p.number IS NOT NULL AND (s.standing IN ('member', 'recognised') "
+        "OR s.standing = 'near_duplicate' AND EXISTS (SELECT 1 FROM measurements AS b JOIN earlier_photos AS e USING (photo_id) "
+        "WHERE b.key = s.better_key AND e.asset = a.id)) "
         "AND a.owner_id = ? AND a.type = 'IMAGE' ORDER BY p.number, f.photo_id, f.id, a.kept_id IS NOT NULL, a.asset_id"
     )
     found: list[PlacedFace] = []

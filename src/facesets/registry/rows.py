@@ -48,6 +48,14 @@ def difference(before: Rows, after: Rows) -> Difference:
     ]
 
 
+def one_after_the_other(first: Difference, second: Difference) -> Difference:
+    """Two differences as one."""
+    found = {(row[0], row[1]): row for row in first}
+    for table, key, before, after in second:
+        found[table, key] = [table, key, found[table, key][2] if (table, key) in found else before, after]
+    return [*found.values()]
+
+
 def touched(changed: Difference) -> set[tuple[str, str]]:
     """The rows that a difference is about."""
     return {(table, key) for table, key, _, _ in changed}
