@@ -144,8 +144,8 @@ def _people(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, 
 
 def _own_images(registry: Registry) -> dict[str, int]:
     """Set -> how many images of its owner's it has."""
-    names = {person.id: person.set_name for person in people.select(registry) if person.origin == "adopted"}
-    return {names[person]: len(images) for person, images in gallery.own_images(registry, names).items()}
+    found = gallery.own_images(registry)
+    return {person.set_name: len(found[person.id]) for person in people.select(registry) if person.id in found}
 
 
 _SHORTEST_NAME, _SHORTEST_CELL, _GAP = 16, 4, 2  # columns of a terminal

@@ -16,14 +16,14 @@ def _before(registry: Registry, decision: int) -> WhatStands:
 
 
 def contradicted(
-    registry: Registry, keys: Iterable[str], decision: int, *, person: int | None = None, not_person: int | None = None
+    registry: Registry, keys: Iterable[ContentKey], decision: int, *, person: int | None = None, not_person: int | None = None
 ) -> list[str]:
     """Sentences on what stood before ``decision`` and said otherwise of these faces: that they are not of the person with the number
     ``person``, or that they are of ``not_person``.
     """
     stand = _before(registry, decision)
     notes: dict[int, int] = {}
-    for key in decisions.content_keys(registry, keys):
+    for key in keys:
         rejected = stand.rejected(key).get(person) if person is not None else None
         owned = stand.owner(key) if not_person is not None else None
         if rejected is not None:

@@ -62,6 +62,11 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
                 effects.leaves(name, path)
         stood = standing(registry)
         done = rows.put_back(registry, inverse["difference"], into.id if into else None)
+        put_back = {(table, key) for table, key, _, _ in done}
+        elsewhere = {  # crops of faces that a run has given to others meanwhile
+            (ids.get(int(key.partition(":")[0])), before[2]) for table, key, before, _ in inverse["difference"]
+            if table == "set_faces" and before and (table, key) not in put_back
+        }  # fmt: skip
         if recorded:
             effects.recorded = put_back_record(registry, recorded)
         for was, name in now.items():
@@ -69,7 +74,8 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
             for path in inverse["in"].get(was, ()):
                 effects.leaves(name, path)
             for path, sha256 in inverse["out"].get(was, {}).items():
-                effects.comes(name, path, sha256)
+                if (name, path) not in elsewhere:
+                    effects.comes(name, path, sha256)
         decisions.take_back(registry, made.id, effects.decision, was_undo_of=made.undoes)
         effects.sentences += [f"taken back: {sentence}" for sentence in inverse["sentences"] or [f"decision {made.id} ({made.act})"]]
         if kept := len(inverse["difference"]) - len(done):
@@ -111,7 +117,7 @@ def _what_it_changed(registry: Registry, made: Made) -> Mapping[str, Any]:
         raise Refused(
             f"decision {made.id} ({made.act}) cannot be taken back: {NOT_CARRIED}. The opposite can be said: {_OPPOSITE[made.act]}"
         )
-    if later := _stands_on(registry, made, _gave(registry, made, change)):
+    if later := _stands_on(registry, made, change):
         raise Refused(
             f"decision {made.id} ({made.act}) cannot be taken back while decision {later.id} ({later.act}) stands on it: "
             f"facesets undo {later.id}  first"
@@ -173,33 +179,35 @@ def standing_on(registry: Registry, first: int, last: int) -> dict[int, int]:
     """Of the decisions from ``first`` to ``last`` that stand: on which of them a later one stands, and which. What an undo refuses."""
     all_ = decisions.select(registry)
     known = changes.of_decisions(registry, first, all_[-1].id, _ACT) if all_ else {}
-    leans = {made.id: _leans_on(made, known[made.id]) for made in all_ if made.id in known}
+    numbers = _numbers(registry)
+    leans = {made.id: _leans_on(made, known[made.id], numbers) for made in all_ if made.id in known}
     found = {}
     for made in all_:
         if first <= made.id <= last and made.stands and made.id in known:
-            later = _later(all_, made, _gave(registry, made, known[made.id]), lambda number: leans.get(number, set()))
+            later = _later(all_, made, _gave(registry, made, known[made.id], numbers), lambda number: leans.get(number, set()))
             if later is not None:
                 found[made.id] = later.id
     return found
 
 
-def _stands_on(registry: Registry, made: Made, gave: set[Fact]) -> Made | None:
+def _stands_on(registry: Registry, made: Made, change: Change) -> Made | None:
     """The last decision after this one that stands and leans on what this one gave."""
-    all_ = decisions.select(registry)
+    all_, numbers = decisions.select(registry), _numbers(registry)
     by_number = {each.id: each for each in all_}
 
     def of(number: int) -> set[Fact]:
-        change = changes.of_decision(registry, number, _ACT)
-        return _leans_on(by_number[number], change) if change else set()
+        later = changes.of_decision(registry, number, _ACT)
+        return _leans_on(by_number[number], later, numbers) if later else set()
 
-    return _later(all_, made, gave, of)
+    return _later(all_, made, _gave(registry, made, change, numbers), of)
 
 
-def _gave(registry: Registry, made: Made, change: Change) -> set[Fact]:
-    """The rows that a decision is about, the numbers that it gave, and whose it said, or made, faces to be."""
+def _gave(registry: Registry, made: Made, change: Change, numbers: Mapping[str, int]) -> set[Fact]:
+    """The rows that a decision is about, the numbers that it gave, and whose it said, or made, faces and images to be."""
     difference = change.inverse["difference"]
     found: set[Fact] = {*rows.touched(difference)}
     found |= {("number", str(after[0])) for table, _, before, after in difference if table == "people" and before is None and after}
+    found |= _images(change.inverse["in"], numbers)
     owners = {before[0] for table, _, before, _ in difference if table == "memberships" and before and before[0] is not None}
     owners |= {person.id for name in change.inverse["out"] if (person := people.of_set(registry, name)) is not None}
     found |= {("into", str(owner)) for owner in owners}
@@ -215,20 +223,31 @@ def _gave(registry: Registry, made: Made, change: Change) -> set[Fact]:
     return found
 
 
-def _leans_on(made: Made, change: Change) -> set[Fact]:
-    """The rows that a decision is about, the numbers of people of whom it speaks, and whose it says that faces are."""
+def _leans_on(made: Made, change: Change, numbers: Mapping[str, int]) -> set[Fact]:
+    """The rows that a decision is about, the numbers of people of whom it speaks, and whose it says, or took it, that faces are."""
     said = made.payload
     found: set[Fact] = {*rows.touched(change.inverse["difference"])}
-    numbers = [said.get("set"), said.get("to"), said.get("into"), *said.get("sets", ()), *said.get("of", ()), *said.get("names", ())]
-    found |= {("number", str(number)) for number in numbers if number is not None}
+    spoken_of = [said.get("set"), said.get("to"), said.get("into"), *said.get("sets", ()), *said.get("of", ()), *said.get("names", ())]
+    found |= {("number", str(number)) for number in spoken_of if number is not None}
     retired = [
         after[0] for table, _, before, after in change.inverse["difference"]
         if table == "sets" and before and after and not before[_RETIRED] and after[_RETIRED]
     ]  # fmt: skip
     found |= {("into", str(person)) for person in retired}  # nothing can be given back into a set that is gone
+    found |= _images(change.inverse["out"], numbers)
     if made.act in ("confirm", "best"):
         found |= {_whose(key, number) for key, number in zip(said["faces"], said["of"], strict=True)}
     return found
+
+
+def _images(files: Mapping[str, Mapping[str, str]], numbers: Mapping[str, int]) -> set[Fact]:
+    """Whose the files are that came into sets, or went from them, by their bytes: an owner's image is a face that no row is about."""
+    owners = ((numbers[name], of_set) for name, of_set in files.items() if name in numbers)
+    return {_whose({"photo": sha256, "box": []}, number) for number, of_set in owners for sha256 in of_set.values()}
+
+
+def _numbers(registry: Registry) -> dict[str, int]:
+    return {person.set_name: person.number for person in people.select(registry)}
 
 
 def _whose(key: Mapping[str, Any], number: int) -> Fact:
