@@ -80,11 +80,14 @@ def set_undone(registry: Registry, decision: int, by: int | None) -> None:
 
 
 def take_back(registry: Registry, decision: int, by: int, *, was_undo_of: int | None = None) -> None:
-    """A decision is taken back by another; what it had itself taken back stands again."""
+    """A decision is taken back by another; what it had itself taken back stands again, what that had taken back does not, and so on."""
     registry.db.execute("UPDATE decisions SET undoes = ? WHERE id = ?", (decision, by))
-    registry.db.execute("UPDATE decisions SET undone_by = ? WHERE id = ?", (by, decision))
-    if was_undo_of is not None:
-        registry.db.execute("UPDATE decisions SET undone_by = NULL WHERE id = ?", (was_undo_of,))
+    set_undone(registry, decision, by)
+    earlier, taken_back_by = was_undo_of, None
+    while earlier is not None:
+        set_undone(registry, earlier, taken_back_by)
+        taken_back_by = earlier if taken_back_by is None else None
+        (earlier,) = registry.db.execute("SELECT undoes FROM decisions WHERE id = ?", (earlier,)).fetchone()
 
 
 def seen(registry: Registry, key: str, pack: str | None = None) -> CurrentFace | None:
