@@ -9,7 +9,7 @@ import pytest
 from facesets import people
 from facesets.errors import NotFound, Refused, UsageError
 from facesets.export import existing_sets
-from facesets.registry import backups, gallery, sets
+from facesets.registry import backups, decisions, gallery, sets
 from facesets.registry import people as known
 
 from ..pipeline.world import jpeg
@@ -170,3 +170,34 @@ def test_own_images_in_a_set_made_here_are_known_after_a_registry_was_brought_ba
         people.confirm(old.workspace, old.registry, [f"{made}/faces/0.jpg"])
     old.write()
     assert old.verify().ok, old.verify().problems
+
+
+def test_a_rejected_image_that_was_put_back_by_hand_and_accepted_is_theirs_again(old: Home) -> None:
+    image = (old.root / OLD / "0.jpg").read_bytes()
+    people.reject(old.workspace, old.registry, [f"{OLD}/0.jpg"])
+    old.write()
+    (old.root / OLD / "again.jpg").write_bytes(image)
+    assert people.accept(old.workspace, old.registry, OLD).notes == (
+        "decision 1 (reject) said otherwise of 1 face; this later one holds",
+    )
+    people.merge(old.workspace, old.registry, OLD, OTHER)
+    old.write()
+    assert image in [path.read_bytes() for path in (old.root / OTHER).iterdir() if path.is_file()]
+
+
+def test_a_folder_that_an_undo_is_to_make_again_is_no_problem(old: Home) -> None:
+    people.merge(old.workspace, old.registry, OLD, OTHER)
+    old.write()
+    people.undo(old.workspace, old.registry)
+    report = old.verify()
+    assert report.problems == []
+    assert f"{OLD}: its folder is still to be made, as was decided; facesets write  does that" in report.notes
+
+
+def test_an_undo_that_was_undone_and_said_again_takes_back_what_it_took_back(old: Home) -> None:
+    people.reject(old.workspace, old.registry, [f"{OLD}/0.jpg"])
+    for decision in (1, 2, 3, 4):
+        stands = [made.id for made in decisions.select(old.registry) if made.stands and made.act == "reject"]
+        assert stands == ([1] if decision % 2 else [])
+        people.undo(old.workspace, old.registry, decision)
+    assert images(old, OLD) == [f"{n}.jpg" for n in range(1, 6)]
