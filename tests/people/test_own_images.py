@@ -9,8 +9,16 @@ import pytest
 from facesets import people
 from facesets.errors import NotFound, Refused, UsageError
 from facesets.export import existing_sets
+from facesets.progress import Silent
 from facesets.registry import backups, decisions, gallery, sets
 from facesets.registry import people as known
+from facesets.report import write_report
+from facesets.review.acts import ACTS
+from facesets.review.forms import Form
+from facesets.targets import find
+from facesets.targets.candidates import candidates
+from facesets.targets.job import Outcome
+from facesets.targets.pictures import Pictures
 
 from ..pipeline.world import jpeg
 from .home import Home
@@ -201,3 +209,54 @@ def test_an_undo_that_was_undone_and_said_again_takes_back_what_it_took_back(old
         assert stands == ([1] if decision % 2 else [])
         people.undo(old.workspace, old.registry, decision)
     assert images(old, OLD) == [f"{n}.jpg" for n in range(1, 6)]
+
+
+@WRITTEN
+def test_a_page_acts_on_an_own_image_where_it_lies_by_now(old: Home, made: str, written: bool) -> None:
+    image = old.tree()[f"{OLD}/0.jpg"]
+    (old.root / OTHER / "faces.jpg").write_bytes((old.root / OLD / "0.jpg").read_bytes())
+    people.accept(old.workspace, old.registry, OTHER)
+    people.move(old.workspace, old.registry, [f"{OLD}/0.jpg"], made)
+    _ = old.write() if written else None
+    reject = ACTS["reject"]
+    with pytest.raises(NotFound, match="had moved meanwhile"):
+        reject(old.workspace, old.registry, Form([("set", OLD), ("faces", image)]))
+    said = reject(old.workspace, old.registry, Form([("set", made), ("faces", image)]))["said"]
+    assert said == [f"1 face is not of {made}, and will not be given to it again"]
+    assert (images(old, made), "faces.jpg" in images(old, OTHER)) == ([], True)
+
+
+def test_a_person_is_shown_by_no_image_that_went_elsewhere(old: Home, made: str) -> None:
+    person, image = known.of_set(old.registry, OLD), old.tree()[f"{OLD}/3.jpg"]
+    assert person is not None
+    people.best(old.workspace, old.registry, f"{OLD}/3.jpg")
+    assert gallery.best_faces(old.registry, [person.id]) == {person.id: image}
+    people.move(old.workspace, old.registry, [f"{OLD}/3.jpg"], made)
+    assert gallery.best_faces(old.registry, [person.id]) != {person.id: image}
+
+
+@WRITTEN
+def test_the_report_shows_own_images_of_a_set_made_here(old: Home, made: str, written: bool) -> None:
+    people.move(old.workspace, old.registry, [f"{OLD}/0.jpg"], made)
+    people.reject(old.workspace, old.registry, old.faces(made)[1:2])
+    _ = old.write() if written else None
+    write_report(old.workspace, old.registry)
+    number = int(made.removeprefix("faceset_"))
+    page = next((old.workspace.root / "reports").rglob(f"*{number:03d}.html")).read_text()
+    assert page.count('<figure class="large"') == 6
+    assert 'class="missing"' not in page
+    assert "1 image of your own was put into it." in page
+
+
+@WRITTEN
+def test_exports_take_own_images_as_decided_in_whichever_set(old: Home, made: str, written: bool) -> None:
+    people.move(old.workspace, old.registry, [f"{OLD}/0.jpg"], made)
+    people.extend(old.workspace, old.registry, OLD)
+    people.reject(old.workspace, old.registry, [f"{OLD}/1.jpg"])
+    _ = old.write() if written else None
+    with Pictures(old.workspace, old.registry, Silent()) as pictures:
+        taken = [
+            len(candidates(old.workspace, old.registry, find(old.registry, name), pictures, Outcome(name, 0, name, "")))
+            for name in (OLD, made)
+        ]
+    assert taken == [4 + 3, 6 + 1 if written else 6], "beside the measured ones; what is left out by none"
