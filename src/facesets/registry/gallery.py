@@ -29,7 +29,8 @@ _WITHOUT_MEMBER = (
 # counting is quick, and almost every set made here has a file a member and nothing else; those that wait for a decision may have any
 _MAY_HAVE_OWN = (
     "SELECT person_id, id, name FROM sets AS s WHERE kind = 'canonical' AND ((SELECT count(*) FROM set_files WHERE set_id = s.id AND "
-    "path NOT GLOB '*.json') <> (SELECT count(file) FROM set_faces WHERE set_id = s.id) OR name IN (SELECT value FROM json_each(?)))"
+    "path NOT GLOB '*.json') <> (SELECT count(*) FROM memberships AS m WHERE m.person_id = s.person_id AND m.standing = 'member') "
+    "OR name IN (SELECT value FROM json_each(?)))"
 )
 
 
