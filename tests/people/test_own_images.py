@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,9 @@ def test_an_image_that_came_into_a_set_made_here_is_a_face_of_it(old: Home, made
     faces = [f"{made}/faces/{n}.jpg" for n in range(3)]
     assert images(old, made) == [face.removeprefix(f"{made}/") for face in faces]
     assert sizes(old)[made] == 9
+    if written:
+        entries = json.loads((old.root / "manifest.json").read_text())["facesets"]
+        assert {entry["name"]: entry.get("faces") for entry in entries}[made] == 9
     assert {row["set"]: row["faces"] for row in old.cli("list", "sets", "--json").json}[made] == 9
     story = old.cli("explain", made, "--json").json
     assert [image["file"] for image in story["own_images"]] == images(old, made)
@@ -260,3 +264,13 @@ def test_exports_take_own_images_as_decided_in_whichever_set(old: Home, made: st
             for name in (OLD, made)
         ]
     assert taken == [4 + 3, 6 + 1 if written else 6], "beside the measured ones; what is left out by none"
+
+
+def test_a_copy_of_an_image_that_was_moved_away_comes_into_no_set_by_a_merge_that_it_was_moved_out_of(old: Home) -> None:
+    image = (old.root / OLD / "0.jpg").read_bytes()
+    (old.root / OTHER / "copy.jpg").write_bytes(image)
+    people.accept(old.workspace, old.registry, OTHER)
+    people.move(old.workspace, old.registry, [f"{OLD}/0.jpg"], "faceset_011")
+    people.merge(old.workspace, old.registry, OTHER, OLD)
+    old.write()
+    assert image not in [path.read_bytes() for path in (old.root / OLD).iterdir() if path.is_file()]

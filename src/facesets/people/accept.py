@@ -27,7 +27,7 @@ from facesets.people import resolve, said
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
 from facesets.records import Centroid, Reason
-from facesets.registry import FileFact, Person, Registry, decisions, eras, faces, people, sets
+from facesets.registry import FileFact, Person, Registry, decisions, eras, faces, gallery, people, sets
 from facesets.wording import count_of, plural
 from facesets.workspace import Workspace
 
@@ -166,8 +166,8 @@ def in_manifest(workspace: Workspace, registry: Registry, number: int, was: str)
         return
     unretire_in_manifest(folder, name, number)
     if person.origin == "made":
-        members, files = len(sets.members(registry, name)), sets.files(registry, name)
-        merge_manifest(folder, [ManifestEntry(name, number, members, person.pack, person.name, files)])
+        size, files = gallery.faces_by_set(registry).get(name, 0), sets.files(registry, name)
+        merge_manifest(folder, [ManifestEntry(name, number, size, person.pack, person.name, files)])
 
 
 def _take_described(registry: Registry, person: Person, described: DescribedSet) -> int:

@@ -14,6 +14,7 @@ from facesets.records import Face, Reason
 from facesets.registry.changes import decided_files
 from facesets.registry.database import Registry
 from facesets.registry.photos import first_taken
+from facesets.registry.sets import sizes
 
 # the face of a person at a place of a photo, as content keys have it
 _AT = (
@@ -110,6 +111,14 @@ def own_images(registry: Registry, people: Iterable[int] | None = None) -> dict[
         images = [(path, sha256) for path, sha256 in sorted(files.items()) if is_face_image(path)]
         if images := [each for each in images if registry.db.execute(measured, (set_id, each[0])).fetchone() is None]:
             found[person] = images
+    return found
+
+
+def faces_by_set(registry: Registry) -> dict[str, int]:
+    """Set -> how many faces it has: members, and images of its owner's own."""
+    found, own = dict(sizes(registry)), own_images(registry)
+    for person, name in registry.db.execute("SELECT person_id, name FROM sets WHERE kind = 'canonical'"):
+        found[name] = found.get(name, 0) + len(own.get(person, ()))
     return found
 
 
