@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from facesets.export.existing_sets import file_facts
-from facesets.export.folders import Member, SetPlan, write_set
+from facesets.export.folders import Member, SetPlan, crop_name, write_set
 from facesets.export.manifest import ManifestEntry, merge_manifest
 from facesets.records import Asset, Centroid, Face, FaceSet, Reason
 from facesets.registry import Registry, Standing, assets, faces, measurements, runs, sets
@@ -128,7 +128,7 @@ def carried_out(home: Home, photo: npt.NDArray[np.uint8]) -> Home:
         facts = write_set(home.sets, plan, lambda member: _lit(photo, member), export=ExportSettings(size=256))
         with home.registry.transaction():
             sets.set_files(home.registry, faceset.name, facts)
-            sets.mark_written(home.registry, faceset.name)
+            sets.mark_written(home.registry, faceset.name, [crop_name(n) for n in range(1, 1 + len(members))])
         entries.append(ManifestEntry(faceset.name, faceset.number, len(members), faceset.pack, faceset.person_name, facts))
     merge_manifest(home.sets, entries)
     return home

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from facesets import people
 from facesets.models.pack import Pack
 from facesets.photos.decode import decode
 from facesets.photos.decoder_pool import DecoderPool
@@ -158,8 +159,8 @@ def change(workspace: Workspace, set_name: str, **columns: str | None) -> None:
 
 
 def drop_face(workspace: Workspace, set_name: str, key: str | None = None) -> str:
-    """Take a face (the first) out of a set in the registry, as a reject does; returns its id."""
-    with workspace.registry() as registry, registry.transaction():
+    """Reject a face (the first) of a set, whose folder is still to follow; returns its id."""
+    with workspace.registry() as registry:
         key = key or exports.files(registry, set_name)[0][0]
-        registry.db.execute("DELETE FROM set_faces WHERE measurement_id = (SELECT id FROM measurements WHERE key = ?)", (key,))
+        people.reject(workspace, registry, [key])
     return key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from facesets.changes.averages import refresh_averages
 from facesets.changes.carry_over import NOT_CARRIED, follow, standing
 from facesets.changes.constraints import constraints_of, excluded_by_any
-from facesets.changes.contents import files_as_decided, names_used
+from facesets.changes.contents import description_of, files_as_decided, names_used
 from facesets.changes.eras import ERAS_ACT, EraPlan, Eras, eras_of, eras_pending, wanted_eras, write_eras, write_revisions
 from facesets.changes.member_photos import fetch_members
 from facesets.changes.plan import effective_thresholds, plan
@@ -29,6 +29,7 @@ __all__ = [
     "begin",
     "carry_on",
     "constraints_of",
+    "description_of",
     "effective_thresholds",
     "eras_of",
     "eras_pending",

@@ -91,20 +91,18 @@ def files_as_decided(registry: Registry, name: str, among: Collection[str] | Non
     """
     if among is None:
         among = names_used(registry, name)
-    files = sets.hashes(registry, name, among)
-    for act in changes.planned(registry, ACT):
-        for path in act.payload["out"].get(name, ()):
-            files.pop(path, None)
-        files |= {path: sha256 for path, sha256 in act.payload["in"].get(name, {}).items() if path in among}
-    return files
+    acts = (act.payload for act in changes.planned(registry, ACT))
+    files = changes.decided_files(acts, name, sets.hashes(registry, name, among))
+    return {path: sha256 for path, sha256 in files.items() if path in among}
 
 
 def names_used(registry: Registry, name: str) -> set[str]:
-    """The paths of all files that a set has, had in an earlier revision, or is to get: an undo brings each back under its own."""
+    """The paths of all files that a set has, had in an earlier revision, or that an act brought, also where another took it out before
+    the folder followed: an undo brings each back, or takes it away, under its own.
+    """
     used = {fact.path for fact in sets.files(registry, name)}
     used.update(f[0] for c in changes.of_kind(registry, REVISION) if c.payload["set"] == name for f in c.inverse["files"])
-    used.update(path for act in changes.planned(registry, ACT) for path in act.payload["in"].get(name, ()))
-    return used
+    return used | changes.brought(registry, name)
 
 
 def _highest(paths: Collection[str]) -> int:

@@ -33,7 +33,7 @@ from facesets.export import (
 from facesets.photos import DecoderPool
 from facesets.progress import Progress
 from facesets.records import FaceSet
-from facesets.registry import Change, FileFact, Registry, changes, people, sets
+from facesets.registry import Change, FileFact, Registry, changes, gallery, people, sets
 from facesets.registry import Step as FileStep
 from facesets.workspace import Workspace
 
@@ -81,14 +81,14 @@ def sync_manifest(workspace: Workspace, registry: Registry) -> None:
         unretire_in_manifest(folder, faceset.name, faceset.number)
     made = [each for each in written if each.origin == "made"]
     if made:
-        merge_manifest(folder, [_entry(registry, faceset) for faceset in made])
+        sizes = gallery.faces_by_set(registry)
+        merge_manifest(folder, [_entry(registry, faceset, sizes[faceset.name]) for faceset in made])
     name_in_manifest(folder, {each.name: (each.number, each.person_name) for each in written if each.origin == "adopted"})
 
 
-def _entry(registry: Registry, faceset: FaceSet) -> ManifestEntry:
-    members = len(sets.members(registry, faceset.name))
+def _entry(registry: Registry, faceset: FaceSet, size: int) -> ManifestEntry:
     files = sets.files(registry, faceset.name)
-    return ManifestEntry(faceset.name, faceset.number, members, faceset.pack, faceset.person_name or "", files)
+    return ManifestEntry(faceset.name, faceset.number, size, faceset.pack, faceset.person_name or "", files)
 
 
 def _revise(workspace: Workspace, registry: Registry, name: str, acts: Sequence[Change], decoders: DecoderPool) -> bool:

@@ -18,7 +18,7 @@ from facesets.faces import crop_file, read_image
 from facesets.photos import DecoderPool, crops
 from facesets.progress import Progress
 from facesets.records import FaceSet, Reason
-from facesets.registry import FaceRow, FileFact, Registry, changes, faces, originals, runs, sets
+from facesets.registry import FaceRow, FileFact, Registry, changes, faces, gallery, originals, runs, sets
 from facesets.workspace import Workspace
 
 
@@ -78,7 +78,7 @@ def write_planned(workspace: Workspace, registry: Registry, progress: Progress, 
     made = [faceset for faceset in sets.select(registry, written=True, origin="made") if faceset.name not in later]
     if made:
         there = {found.name for found in existing_sets(workspace.facesets)}
-        files, sizes = sets.files_by_set(registry), sets.sizes(registry)
+        files, sizes = sets.files_by_set(registry), gallery.faces_by_set(registry)
         merge_manifest(
             workspace.facesets,
             [

@@ -13,10 +13,10 @@ import click
 
 from facesets.cli import App, json_option
 from facesets.errors import NotFound, UsageError
-from facesets.people import face_words, person_of, retired_words, set_words
+from facesets.people import KnownFace, face_words, faces_named, person_of, retired_words, set_words
 from facesets.reason_texts import SENTENCES
 from facesets.records import FaceSet, Reason
-from facesets.registry import AssetRow, FaceRow, Registry, assets, eras, faces, originals, people, preembedded, sets
+from facesets.registry import AssetRow, FaceRow, Registry, assets, eras, faces, gallery, originals, people, preembedded, sets
 from facesets.report import explained_set, face_facts, face_reasons, face_story, file_facts, file_story, set_story
 from facesets.wording import count_of, day_of, folded, listed, printable
 from facesets.workspace import Workspace
@@ -57,7 +57,15 @@ class _Teller:
 
     def story(self, what: str) -> Story:
         """Raises NotFound where nothing is meant, UsageError where ids of several begin so."""
-        ways: tuple[Callable[[str], Story | None], ...] = (self._set, self._crop, self._face, self._files, self._person, self._retired)
+        ways: tuple[Callable[[str], Story | None], ...] = (
+            self._set,
+            self._crop,
+            self._own_image,
+            self._face,
+            self._files,
+            self._person,
+            self._retired,
+        )
         for way in ways:
             if story := way(what):
                 return story
@@ -99,6 +107,19 @@ class _Teller:
         ids = [face_id for face_id, _, written in rows if written == file]
         row = faces.find(self.registry, ids[0]) if ids else None
         return None if row is None else self._of_face(row)
+
+    def _own_image(self, what: str) -> Story | None:
+        """An image of its owner's own in a set: a face by its file."""
+        try:
+            ref = faces_named(self.workspace, self.registry, [what])[0]
+        except (NotFound, UsageError):
+            return None
+        if isinstance(ref, KnownFace):
+            return None
+        faceset = sets.find(self.registry, ref.set)
+        document = {"set": ref.set, "name": faceset and faceset.person_name, "file": ref.path, "sha256": ref.sha256}
+        lines = [f"{ref.path} is an image of your own in {ref.set}, a face by its file: it is moved or left out, and never rewritten."]
+        return Story(document, [*lines, "", f"Next: facesets explain {ref.set}"])
 
     def _face(self, what: str) -> Story | None:
         row = faces.find(self.registry, what)
@@ -182,6 +203,7 @@ class _Teller:
             {"rank": rank, "face_id": face_id, "distance": away, "file": file}
             for rank, (face_id, away, file) in enumerate(sets.member_files(self.registry, faceset.name), 1)
         ]
+        own = gallery.own_images(self.registry, [person.id]).get(person.id, []) if person is not None else []
         reasons: dict[str, int] = {}
         for row in faces.select(self.registry, set_name=faceset.name):
             reasons[row.reason] = reasons.get(row.reason, 0) + 1
@@ -194,6 +216,7 @@ class _Teller:
             "files": len(sets.files(self.registry, faceset.name)),
             "faces_by_reason": reasons,
             "members": members,
+            "own_images": [{"file": path, "sha256": sha256} for path, sha256 in own],
             "retired": gone is not None,
             "merged_into": gone and gone.merged_into,
             "eras": [
@@ -210,6 +233,8 @@ class _Teller:
             lines.append(f"Its looks moved; eras beside it: {listed(era.years for era in eras.select(self.registry, faceset.name))}.")
         if members:
             lines += ["Its faces, best first:", *self._members(members)]
+        if own:
+            lines += ["Images of your own in it:", *(f"  {path}" for path, _ in own[:_SHOWN]), *_more(len(own))]
         lines += ["", f"Folder: {self.workspace.facesets / faceset.name}", "Next:   facesets report --open shows it"]
         return Story(document, lines)
 
@@ -220,14 +245,18 @@ class _Teller:
             where = f"{day_of(photo.asset.taken_at) or 'no date   '}  {photo.asset.file_name}" if photo else ""
             file = member["file"] or "to be written"
             yield f"  {file:14}  {member['face_id'][:12]}  {member['distance']:.2f}  {where}".rstrip()
-        if (more := len(members) - _SHOWN) > 0:
-            yield f"  and {more:,} more (facesets explain --json has all of them)"
+        yield from _more(len(members))
 
     def _next(self, face: FaceRow | None) -> Iterator[str]:
         if face is not None and face.set_name:
             yield f"Next: facesets explain {face.set_name}"
         else:
             yield "Next: facesets status, facesets report --open"
+
+
+def _more(count: int) -> list[str]:
+    more = count - _SHOWN
+    return [f"  and {more:,} more (facesets explain --json has all of them)"] if more > 0 else []
 
 
 def _face_document(row: FaceRow) -> dict[str, Any]:

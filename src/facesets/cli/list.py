@@ -116,36 +116,29 @@ def _faces(registry: Registry, labels: tuple[str, ...]) -> Iterator[dict[str, An
 
 
 def _sets(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    sizes, waiting = sets.sizes(registry), {s.name for s in sets.select(registry, written=False)}
-    own = _own_images(registry)
+    sizes, waiting = gallery.faces_by_set(registry), {s.name for s in sets.select(registry, written=False)}
     for faceset in sets.select(registry):
         yield {
             "set": faceset.name, "person": faceset.number, "name": faceset.person_name, "origin": faceset.origin,
-            "faces": sizes.get(faceset.name, 0) + own.get(faceset.name, 0),
+            "faces": sizes[faceset.name],
             "pack": faceset.pack, "written": faceset.name not in waiting,
         }  # fmt: skip
 
 
 def _people(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     standings, years, eras = people.standings(registry), people.years(registry), people.eras(registry)
-    own = _own_images(registry)
+    own = gallery.own_images(registry)
     for person in people.select(registry):
         known = standings.get(person.id, {})
         first, last, _ = years.get(person.id, ("", "", 0))
         yield {
             "person": person.number, "name": person.name, "birth_date": person.birth_date,
             "standing": "retired" if person.retired and person.standing == "active" else person.standing,
-            "set": person.set_name, "faces": known.get("member", 0) + own.get(person.set_name, 0),
+            "set": person.set_name, "faces": known.get("member", 0) + len(own.get(person.id, ())),
             "recognised": known.get("recognised", 0), "year_from": first or None, "year_to": last or None,
             "merged_into": person.merged_into, "eras": eras.get(person.id, []), "retired": person.retired,
             "revision": person.revision,
         }  # fmt: skip
-
-
-def _own_images(registry: Registry) -> dict[str, int]:
-    """Set -> how many images of its owner's it has."""
-    names = {person.id: person.set_name for person in people.select(registry) if person.origin == "adopted"}
-    return {names[person]: len(images) for person, images in gallery.own_images(registry, names).items()}
 
 
 _SHORTEST_NAME, _SHORTEST_CELL, _GAP = 16, 4, 2  # columns of a terminal

@@ -46,8 +46,10 @@ def verify(workspace: Workspace, registry: Registry) -> VerifyReport:
     Hashes every file of every set. Raises FacesetsError only where the folder of sets itself cannot be read.
     """
     folder = workspace.facesets
-    written, planned = list(sets.select(registry, written=True)), list(sets.select(registry, written=False))
     retired, later = list(sets.select(registry, retired=True)), _waiting(registry)
+    written, planned = list(sets.select(registry, written=True)), list(sets.select(registry, written=False))
+    back = [each for each in written if each.name in later and not sets.files(registry, each.name)]  # folders that are to be again
+    written, planned = [each for each in written if each not in back], [*planned, *back]
     problems: list[Problem] = []
     counts = {"sets": len(written), "made": 0, "adopted": 0, "files": 0, "bytes": 0}
     for faceset in written:

@@ -59,6 +59,8 @@ def what_stands(decisions: Iterable[Spoken]) -> WhatStands:
                 _is(all_, face, payload["to"], decision)
             elif act in ("confirm", "extend"):
                 _is(all_, face, whose, decision)
+            elif act == "accept":  # an image that its owner put there: theirs from now on, whatever was said of it before
+                _may_be(all_, face, whose)
     return all_
 
 
@@ -84,6 +86,10 @@ def _of_sets(all_: WhatStands, decision: int, act: str, payload: Mapping[str, An
 
 def _is(all_: WhatStands, key: Key, number: int, decision: int) -> None:
     all_.owners[key] = (number, decision)
+    _may_be(all_, key, number)
+
+
+def _may_be(all_: WhatStands, key: Key, number: int) -> None:
     not_of = all_.not_of.get(key, {})
     for other in [other for other in not_of if all_.now(other) == all_.now(number)]:
         del not_of[other]

@@ -14,8 +14,9 @@ from facesets.people.faces_of_sets import best, confirm, move, reject
 from facesets.people.names import NameSuggestion, ask_sources, name, name_from_sources, suggested_names
 from facesets.people.outcome import Outcome
 from facesets.people.past import Past, age, history, prune
+from facesets.people.resolve import KnownFace, retired_words
+from facesets.people.resolve import faces as faces_named
 from facesets.people.resolve import person as person_of
-from facesets.people.resolve import retired_words
 from facesets.people.suggest import Suggestion, suggest
 from facesets.people.taking_back import standing_on, to_undo, undo
 from facesets.people.told import Told, ToldFace, told
@@ -26,6 +27,7 @@ from facesets.people.xmp_names import XmpNames, read_xmp_names
 __all__ = [
     "LOOKED",
     "Calibration",
+    "KnownFace",
     "NameSuggestion",
     "Outcome",
     "Past",
@@ -44,6 +46,7 @@ __all__ = [
     "extend",
     "extend_as_ordered",
     "face_words",
+    "faces_named",
     "history",
     "ignore",
     "make_eras",

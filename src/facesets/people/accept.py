@@ -22,11 +22,12 @@ from facesets.export import (
     retire_in_manifest,
     unretire_in_manifest,
 )
-from facesets.people import resolve
+from facesets.files import is_face_image
+from facesets.people import resolve, said
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
 from facesets.records import Centroid, Reason
-from facesets.registry import FileFact, Person, Registry, decisions, eras, faces, lost, people, sets
+from facesets.registry import FileFact, Person, Registry, decisions, eras, faces, gallery, lost, people, sets
 from facesets.wording import count_of, plural
 from facesets.workspace import Workspace
 
@@ -82,6 +83,9 @@ def _as_it_is(registry: Registry, person: Person, facts: Sequence[FileFact], fol
     if facts == were and same and not back:
         return None
     missing = {file.path for file in were} - {file.path for file in facts}
+    faces_of_it, before = {file for _, _, file in described.members} if described else set(), {file.sha256 for file in were}
+    put = [f for f in facts if f.sha256 not in before and is_face_image(f.path) and f.path not in faces_of_it]
+    mine = [{"photo": f.sha256, "box": [], "set": name, "file": f.path} for f in put]  # images that are theirs by this word
 
     def take(effects: Effects) -> None:
         sets.set_files(registry, name, facts)
@@ -96,8 +100,9 @@ def _as_it_is(registry: Registry, person: Person, facts: Sequence[FileFact], fol
         again = "its folder is there again; " if back else ""
         effects.sentences.append(f"{person.said}: {again}{count_of(len(facts), 'file')} {taken} now")
         effects.changes["accepted"] = {"set": name, "files": len(facts), "retired": False}
+        effects.notes += said.contradicted(registry, mine, effects.decision, person=person.number)
 
-    payload = {"files": {f.path: f.sha256 for f in facts}}
+    payload = {"files": {f.path: f.sha256 for f in facts}, "faces": mine, "of": [person.number] * len(mine)}
     about = [*(key for key, _, _ in members), *(key for key, _, _ in (described.members if described else ()))]
     return _decided(registry, person, payload, take, about)
 
@@ -145,8 +150,8 @@ def _decided(
             take(effects)
             effects.recorded = recorded(person.number, before, folder_state(registry, person.number))
 
-        said = {"set": person.number, **payload}
-        return decide(workspace, registry, ACCEPT, said, taken, people=(person.id,), faces=dict.fromkeys(about), dry_run=dry_run)
+        spoken = {"set": person.number, **payload}
+        return decide(workspace, registry, ACCEPT, spoken, taken, people=(person.id,), faces=dict.fromkeys(about), dry_run=dry_run)
 
     return do
 
@@ -163,8 +168,8 @@ def in_manifest(workspace: Workspace, registry: Registry, number: int, was: str)
         return
     unretire_in_manifest(folder, name, number)
     if person.origin == "made":
-        members, files = len(sets.members(registry, name)), sets.files(registry, name)
-        merge_manifest(folder, [ManifestEntry(name, number, members, person.pack, person.name, files)])
+        size, files = gallery.faces_by_set(registry).get(name, 0), sets.files(registry, name)
+        merge_manifest(folder, [ManifestEntry(name, number, size, person.pack, person.name, files)])
 
 
 def _take_described(registry: Registry, person: Person, described: DescribedSet) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facesets.changes import files_as_decided, names_used
+from facesets.changes import names_used
 from facesets.errors import UsageError
-from facesets.files import is_face_image
+from facesets.export import FACES
 from facesets.people import resolve, said
 from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
@@ -40,8 +40,7 @@ def reject(workspace: Workspace, registry: Registry, faces: Sequence[str], *, dr
             effects.sentences.append(f"{count_of(n, 'face', 'is')} not of {owner.said}, and will not be given to it again")
         effects.changes["rejected"] = {owner.set_name: sum(owners[r] == owner for r in found) for owner in _each(owners.values())}
         for owner in _each(owners.values()):
-            keys = [ref.key for ref in found if isinstance(ref, KnownFace) and owners[ref] == owner]
-            effects.notes += said.contradicted(registry, keys, effects.decision, not_person=owner.number)
+            effects.notes += said.contradicted(registry, _spoken_of(payload, owner), effects.decision, not_person=owner.number)
 
     return decide(
         workspace, registry, "reject", payload, do,
@@ -61,15 +60,15 @@ def move(workspace: Workspace, registry: Registry, faces: Sequence[str], to: str
     pack, others = pack_for(registry, target, _keys(found))
 
     def do(effects: Effects) -> None:
-        keys, joining, used = _keys(found), list[str](), names_used(registry, target.set_name)
-        effects.notes += said.contradicted(registry, keys, effects.decision, person=target.number)
+        joining, used = list[str](), names_used(registry, target.set_name)
+        effects.notes += said.contradicted(registry, payload["faces"], effects.decision, person=target.number)
         for ref in found:
             if (owner := owners[ref]) is not None:
                 _leave(registry, ref, owner, effects)
             if isinstance(ref, KnownFace):
                 joining.append(ref.key)
             else:
-                effects.comes(target.set_name, free_name(_named_in(registry, target, ref.path), used), ref.sha256)
+                effects.comes(target.set_name, free_name(named_in(registry, target, ref.path), used), ref.sha256)
         _has_some_left(registry, owners, effects)
         if joining:
             join(registry, joining, target, effects, pack)
@@ -95,9 +94,8 @@ def confirm(workspace: Workspace, registry: Registry, what: Sequence[str], *, dr
             continue
         keys = decisions.faces_of(registry, whole.id, [Reason.MEMBER])
         found += [KnownFace(key, Reason.MEMBER, whole.id) for key in keys]
-        if whole.origin == "adopted":
-            own = gallery.own_images(registry, [whole.id]).get(whole.id, [])
-            found += [PlainFile(whole.set_name, path, sha256) for path, sha256 in own]
+        own = gallery.own_images(registry, [whole.id]).get(whole.id, [])
+        found += [PlainFile(whole.set_name, path, sha256) for path, sha256 in own]
     found = list(dict.fromkeys(found))
     owners = _owners(registry, found)
     payload = spoken(registry, found, [owners[ref].number for ref in found])
@@ -110,8 +108,7 @@ def confirm(workspace: Workspace, registry: Registry, what: Sequence[str], *, dr
             n = sum(owners[ref] == owner for ref in found)
             effects.sentences.append(f"{count_of(n, 'face')} of {owner.said} confirmed")
             effects.changes.setdefault("confirmed", {})[owner.set_name] = n
-            keys = [ref.key for ref in found if isinstance(ref, KnownFace) and owners[ref] == owner]
-            effects.notes += said.contradicted(registry, keys, effects.decision, person=owner.number)
+            effects.notes += said.contradicted(registry, _spoken_of(payload, owner), effects.decision, person=owner.number)
 
     offered = [ref.key for ref in found if isinstance(ref, KnownFace) and ref.standing in _OFFERED]
     return decide(workspace, registry, "confirm", payload, do, people=(), faces=offered, dry_run=dry_run)
@@ -119,7 +116,7 @@ def confirm(workspace: Workspace, registry: Registry, what: Sequence[str], *, dr
 
 def best(workspace: Workspace, registry: Registry, face: str, *, dry_run: bool = False) -> Outcome:
     """This face is the one that its person is shown by; no file changes. Raises NotFound, UsageError where it is nobody's."""
-    found = resolve.faces(workspace, registry, [face])
+    found = resolve.faces(workspace, registry, [face])[:1]
     owner = _owners(registry, found)[found[0]]
 
     def do(effects: Effects) -> None:
@@ -185,19 +182,19 @@ def _owners(registry: Registry, found: Sequence[resolve.FaceRef], *, needed: boo
 def _has_some_left(registry: Registry, owners: Mapping[resolve.FaceRef, Person | None], effects: Effects) -> None:
     """Raises UsageError where a set lost its last face."""
     for owner in _each(o for ref, o in owners.items() if o and (isinstance(ref, PlainFile) or ref.standing == Reason.MEMBER)):
-        files = files_as_decided(registry, owner.set_name).keys() if owner.origin == "adopted" else set()
-        left = filter(is_face_image, files - set(effects.out.get(owner.set_name, ())))
-        if not sets.member_files(registry, owner.set_name) and next(left, None) is None:
+        if sets.member_files(registry, owner.set_name):
+            continue
+        if {path for path, _ in gallery.own_images(registry, [owner.id]).get(owner.id, ())} <= {*effects.out.get(owner.set_name, ())}:
             raise UsageError(
                 f"nothing would be left of {owner.said}. If it is somebody else's: facesets merge {owner.set_name} SET; if it is of "
                 f"no interest: facesets ignore {owner.set_name}"
             )
 
 
-def _named_in(registry: Registry, target: Person, path: str) -> str:
+def named_in(registry: Registry, target: Person, path: str) -> str:
     """A file's name in another set: where the owner's images lie there."""
     there = sets.files(registry, target.set_name)
-    folder = "faces/" if target.origin == "made" or any(fact.path.startswith("faces/") for fact in there) else ""
+    folder = f"{FACES}/" if target.origin == "made" or any(fact.path.startswith(f"{FACES}/") for fact in there) else ""
     return folder + path.rpartition("/")[2]
 
 
@@ -221,6 +218,11 @@ def spoken(registry: Registry, found: Sequence[resolve.FaceRef], of: Sequence[in
         for ref in found
     ]
     return {"faces": listed, "of": list(of)}
+
+
+def _spoken_of(payload: Mapping[str, Any], owner: Person) -> list[Mapping[str, Any]]:
+    """The faces, by content key, of which it is said whether they are of this person."""
+    return [key for key, number in zip(payload["faces"], payload["of"], strict=True) if number == owner.number]
 
 
 def _keys(found: Sequence[resolve.FaceRef]) -> list[str]:

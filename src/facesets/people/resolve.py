@@ -17,7 +17,7 @@ from facesets.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class PlainFile:
-    """An image of a set that its owner made: a face by its file alone."""
+    """An image of its owner's own, in whichever set: a face by its file alone."""
 
     set: str
     path: str
@@ -74,15 +74,18 @@ def retired_words(registry: Registry, gone: Person) -> str:
 
 
 def faces(workspace: Workspace, registry: Registry, texts: Sequence[str]) -> list[FaceRef]:
-    """The faces that ``texts`` mean, each once. Raises NotFound, UsageError."""
+    """The faces that ``texts`` mean, each once. An owner's image that lies twice in a set is one face: both files are meant.
+
+    Raises NotFound, UsageError.
+    """
     if not texts:
         raise UsageError("which faces? Give ids (facesets list faces), or files of crops")
-    return list(dict.fromkeys(_face(workspace, registry, text) for text in texts))
+    return list(dict.fromkeys(ref for text in texts for ref in _face(workspace, registry, text)))
 
 
-def _face(workspace: Workspace, registry: Registry, text: str) -> FaceRef:
+def _face(workspace: Workspace, registry: Registry, text: str) -> list[FaceRef]:
     if re.fullmatch(r"[0-9A-Za-z_-]+", text) and decisions.keys_like(registry, text):
-        return _known(registry, _full(registry, text), text)
+        return [_known(registry, _full(registry, text), text)]
     if (at := _crop(workspace, text)) is not None:
         name, path = at
         owner = people.of_set(registry, name)
@@ -90,14 +93,14 @@ def _face(workspace: Workspace, registry: Registry, text: str) -> FaceRef:
             raise NotFound(f"{text}: no set is called {name!r} here")
         for key, _, file in sets.member_files(registry, name):
             if file == path:
-                return _known(registry, key, text)
-        own = dict(gallery.own_images(registry, [owner.id]).get(owner.id, ())) if owner.origin == "adopted" else {}
+                return [_known(registry, key, text)]
+        own = dict(gallery.own_images(registry, [owner.id]).get(owner.id, ())) if name == owner.set_name else {}
         if path in own:
-            return PlainFile(name, path, own[path])
+            return [PlainFile(name, each, own[path]) for each in sorted(own, key=lambda each: each != path) if own[each] == own[path]]
         raise NotFound(f"{text}: {name} has no face of this file. facesets explain {name}  lists what it has")
     if not re.fullmatch(r"[0-9A-Za-z_-]+", text):
         raise NotFound(f"{text!r} is neither the id of a face nor the file of a crop in {workspace.facesets}")
-    return _known(registry, _full(registry, text), text)
+    return [_known(registry, _full(registry, text), text)]
 
 
 def _full(registry: Registry, text: str) -> str:

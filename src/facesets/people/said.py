@@ -16,14 +16,14 @@ def _before(registry: Registry, decision: int) -> WhatStands:
 
 
 def contradicted(
-    registry: Registry, keys: Iterable[str], decision: int, *, person: int | None = None, not_person: int | None = None
+    registry: Registry, keys: Iterable[ContentKey], decision: int, *, person: int | None = None, not_person: int | None = None
 ) -> list[str]:
     """Sentences on what stood before ``decision`` and said otherwise of these faces: that they are not of the person with the number
     ``person``, or that they are of ``not_person``.
     """
     stand = _before(registry, decision)
     notes: dict[int, int] = {}
-    for key in decisions.content_keys(registry, keys):
+    for key in keys:
         rejected = stand.rejected(key).get(person) if person is not None else None
         owned = stand.owner(key) if not_person is not None else None
         if rejected is not None:
@@ -48,11 +48,12 @@ def spoken_of(registry: Registry, keys: Sequence[ContentKey], packs: Iterable[st
 
 
 def of_neither(registry: Registry, a: int, b: int) -> tuple[set[str], set[str]]:
-    """The faces, and the owner's images (by SHA-256), that were rejected from one of the people with these numbers and are of nobody
+    """The faces, and the owner's images (by SHA-256), that were rejected from one of the people with these numbers and are of neither
     by any decision.
     """
     stand = standing(registry)
-    keys = [key for key in stand.keys.values() if {a, b} & stand.rejected(key).keys() and stand.owner(key) is None]
+    said = [(key, stand.owner(key)) for key in stand.keys.values() if {a, b} & stand.rejected(key).keys()]
+    keys = [key for key, owner in said if owner is None or owner[0] not in (a, b)]
     found = spoken_of(registry, [key for key in keys if key["box"]], measurements.packs(registry))
     return found, {key["photo"] for key in keys if not key["box"]}
 

@@ -63,6 +63,11 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
         stood = standing(registry)
         done = rows.put_back(registry, inverse["difference"], into.id if into else None)
         held = len(done)
+        put_back = {(table, key) for table, key, _, _ in done}
+        elsewhere = {  # crops of faces that a run has given to others meanwhile
+            (ids.get(int(key.partition(":")[0])), before[2]) for table, key, before, _ in inverse["difference"]
+            if table == "set_faces" and before and (table, key) not in put_back
+        }  # fmt: skip
         whose = {after[0] for table, _, _, after in done if table == "memberships" and after and after[0] is not None}
         done = rows.one_after_the_other(done, lost.lose_photos(registry, whose))
         if recorded:
@@ -72,7 +77,8 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
             for path in inverse["in"].get(was, ()):
                 effects.leaves(name, path)
             for path, sha256 in inverse["out"].get(was, {}).items():
-                effects.comes(name, path, sha256)
+                if (name, path) not in elsewhere:
+                    effects.comes(name, path, sha256)
         decisions.take_back(registry, made.id, effects.decision)
         effects.sentences += [f"taken back: {sentence}" for sentence in inverse["sentences"] or [f"decision {made.id} ({made.act})"]]
         if kept := len(inverse["difference"]) - held:
@@ -208,8 +214,7 @@ def _numbers(registry: Registry, acts: Iterable[Change]) -> dict[str, int]:
 def _gave(registry: Registry, made: Made, change: Change, numbers: Mapping[str, int]) -> set[Fact]:
     """The rows that a decision is about, the numbers that it gave, whose it said, or made, faces to be, and files that it brought."""
     recorded = change.inverse.get("recorded") or {"files": ()}
-    into = {numbers[name]: files for name, files in change.inverse["in"].items() if name in numbers}
-    brought = [(number, path, sha256) for number, files in into.items() for path, sha256 in files.items()]
+    brought = _files(change.inverse["in"], numbers)
     brought += [(recorded["person"], path, now[1]) for path, was, now in recorded["files"] if now is not None and now != was]
     difference = change.inverse["difference"]
     found: set[Fact] = {*rows.touched(difference)}
@@ -227,12 +232,14 @@ def _gave(registry: Registry, made: Made, change: Change, numbers: Mapping[str, 
         ]  # fmt: skip
         found |= {_whose(key, made.payload["into"]) for key in decisions.content_of_faces(registry, joined)}
     for number, path, sha256 in brought:
-        found |= {("file", f"{number} {path}"), _whose({"photo": sha256, "box": []}, number)}
+        found |= {("file", f"{number} {path}"), _image(sha256, number)}
     return found
 
 
 def _leans_on(made: Made, change: Change, numbers: Mapping[str, int]) -> set[Fact]:
-    """The rows that a decision is about, the numbers of people of whom it speaks, whose it says that faces are, and files it took."""
+    """The rows that a decision is about, the numbers of people of whom it speaks, and whose it says, or took it, that faces and files
+    are.
+    """
     said = made.payload
     found: set[Fact] = {*rows.touched(change.inverse["difference"])}
     spoken_of = [said.get("set"), said.get("to"), said.get("into"), *said.get("sets", ()), *said.get("of", ()), *said.get("names", ())]
@@ -242,10 +249,21 @@ def _leans_on(made: Made, change: Change, numbers: Mapping[str, int]) -> set[Fac
         if table == "sets" and before and after and not before[_RETIRED] and after[_RETIRED]
     ]  # fmt: skip
     found |= {("into", str(person)) for person in retired}  # nothing can be given back into a set that is gone
-    found |= {("file", f"{numbers[name]} {path}") for name, of in change.inverse["out"].items() if name in numbers for path in of}
+    for number, path, sha256 in _files(change.inverse["out"], numbers):
+        found |= {("file", f"{number} {path}"), _image(sha256, number)}
     if made.act in ("confirm", "best"):
         found |= {_whose(key, number) for key, number in zip(said["faces"], said["of"], strict=True)}
     return found
+
+
+def _files(of_sets: Mapping[str, Mapping[str, str]], numbers: Mapping[str, int]) -> list[tuple[int, str, str]]:
+    """Number of a person, path and SHA-256 of files that came into sets, or went from them."""
+    return [(numbers[name], *file) for name, files in of_sets.items() if name in numbers for file in files.items()]
+
+
+def _image(sha256: str, number: int) -> Fact:
+    """An owner's image is a face that no row is about."""
+    return _whose({"photo": sha256, "box": []}, number)
 
 
 def _whose(key: Mapping[str, Any], number: int) -> Fact:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from facesets.changes import excluded_by_any, files_as_decided, names_used
+from facesets.changes import description_of, excluded_by_any, files_as_decided, names_used
 from facesets.clustering import centroid
 from facesets.errors import UsageError
+from facesets.export import FACES
 from facesets.files import is_face_image
 from facesets.identity import set_name
 from facesets.people import names, resolve, said
 from facesets.people.deciding import decide
-from facesets.people.faces_of_sets import free_name, join, pack_for, spoken
+from facesets.people.faces_of_sets import free_name, join, named_in, pack_for, spoken
 from facesets.people.outcome import Effects, Outcome
 from facesets.people.resolve import KnownFace, PlainFile
 from facesets.records import Centroid, Reason
@@ -40,32 +41,30 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
     chosen = chosen or new.name or old.name
     payload = {"set": old.number, "into": new.number, "name": chosen}
     theirs = decisions.faces_of(registry, old.id, [str(reason) for reason in Reason])
-    members = sets.member_files(registry, old.set_name)
+    members, there = sets.member_files(registry, old.set_name), sets.member_files(registry, new.set_name)
     of_new = decisions.faces_of(registry, new.id, [str(reason) for reason in Reason])
-    both = {*theirs, *of_new, *(key for key, _, _ in (*members, *sets.member_files(registry, new.set_name)))}
+    both = {*theirs, *of_new, *(key for key, _, _ in (*members, *there))}
     faces_of_neither, images_of_neither = said.of_neither(registry, old.number, new.number)
     refused = both & faces_of_neither
     joining = [key for key, _, _ in members if key not in refused]
+    own = gallery.own_images(registry, [old.id, new.id])
+    own_of_old, own_of_new = own.get(old.id, []), own.get(new.id, [])
+    images = [path for path, sha256 in own_of_old if sha256 not in images_of_neither]
+    left_out = len(refused) + len(images_of_neither & {sha256 for _, sha256 in (*own_of_old, *own_of_new)})
+    if not (joining or images or {key for key, _, _ in there} - refused or {sha256 for _, sha256 in own_of_new} - images_of_neither):
+        raise UsageError(f"nothing would be left of {new.said}: each face of the two was rejected from one of them")
     pack, others = pack_for(registry, new, joining)
 
     def do(effects: Effects) -> None:
         if (earlier := said.cannot_link(registry, old.number, new.number, effects.decision)) is not None:
             effects.notes.append(f"decision {earlier} said that they are two people; this later one holds")
-        files = files_as_decided(registry, old.set_name)
-        for path in sorted(files):
-            effects.leaves(old.set_name, path)
-        for key, _, file in members:
+        _take_over_files(registry, old, new, images_of_neither, effects)
+        for key, _, _ in members:
             sets.remove_member(registry, key)
-            files.pop(file or "", None)
-        files = {path: sha256 for path, sha256 in files.items() if sha256 not in images_of_neither}
-        images = list(filter(is_face_image, files))  # its owner's, each a face, too
         people.hand_over(registry, old.id, new.id)
         join(registry, joining, new, effects, pack)
-        used = names_used(registry, new.set_name)
-        for path, sha256 in sorted(files.items()):
-            if path in images or old.origin == "adopted":  # of a set made here the rest is its description
-                wanted = f"{old.set_name}_{path.replace('/', '_')}" if path in used else path
-                effects.comes(new.set_name, free_name(wanted, used), sha256)
+        for path in [path for path, sha256 in own_of_new if sha256 in images_of_neither]:
+            effects.leaves(new.set_name, path)
         for key in sorted(refused):
             was = sets.remove_member(registry, key)
             if was is not None and was[0] == new.set_name:
@@ -78,16 +77,35 @@ def merge(workspace: Workspace, registry: Registry, one: str, into: str, *, name
         effects.touches(new.set_name)
         effects.sentences.append(
             f"{old.said} is part of {new.said} now, which has "
-            f"{count_of(len(members) + len(images), 'more face')}; the number {old.number} is retired"
+            f"{count_of(len(joining) + len(images), 'more face')}; the number {old.number} is retired"
         )
         if chosen and chosen != new.name:
             effects.sentences.append(f"{new.set_name} is {chosen}")
-        if refused:
-            effects.notes.append(f"{count_of(len(refused), 'face', 'is')} in neither, rejected before")
-        effects.changes["merged"] = {"set": old.set_name, "into_set": new.set_name, "name": chosen, "rejected_before": len(refused)}
+        if left_out:
+            effects.notes.append(f"{count_of(left_out, 'face', 'is')} in neither, rejected before")
+        effects.changes["merged"] = {"set": old.set_name, "into_set": new.set_name, "name": chosen, "rejected_before": left_out}
 
     about = {*theirs, *refused, *others, *(key for key, _, _ in members)}
     return decide(workspace, registry, "merge", payload, do, people=(old.id, new.id), faces=sorted(about), dry_run=dry_run)
+
+
+def _take_over_files(registry: Registry, old: Person, new: Person, of_neither: Collection[str], effects: Effects) -> None:
+    """Files of a set go into another, but crops, which its faces bring, its description, and images ``of_neither`` (SHA-256)."""
+    stay, used = description_of(old.origin), names_used(registry, new.set_name)
+    stay.update(file for _, _, file in sets.member_files(registry, old.set_name) if file)
+    for path, sha256 in sorted(files_as_decided(registry, old.set_name).items()):
+        effects.leaves(old.set_name, path)
+        if path not in stay and sha256 not in of_neither:
+            effects.comes(new.set_name, free_name(_named(registry, path, old, new, used), used), sha256)
+
+
+def _named(registry: Registry, path: str, old: Person, new: Person, used: Collection[str]) -> str:
+    """What a file of a set is called in another: images lie where the other has them, and a name that is taken says whose it was."""
+    folder, _, name = path.rpartition("/")
+    if is_face_image(path) and folder in ("", FACES):
+        path = named_in(registry, new, name)
+    inside = f"{FACES}/" if path.startswith(f"{FACES}/") else ""
+    return f"{inside}{old.set_name}_{path.removeprefix(inside).replace('/', '_')}" if path in used else path
 
 
 def split(
@@ -95,15 +113,15 @@ def split(
 ) -> Outcome:
     """These members of the set ``one`` are another person, who gets the next number and, where given, a ``name``.
 
-    Of a set of the owner's images they may be such images: they go into a set of that kind byte for byte, and both are known anew by
-    what the next run sees in them. Raises NotFound; UsageError where a face is no member, or nothing would be left.
+    Images of the owner's own go along byte for byte; a set of them alone is one of that kind, known by what the next run sees in them.
+    Raises NotFound; UsageError where a face is no member, or nothing would be left.
     """
     old = resolve.person(registry, one)
     if not old.written:
         raise UsageError(f"{old.said} is planned and not written yet: facesets write")
     found = resolve.faces(workspace, registry, faces)
     inside = {key for key, _, _ in sets.member_files(registry, old.set_name)}
-    own = gallery.own_images(registry, [old.id]).get(old.id, []) if old.origin == "adopted" else []
+    own = gallery.own_images(registry, [old.id]).get(old.id, [])
     keys = [ref.key for ref in found if isinstance(ref, KnownFace) and ref.key in inside]
     images = [ref for ref in found if isinstance(ref, PlainFile) and (ref.path, ref.sha256) in own and ref.set == old.set_name]
     if strangers := len(found) - len(keys) - len(images):
@@ -115,7 +133,7 @@ def split(
     payload = {**spoken(registry, found, [old.number] * len(found)), "set": old.number, "to": number, "name": chosen}
 
     def do(effects: Effects) -> None:
-        new = people.add(registry, set_name(number), number, old.pack, person_name=chosen, origin=old.origin)
+        new = people.add(registry, set_name(number), number, old.pack, person_name=chosen, origin=old.origin if keys else "adopted")
         target = people.of_number(registry, number)
         assert target is not None
         for key in keys:
@@ -127,9 +145,9 @@ def split(
             effects.comes(target.set_name, ref.path, ref.sha256)
         join(registry, keys, target, effects, old.pack)
         vectors = [seen.vector for key in sorted(keys) if (seen := decisions.seen(registry, key, old.pack)) is not None]
-        if images:
+        if images and old.origin == "adopted":
             sets.forget_centroids(registry, old.set_name)  # of both, taken anew from what they hold
-        else:
+        elif keys:
             sets.set_centroid(registry, old.pack, Centroid(target.set_name, centroid(np.stack(vectors)), len(vectors)))
         many = f"{count_of(len(found), 'face')} of {old.said} {plural(len(found), 'is')}"
         effects.sentences.append(f"{many} another person's: {target.said}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -69,6 +69,24 @@ def planned(registry: Registry, kind: str | None = None) -> list[Change]:
     """Changes that are still to be carried through, oldest first."""
     sql = "SELECT * FROM changes WHERE state = 'planned' AND (?1 IS NULL OR kind = ?1) ORDER BY id"
     return [_change(row) for row in registry.db.execute(sql, (kind,)).fetchall()]
+
+
+def decided_files(acts: Iterable[Mapping[str, Any]], name: str, files: dict[str, str]) -> dict[str, str]:
+    """``files`` (path -> SHA-256) of a set, with what acts by their payloads, oldest first, took out or brought."""
+    for act in acts:
+        for path in act["out"].get(name, ()):
+            files.pop(path, None)
+        files |= act["in"].get(name, {})
+    return files
+
+
+def brought(registry: Registry, name: str) -> set[str]:
+    """The paths of all files that acts ever brought into a set."""
+    sql = (
+        "SELECT DISTINCT j.key FROM changes AS c, json_each(c.payload, ?) AS j WHERE c.kind = 'act' "
+        "AND c.state IN ('planned', 'applied') AND instr(c.payload, ?)"
+    )
+    return {row[0] for row in registry.db.execute(sql, (f"$.in.{json.dumps(name)}", json.dumps(name)))}
 
 
 def under_way(registry: Registry) -> list[Change]:

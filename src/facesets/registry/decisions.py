@@ -80,16 +80,14 @@ def set_undone(registry: Registry, decision: int, by: int | None) -> None:
 
 
 def take_back(registry: Registry, decision: int, by: int) -> None:
-    """A decision is taken back by another; what it had itself taken back stands again, and so on down the line."""
+    """A decision is taken back by another; what it had itself taken back stands again, what that had taken back does not, and so on."""
     registry.db.execute("UPDATE decisions SET undoes = ? WHERE id = ?", (decision, by))
-    undone = dict[int, int | None]()
-    for later, earlier in registry.db.execute("SELECT id, undoes FROM decisions WHERE undoes IS NOT NULL ORDER BY id DESC").fetchall():
-        if undone.get(later) is None:
-            undone[earlier] = undone.get(earlier) or later
-        else:
-            undone.setdefault(earlier, None)
-    for each, whom in undone.items():
-        set_undone(registry, each, whom)
+    each: int | None = decision
+    taken_back_by: int | None = by
+    while each is not None:
+        set_undone(registry, each, taken_back_by)
+        taken_back_by = each if taken_back_by is None else None
+        (each,) = registry.db.execute("SELECT undoes FROM decisions WHERE id = ?", (each,)).fetchone()
 
 
 def seen(registry: Registry, key: str, pack: str | None = None) -> CurrentFace | None:

@@ -81,7 +81,7 @@ def faces(
 ) -> tuple[int, list[ListedFace]]:
     """How many faces have this standing with a person (by its id), within ``years``, and those from the one at ``first`` on.
 
-    The images of a set that its owner made come last among its members.
+    The images of its owner's own come last among its members.
     """
     within = "" if years is None else f" AND substr({_TAKEN}, 1, 4) BETWEEN ? AND ?"
     values = [person, str(standing), *(() if years is None else (f"{years[0]:04d}", f"{years[1]:04d}"))]

@@ -1,6 +1,6 @@
 """Queries for pages that show people and faces: a part of a long list at a time, without a vector.
 
-A face is called by the measurement that decided on it; an image of a set that its owner made, by the SHA-256 of its bytes.
+A face is called by the measurement that decided on it; an image of its owner's own, by the SHA-256 of its bytes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from facesets.files import is_face_image
 from facesets.records import Face, Reason
+from facesets.registry.changes import decided_files
 from facesets.registry.database import Registry
 from facesets.registry.photos import first_taken
+from facesets.registry.sets import sizes
 
 # the face of a person at a place of a photo, as content keys have it
 _AT = (
@@ -21,10 +23,21 @@ _AT = (
     "AND s.person_id = ?2 AND round(f.x1, 2) = ?3 AND round(f.y1, 2) = ?4 AND round(f.x2, 2) = ?5 AND round(f.y2, 2) = ?6"
 )
 
+_WITHOUT_MEMBER = (
+    "SELECT f.path, f.sha256 FROM (SELECT path FROM set_files WHERE set_id = ?1 EXCEPT SELECT file FROM set_faces WHERE set_id = ?1) "
+    "AS o JOIN set_files AS f ON f.set_id = ?1 AND f.path = o.path"
+)
+# counting is quick, and almost every set made here has a file a member and nothing else; those that wait for a decision may have any
+_MAY_HAVE_OWN = (
+    "SELECT person_id, id, name FROM sets AS s WHERE kind = 'canonical' AND ((SELECT count(*) FROM set_files WHERE set_id = s.id AND "
+    "path NOT GLOB '*.json') <> (SELECT count(*) FROM memberships AS m WHERE m.person_id = s.person_id AND m.standing = 'member') "
+    "OR name IN (SELECT value FROM json_each(?)))"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PersonCounts:
-    """A person as a grid shows them. ``members`` counts the images of a set that its owner made, too."""
+    """A person as a grid shows them. ``members`` counts an owner's own images, too."""
 
     id: int
     number: int
@@ -61,8 +74,7 @@ def people(registry: Registry, *, standing: str = "active") -> list[PersonCounts
     sql = "SELECT person_id, standing, count(*) FROM memberships WHERE person_id IS NOT NULL GROUP BY 1, 2"
     for person, reason, count in registry.db.execute(sql):
         counts.setdefault(person, {})[reason] = count
-    adopted = [row[0] for row in registry.db.execute("SELECT person_id FROM sets WHERE origin = 'adopted' AND kind = 'canonical'")]
-    own = {person: len(images) for person, images in own_images(registry, adopted).items()}
+    own = {person: len(images) for person, images in own_images(registry).items()}
     rows = registry.db.execute(
         "SELECT p.id, p.number, s.name AS set_name, p.name, p.standing, s.origin, s.written FROM people AS p "
         "JOIN sets AS s ON s.person_id = p.id AND s.kind = 'canonical' "
@@ -78,32 +90,42 @@ def people(registry: Registry, *, standing: str = "active") -> list[PersonCounts
     return found
 
 
-def own_images(registry: Registry, people: Iterable[int]) -> dict[int, list[tuple[str, str]]]:
-    """Person's id -> ``(path, sha256)`` of the images in their set that are their owner's own, as decided, by path.
+def own_images(registry: Registry, people: Iterable[int] | None = None) -> dict[int, list[tuple[str, str]]]:
+    """Person's id -> ``(path, sha256)`` of the images in their set that are its owner's own, as decided, by path; None: of everybody.
 
-    Those are the images in which no measured face lies; what acts took out or brought counts, also where the folder is still to follow.
+    Those are the images that no measured face stands for, whoever made the set that they lie in by now; what acts took out or brought
+    counts, also where the folder is still to follow.
     """
+    texts = [row[0] for row in registry.db.execute("SELECT payload FROM changes WHERE state = 'planned' AND kind = 'act' ORDER BY id")]
+    if people is None:
+        waiting = {name for text in texts for name in json.loads(text)["sets"]}
+        rows = registry.db.execute(_MAY_HAVE_OWN, (json.dumps(sorted(waiting)),)).fetchall()
+    else:
+        sql = "SELECT person_id, id, name FROM sets WHERE kind = 'canonical' AND person_id IN (SELECT value FROM json_each(?))"
+        rows = registry.db.execute(sql, (json.dumps([*people]),)).fetchall()
     found = {}
-    for person in people:
-        row = registry.db.execute("SELECT id, name FROM sets WHERE person_id = ? AND kind = 'canonical'", (person,)).fetchone()
-        if row is None:
-            continue
-        sql = (
-            "SELECT f.path, f.sha256 FROM (SELECT path FROM set_files WHERE set_id = ?1 EXCEPT SELECT file FROM set_faces "
-            "WHERE set_id = ?1) AS o JOIN set_files AS f ON f.set_id = ?1 AND f.path = o.path"
-        )
-        files = dict(registry.db.execute(sql, (row[0],)).fetchall())
-        sql = "SELECT payload FROM changes WHERE state = 'planned' AND kind = 'act' AND instr(payload, ?) ORDER BY id"
-        for (payload,) in registry.db.execute(sql, (json.dumps(row[1]),)):
-            act = json.loads(payload)
-            for path in act["out"].get(row[1], ()):
-                files.pop(path, None)
-            files |= act["in"].get(row[1], {})
+    for person, set_id, name in rows:
+        files = dict(registry.db.execute(_WITHOUT_MEMBER, (set_id,)).fetchall())
+        files = decided_files((json.loads(text) for text in texts if json.dumps(name) in text), name, files)
         measured = "SELECT 1 FROM set_faces WHERE set_id = ? AND file = ?"
         images = [(path, sha256) for path, sha256 in sorted(files.items()) if is_face_image(path)]
-        if images := [each for each in images if registry.db.execute(measured, (row[0], each[0])).fetchone() is None]:
+        if images := [each for each in images if registry.db.execute(measured, (set_id, each[0])).fetchone() is None]:
             found[person] = images
     return found
+
+
+def faces_by_set(registry: Registry) -> dict[str, int]:
+    """Set -> how many faces it has: members, and images of its owner's own."""
+    found, own = dict(sizes(registry)), own_images(registry)
+    for person, name in registry.db.execute("SELECT person_id, name FROM sets WHERE kind = 'canonical'"):
+        found[name] = found.get(name, 0) + len(own.get(person, ()))
+    return found
+
+
+def own_file(registry: Registry, sha256: str, person: int | None = None) -> tuple[int, str] | None:
+    """Whose own image has these bytes (a person's id), and its path in their set, as decided; ``person``: looked for there alone."""
+    found = own_images(registry, None if person is None else [person])
+    return next(((who, path) for who, images in found.items() for path, sha in images if sha == sha256), None)
 
 
 def source_names(registry: Registry) -> list[str]:
@@ -146,7 +168,10 @@ def _chosen(registry: Registry, people: Sequence[int]) -> dict[int, str]:
         if person not in wanted:
             continue
         (face,) = said["faces"]
-        row = (face["photo"],) if not face["box"] else registry.db.execute(_AT, (face["photo"], person, *face["box"])).fetchone()
+        if face["box"]:
+            row = registry.db.execute(_AT, (face["photo"], person, *face["box"])).fetchone()
+        else:
+            row = (face["photo"],) if own_file(registry, face["photo"], person) else None
         if row is not None:
             found[person] = row[0]
     return found

@@ -6,7 +6,7 @@ The one module of this room that asks the registry.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from os import cpu_count
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from facesets.clustering import distances, nearest_sets
-from facesets.export import FACES, ExistingSet, crop_name, existing_sets
+from facesets.export import FACES, ExistingSet, existing_sets
 from facesets.progress import Progress
 from facesets.reason_texts import FACE_GATES, FACE_STATES, FILE_STATES, SENTENCES, STATES, name_of
 from facesets.records import Centroid, FaceSet, Reason, State
@@ -129,14 +129,14 @@ def explained_set(registry: Registry, faceset: FaceSet) -> SetFacts:
     """What the story of a set needs, of one that is asked for by itself."""
     rows = list(faces.select(registry, set_name=faceset.name))
     person = people.of_set(registry, faceset.name)
-    own = gallery.own_images(registry, [person.id]).get(person.id, []) if person and faceset.origin == "adopted" else []
+    own = gallery.own_images(registry, [person.id]).get(person.id, []) if person else []
     return _set_facts(
         faceset,
         rows,
         originals.changed_asset_by_key(registry) | originals.asset_by_key(registry),
         sets.centroids(registry, faceset.pack, whole=True),
         written=all(waiting.name != faceset.name for waiting in sets.select(registry, written=False)),
-        images=len(own) + sum(row.reason is Reason.MEMBER for row in rows),
+        own=len(own),
     )
 
 
@@ -147,9 +147,9 @@ def _set_facts(
     centroids: Sequence[Centroid],
     *,
     written: bool,
-    images: int,
+    own: int,
 ) -> SetFacts:
-    """``rows`` are all faces that have to do with the set; ``images`` the pictures of a set that was there before."""
+    """``rows`` are all faces that have to do with the set; ``own``: how many images of its owner's own it has."""
     mine = [row for row in rows if row.reason in (Reason.MEMBER, Reason.RECOGNISED)]
     known = [row.distance for row in mine if row.distance is not None]
     members = [row for row in rows if row.reason is Reason.MEMBER]
@@ -158,7 +158,8 @@ def _set_facts(
         person=faceset.person_name,
         made=faceset.origin == "made",
         written=written,
-        faces=len(members) if faceset.origin == "made" else images,
+        faces=len(members),
+        own=own,
         photos=len({row.face.sha256 for row in members}),
         years=_years(mine, photos),
         distances=(min(known), max(known)) if known else None,
@@ -193,15 +194,16 @@ class _Work:
         blur = self.blur_except is not None and faceset.name not in self.blur_except
         rows = list(faces.select(self.registry, set_name=faceset.name))
         by_id = {row.face.face_id: row for row in rows}
-        members = [by_id.get(face_id) for _, face_id, _ in sets.members(self.registry, faceset.name)]
-        images = list(found.images) if found else []
+        folder, members = self.workspace.facesets / faceset.name, sets.member_files(self.registry, faceset.name)
+        of_file = {file or f"{FACES}/{key}.png": by_id.get(key) for key, _, file in members}
+        images = {path: of_file.get(path.relative_to(folder).as_posix()) for path in (found.images if found else ())}
         if faceset.origin == "made":  # what should be there: a picture that is not is shown as missing
-            images = [self.workspace.facesets / faceset.name / crop_name(rank) for rank in range(1, len(members) + 1)]
+            images = {folder / file: row for file, row in of_file.items()} | dict.fromkeys(self._own_images(faceset))
         matched = sorted(
             (row for row in rows if row.reason is Reason.RECOGNISED), key=lambda row: (row.distance or 0.0, row.face.face_id)
         )
         centroids = self.centroids.get(faceset.pack, [])
-        facts = _set_facts(faceset, rows, {**self.changed, **self.photos}, centroids, written=True, images=len(images))
+        facts = _set_facts(faceset, rows, {**self.changed, **self.photos}, centroids, written=True, own=len(images) - len(members))
         if self.blur_except is not None:
             facts = replace(facts, person=None)
         return SetPage(
@@ -209,7 +211,7 @@ class _Work:
             number=faceset.number,
             person=None if self.blur_except is not None else faceset.person_name,
             made=faceset.origin == "made",
-            tiles=self._pictures(faceset, images, members, blur=blur),
+            tiles=self._pictures(faceset, images, blur=blur),
             matched=len(matched),
             recognised=list(self.pool.map(self.face_tile, matched[:_RECOGNISED])),
             distances=facts.distances,
@@ -231,13 +233,20 @@ class _Work:
             thumb, large = self.thumbnails.face(self.workspace.root / photo.path, row.face, margin=margin, blur=blur)
         return self._tile(row.face.face_id[:12], thumb, large, row)
 
-    def _pictures(self, faceset: FaceSet, images: list[Path], members: list[FaceRow | None], *, blur: bool) -> list[Tile]:
+    def _own_images(self, faceset: FaceSet) -> Iterator[Path]:
+        """Where the images of its owner's own lie, also of those that its folder is still to get."""
+        person = people.of_set(self.registry, faceset.name)
+        for path, sha256 in gallery.own_images(self.registry, [person.id] if person else []).get(person.id if person else 0, ()):
+            file, place = self.workspace.facesets / faceset.name / path, gallery.picture(self.registry, sha256)
+            yield self.workspace.facesets / f"{place.set_name}/{place.file}" if place and not file.is_file() else file
+
+    def _pictures(self, faceset: FaceSet, images: Mapping[Path, FaceRow | None], *, blur: bool) -> list[Tile]:
         recorded = {file.path: file for file in sets.files(self.registry, faceset.name)}
-        folder = self.workspace.facesets / faceset.name
+        folder, listed = self.workspace.facesets / faceset.name, list(images.items())
 
         def tile(at: int) -> Tile:
-            path, row = images[at], members[at] if at < len(members) else None
-            fact = recorded.get(path.relative_to(folder).as_posix())
+            path, row = listed[at]
+            fact = recorded.get(path.relative_to(folder).as_posix()) if path.is_relative_to(folder) else None
             thumb = large = None
             if path.is_file():
                 now = path.stat()

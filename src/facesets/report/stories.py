@@ -57,6 +57,7 @@ class SetFacts:
     matched: int
     left_out: Mapping[Reason, int]
     neighbour: tuple[str, float] | None
+    own: int = 0  # images of its owner's own
 
 
 def file_story(file: FileFacts) -> list[str]:
@@ -95,8 +96,10 @@ def set_story(a_set: SetFacts) -> list[str]:
     if a_set.made:
         came = f"{who} was made by facesets of {count_of(a_set.faces, 'face')} in {count_of(a_set.photos, 'photo')}{years}."
     else:
-        came = f"{who} was there before facesets, which only reads it: {count_of(a_set.faces, 'picture')}."
+        came = f"{who} was there before facesets, which only reads it: {count_of(a_set.faces + a_set.own, 'picture')}."
     lines = [came]
+    if a_set.made and a_set.own:
+        lines.append(f"{count_of(a_set.own, 'image')} of your own {plural(a_set.own, 'was')} put into it.")
     if not a_set.written:
         lines.append("It is planned and still to be written: facesets run does it.")
     if a_set.distances:

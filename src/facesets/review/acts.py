@@ -56,10 +56,9 @@ def _still_of(registry: Registry, key: str, shown: Person | None) -> str | None:
     """What the acts call the face with this id; None where it is not there, or not of the person any more that the page showed."""
     if (seen := decisions.seen(registry, key)) is not None:
         return key if shown is None or seen.person == shown.id else None
-    place = gallery.picture(registry, key)  # an image of a set that its owner made
-    if place is None or place.face is not None or (shown is not None and place.set_name != shown.set_name):
-        return None
-    return f"{place.set_name}/{place.file}"
+    place = gallery.own_file(registry, key, None if shown is None else shown.id)  # an image of its owner's own
+    owner = known_people.of_id(registry, place[0]) if place else None
+    return f"{owner.set_name}/{place[1]}" if owner and place else None
 
 
 def _name(workspace: Workspace, registry: Registry, form: Form) -> Answer:

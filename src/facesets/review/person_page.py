@@ -140,10 +140,10 @@ class Shown:
 
 
 def face_shown(review: Review, registry: Registry, key: str) -> Shown:
-    """What a card says of a face: a measured one, or an image of a set that its owner made. Raises NotFound."""
+    """What a card says of a face: a measured one, or an image of its owner's own. Raises NotFound."""
     row, photo = faces.find(registry, key), face_lists.photo(registry, key)
     if row is None or photo is None:
-        return Shown(key, str(Reason.MEMBER), None, None, None, None, None, None, [], ["An image of your own set."], None)
+        return Shown(key, str(Reason.MEMBER), None, None, None, None, None, None, [], ["An image of your own."], None)
     person = people.of_set(registry, row.set_name) if row.set_name else None
     lines = face_reasons(face_facts(row, None, person.name if person and review.options.names else None))
     immich = review.workspace.settings.immich.url

@@ -1,4 +1,4 @@
-"""A set's faces with all that a target may ask of them. Reads registry and folder of sets; images of an adopted set are looked at."""
+"""A set's faces with all that a target may ask of them. Reads registry and folder of sets; an owner's own images are looked at."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from facesets.errors import FacesetsError, UnreadableImage
 from facesets.export import existing_sets
 from facesets.faces import find_faces
 from facesets.records import Box, Reason
-from facesets.registry import Registry, exports, faces, preembedded
+from facesets.registry import Registry, exports, faces, gallery, preembedded
 from facesets.targets.job import Outcome
 from facesets.targets.pictures import Pictures
 from facesets.targets.terms import Candidate
@@ -32,11 +32,14 @@ def candidates(
     if not folder.is_dir():
         raise FacesetsError(f"{folder} is not there. Was the set renamed or removed? facesets verify  says what is missing")
     members = exports.files(registry, person.set_name)
-    found = list(_made(workspace, registry, person, members, recognised) if members else _adopted(workspace, person, pictures, outcome))
+    found = [
+        *_measured(workspace, registry, person, members, recognised and bool(members)),
+        *_own_images(workspace, registry, person, pictures, outcome, beside=bool(members)),
+    ]
     return sorted(found, key=lambda c: (-c.quality, c.face.face_id))
 
 
-def _made(
+def _measured(
     workspace: Workspace, registry: Registry, person: exports.Person, members: list[tuple[str, float, str | None]], recognised: bool
 ) -> Iterator[Candidate]:
     rows = {row.face.face_id: row for row in faces.select(registry, set_name=person.set_name, pack=person.pack)}
@@ -58,11 +61,20 @@ def _made(
         yield Candidate(member.face, member.vector, distance, crop, asset, asset.asset.taken_at if asset else None, others)
 
 
-def _adopted(workspace: Workspace, person: exports.Person, pictures: Pictures, outcome: Outcome) -> Iterator[Candidate]:
-    """One face an image, the largest: such images show one person."""
-    images = next((one.images for one in existing_sets(workspace.facesets) if one.name == person.set_name), ())
-    pack = pictures.pack
-    for path in images:
+def _own_images(
+    workspace: Workspace, registry: Registry, person: exports.Person, pictures: Pictures, outcome: Outcome, *, beside: bool
+) -> Iterator[Candidate]:
+    """Of each image of the owner's own one face, the largest: such images show one person. ``beside`` measured faces it takes the pack
+    of these to compare them with.
+    """
+    own = dict(gallery.own_images(registry, [person.id]).get(person.id, ()))
+    folder = workspace.facesets / person.set_name
+    there = next((one.images for one in existing_sets(workspace.facesets) if one.name == person.set_name), ())
+    for path in (path for path in there if path.relative_to(folder).as_posix() in own):
+        pack = pictures.pack
+        if beside and pack.id != person.pack:
+            outcome.left_out[path.name] = f"the set's faces are ranked by {person.pack}, which is not at hand to measure it"
+            continue
         try:
             photo = pictures.decode(path)
         except (UnreadableImage, OSError) as err:

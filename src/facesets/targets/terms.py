@@ -31,7 +31,7 @@ class Candidate:
     vector: npt.NDArray[np.float32]
     distance: float
     crop: Path | None
-    asset: AssetRow | None  # None: an image of an adopted set, which is its own photo
+    asset: AssetRow | None  # None: an image of the owner's own, which is its own photo
     taken_at: str | None
     others: tuple[Box, ...]  # of other faces in the photo
 
