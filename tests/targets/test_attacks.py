@@ -31,7 +31,7 @@ from facesets.testing.services import json_answer
 from facesets.workspace import Workspace
 from tests.pipeline.world import tree as bytes_of
 
-from .conftest import agree, change, name
+from .conftest import agree, change, drop_face, name
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +202,51 @@ def test_what_was_exported_of_a_set_that_was_merged_goes_with_the_next_export(ta
         path: data for path, data in only.items() if path != RECORD
     }
     assert len(export_to(agreed, target, ["Grandma"], out=out).people) == 1
+
+
+@pytest.mark.parametrize(("target", "gone"), [("folder", "ignored"), ("xmp", "ignored"), ("frigate", "nameless"), ("xmp", "nameless")])
+@pytest.mark.parametrize("remove", [False, True])
+def test_what_was_exported_of_somebody_who_is_no_longer_goes_with_the_next_export_and_with_remove(
+    target: str, gone: str, remove: bool, agreed: Workspace, tmp_path: Path
+) -> None:
+    agree(agreed, "faceset_003")
+    out = tmp_path / "out"
+    export_to(agreed, target, ["Opa"], out=out)
+    assert bytes_of(out)
+    if gone == "ignored":
+        change(agreed, "faceset_003", standing="ignored")
+    else:
+        name(agreed, "faceset_003", None)
+    why = {"ignored": "is ignored", "nameless": "has no name any more"}[gone]
+    one, *_ = export_to(agreed, target, ["Grandma"], out=out, remove=remove).people
+    assert (one.set_name, one.withdrawn > 0, one.notes[0].startswith(why)) == ("faceset_003", True, True)
+    assert not [path for path, data in bytes_of(out).items() if "Opa" in path or "Opa" in str(data)]
+    assert out.exists() is not (remove and target != "xmp")
+
+
+def test_ignored_people_go_even_where_nobody_else_has_a_name(workspace: Workspace, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_to(workspace, "frigate", out=out)
+    for set_name in ("faceset_002", "faceset_003"):
+        change(workspace, set_name, standing="ignored")
+    assert [one.withdrawn > 0 for one in export_to(workspace, "frigate", out=out).people] == [True, True]
+    assert not out.exists()
+    with pytest.raises(UsageError, match="nobody has a name yet"):
+        export_to(workspace, "frigate", out=out)
+
+
+def test_a_person_whose_new_name_is_the_same_on_the_disk_loses_no_file(agreed: Workspace, tmp_path: Path) -> None:
+    """A link does here what a disk does that knows no capitals: one folder has two names."""
+    out = tmp_path / "out"
+    export_to(agreed, "folder", ["Grandma"], out=out)
+    before = bytes_of(out / "Grandma")
+    (out / "GRANDMA").symlink_to("Grandma")
+    name(agreed, "faceset_002", "GRANDMA")
+    (one,) = export_to(agreed, "folder", ["GRANDMA"], out=out).people
+    assert (one.new, one.kept, one.withdrawn, bytes_of(out / "Grandma")) == (0, 9, 0, before)
+    drop = drop_face(agreed, "faceset_002")
+    (one,) = export_to(agreed, "folder", ["GRANDMA"], out=out).people
+    assert (one.withdrawn, len(bytes_of(out / "Grandma"))) == (1, 8), drop
 
 
 def test_a_set_that_was_merged_away_is_told_where_it_went(agreed: Workspace, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from facesets import export_to, files
 from facesets.errors import CorruptFile, FacesetsError, Refused
 from facesets.registry import exports
 from facesets.targets import tree
+from facesets.targets.record import RECORD
 from facesets.workspace import Workspace
 from tests.pipeline.world import tree as bytes_of
 
@@ -42,9 +43,10 @@ def test_the_same_input_gives_the_same_bytes_and_a_second_run_writes_nothing(tar
     assert export(agreed, target, out, dry_run=True)[0] > 0
     assert not out.exists()
     new, _, _ = export(agreed, target, out)
-    first = bytes_of(out)
+    first, when = bytes_of(out), (out / RECORD).stat()
     assert export(agreed, target, out) == (0, new, 0)
     assert bytes_of(out) == first
+    assert ((out / RECORD).stat().st_ino, (out / RECORD).stat().st_mtime_ns) == (when.st_ino, when.st_mtime_ns)
     assert export(agreed, target, out, remove=True) == (0, 0, new)
     assert not out.exists()
     export(agreed, target, out)

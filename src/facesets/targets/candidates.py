@@ -12,7 +12,7 @@ from facesets.errors import FacesetsError, UnreadableImage
 from facesets.export import existing_sets
 from facesets.faces import find_faces
 from facesets.records import Box, Reason
-from facesets.registry import Registry, exports, faces, preembedded
+from facesets.registry import Registry, exports, faces, preembedded, sets
 from facesets.targets.job import Outcome
 from facesets.targets.pictures import Pictures
 from facesets.targets.terms import Candidate
@@ -32,7 +32,10 @@ def candidates(
     if not folder.is_dir():
         raise FacesetsError(f"{folder} is not there. Was the set renamed or removed? facesets verify  says what is missing")
     members = exports.files(registry, person.set_name)
-    found = list(_made(workspace, registry, person, members, recognised) if members else _adopted(workspace, person, pictures, outcome))
+    if members:
+        found = list(_made(workspace, registry, person, members, recognised))
+    else:
+        found = list(_adopted(workspace, registry, person, pictures, outcome))
     return sorted(found, key=lambda c: (-c.quality, c.face.face_id))
 
 
@@ -58,10 +61,13 @@ def _made(
         yield Candidate(member.face, member.vector, distance, crop, asset, asset.asset.taken_at if asset else None, others)
 
 
-def _adopted(workspace: Workspace, person: exports.Person, pictures: Pictures, outcome: Outcome) -> Iterator[Candidate]:
+def _adopted(
+    workspace: Workspace, registry: Registry, person: exports.Person, pictures: Pictures, outcome: Outcome
+) -> Iterator[Candidate]:
     """One face an image, the largest: such images show one person."""
     images = next((one.images for one in existing_sets(workspace.facesets) if one.name == person.set_name), ())
     pack = pictures.pack
+    known = {file.sha256 for file in sets.files(registry, person.set_name)}
     for path in images:
         try:
             photo = pictures.decode(path)
@@ -69,6 +75,9 @@ def _adopted(workspace: Workspace, person: exports.Person, pictures: Pictures, o
             outcome.left_out[path.name] = f"cannot be read ({err})"
             continue
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        if sha256 not in known:  # nor was it on a contact sheet that somebody looked at
+            outcome.left_out[path.name] = "is new in the folder, and no run has seen it yet: facesets run"
+            continue
         found, vectors = find_faces(photo, sha256, pack)
         if not found:
             outcome.left_out[path.name] = "no face is found in it"

@@ -41,7 +41,10 @@ def crops_of(job: Job) -> list[tuple[Candidate, Item]]:
     for candidate in job.candidates:
         if len(found) >= job.count:
             break
-        if candidate.crop is None or candidate.crop.suffix.lower() != ".png" or not candidate.crop.is_file():
+        if candidate.crop is None:
+            job.leave_out(candidate, "its file is still to come into the set's folder: facesets write")
+            continue
+        if candidate.crop.suffix.lower() != ".png" or not candidate.crop.is_file():
             job.leave_out(candidate, "its file is not in the set's folder, or is no PNG")
             continue
         found.append((candidate, Item(candidate.crop, job.about(candidate))))
