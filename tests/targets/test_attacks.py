@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -333,7 +333,7 @@ ODD: tuple[object, ...] = (
 
 
 @contextmanager
-def answering(get: object, post: object, status: int = 200, delay: float = 0.0) -> Iterator[str]:
+def answering(get: object, post: object, status: int = 200, delay: float = 0.0, drip: float = 0.0) -> Iterator[str]:
     """A service with one answer to every question, and one to everything that it is sent; yields its address."""
 
     class Odd(BaseHTTPRequestHandler):
@@ -351,7 +351,10 @@ def answering(get: object, post: object, status: int = 200, delay: float = 0.0) 
             self.send_header("Location", "https://login.example")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            with suppress(ConnectionError):
+                for piece in [data[i : i + 1] for i in range(len(data))] if drip else [data]:
+                    self.wfile.write(piece)
+                    time.sleep(drip)
 
         def log_message(self, *args: object) -> None: ...
 
@@ -399,6 +402,18 @@ def test_a_service_that_is_too_slow_is_told_in_words(workspace: Workspace, monke
     settings.write_text(settings.read_text().replace("[immich]", "[immich]\ntimeout = 0.2", 1))
     with answering({}, {}, delay=0.6) as url, pytest.raises(FacesetsError, match=r"does not answer: .*Run the same command again"):
         export_to(Workspace.open(workspace.root), "frigate-api", ["Grandma"], url=url, dry_run=True)
+
+
+def test_a_service_whose_answer_comes_in_drops_is_not_waited_for_without_end(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Service, "sleep", staticmethod(lambda _: None))
+    settings = workspace.root / "facesets.toml"
+    settings.write_text(settings.read_text().replace("[immich]", "[immich]\ntimeout = 0.2", 1))
+    before = time.monotonic()
+    with answering({"train": ["x" * 300]}, {}, drip=0.05) as url, pytest.raises(FacesetsError, match="is too slow: its answer was not"):
+        export_to(Workspace.open(workspace.root), "frigate-api", ["Grandma"], url=url, dry_run=True)
+    assert time.monotonic() - before < 10
 
 
 def test_a_service_never_gets_two_people_under_one_name(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
