@@ -13,6 +13,7 @@ from facesets import export_to, files
 from facesets.errors import CorruptFile, FacesetsError, Refused
 from facesets.registry import exports
 from facesets.targets import tree
+from facesets.targets.pictures import Pictures
 from facesets.targets.record import RECORD
 from facesets.workspace import Workspace
 from tests.pipeline.world import tree as bytes_of
@@ -189,3 +190,13 @@ def test_a_set_of_plain_images_and_one_whose_originals_are_gone(agreed: Workspac
     (one,) = export_to(agreed, "frigate", ["Grandma"], out=tmp_path / "frigate").people
     assert (one.new, {why.partition(" (")[0] for why in one.left_out.values()}) == (0, {"its original is gone"})
     assert any("none of its faces can be handed on" in note for note in one.notes)
+
+
+@pytest.mark.parametrize("target", ["imagefolder", "parquet"])
+def test_a_crop_that_shows_somebody_else_too_is_in_no_data_set(
+    target: str, agreed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([2, 1, 0])
+    monkeypatch.setattr(Pictures, "detect", lambda *_: [None] * next(counts, 1))
+    (one,) = export_to(agreed, target, ["Grandma"], out=tmp_path).people
+    assert list(one.left_out.values()) == ["somebody else is in its crop"]
