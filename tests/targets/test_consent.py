@@ -124,6 +124,30 @@ def test_a_look_holds_for_no_face_that_a_decision_brought_since(agreed: Workspac
         export(agreed, tmp_path / "out")
 
 
+def test_a_refusal_says_that_a_face_which_left_the_set_is_still_in_an_earlier_export(
+    agreed: Workspace, facesets: CommandLine, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    export(agreed, out)
+    drop_face(agreed, SET)
+    facesets("consent", "Grandma", "--withdraw", "--by", "Grandma")
+    with pytest.raises(Refused, match=r"still shows 1 face of an earlier export that left the set; --remove takes it out"):
+        export(agreed, out)
+    with pytest.raises(Refused, match="no agreement") as refused:
+        export(agreed, tmp_path / "another")
+    assert "still shows" not in str(refused.value)
+
+
+def test_why_faces_are_left_out_is_one_line_a_reason(agreed: Workspace, facesets: CommandLine, tmp_path: Path, made: Path) -> None:
+    away = (made / "photos").rename(made / "not mounted")
+    try:
+        said = facesets("export", "--to", "frigate", "Grandma", "--out", tmp_path / "out")
+    finally:
+        away.rename(made / "photos")
+    lines = [line for line in said.out.splitlines() if "  left out" in line]
+    assert [line.partition(" (")[0] for line in lines] == ["  left out, 9: its original is gone"]
+
+
 def test_the_sheet_shows_faces_whose_files_are_still_to_come_and_they_are_handed_on(
     agreed: Workspace, facesets: CommandLine, tmp_path: Path
 ) -> None:

@@ -63,6 +63,8 @@ def test_while_the_photos_are_away_all_of_an_export_stays(target: str, agreed: W
     try:
         assert export(agreed, target, out) == (0, new, 0)
         assert bytes_of(out) == first  # pictures, captions, the trainers' settings
+        (one,) = export_to(agreed, target, ["Grandma"], out=out).people
+        assert sum("not here now" in note for note in one.notes) == 1
         assert export(agreed, target, out, remove=True) == (0, 0, new)
         assert not out.exists()
     finally:

@@ -26,6 +26,7 @@ from facesets.targets.table import TARGETS
 from facesets.targets.terms import Purpose
 from facesets.targets.tree import faces_in, write_files
 from facesets.targets.xmp import BESIDE
+from facesets.wording import count_of
 from facesets.workspace import Workspace
 
 
@@ -112,7 +113,7 @@ def export_to(
                     job = replace(job, options={"remove": "yes"})
                 _run(row, job)
             except Refused as err:
-                outcome.refuse(str(err))
+                outcome.refuse(f"{err}{_still_there(registry, row, person, out)}")
                 continue
             if not dry_run:
                 with registry.transaction():
@@ -178,6 +179,18 @@ def _gone(workspace: Workspace, registry: Registry, row: Target, out: Path | Non
         for why in [here.get(number, no_set)]
         if why and (name or set_name)
     }
+
+
+def _still_there(registry: Registry, row: Target, person: exports.Person, out: Path | None) -> str:
+    """What a refusal says where an earlier export to this place shows faces that have left the set since."""
+    members = {face for face, _, _ in exports.files(registry, person.set_name)}
+    if row.kind != "files" or out is None or not members:
+        return ""
+    key = key_of(registry, person.number)
+    files = read_record(out / RECORD, row.name, own_of(key))["sets"].get(key, {}).get("files", {})
+    if not (left := {face for entry in files.values() for face in faces_in(entry)} - members):
+        return ""
+    return f". Until then {out} still shows {count_of(len(left), 'face')} of an earlier export that left the set; --remove takes it out"
 
 
 def _why_not(row: Target, person: exports.Person) -> str:

@@ -20,6 +20,7 @@ from facesets.registry import exports
 from facesets.targets.consent import Permit
 from facesets.targets.job import Item, Outcome
 from facesets.targets.record import RECORD, Entry, own_of, read_record, write_part
+from facesets.wording import count_of
 
 _UNFINISHED = re.compile(r"\.(.{1,40})\.[a-z0-9_]{8}\.part", re.DOTALL)  # what a kill leaves of files.replace_file
 
@@ -77,7 +78,8 @@ def write_files(
     stay = _of_what_is_away(mine, entries, away)
     entries |= stay
     outcome.kept += len(stay)
-    outcome.notes += [f"{path} stays as it was: what it is made of is not here now" for path in stay]
+    away_now = f"{count_of(len(stay), 'file', 'stay')} as before: pictures they are made of are not here now"
+    outcome.notes += [away_now] if stay else []
     gone = [path for path in sorted(mine) if path not in entries]
     remove = [path for path in gone if _there(root, path) in {mine[path]["sha256"], mine[path].get("was")}]
     outcome.notes += [f"{path} was changed by hand since and stays" for path in gone if path not in remove and _there(root, path)]
