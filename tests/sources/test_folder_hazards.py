@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -146,6 +147,19 @@ def test_a_path_too_long_for_the_system_is_said_and_the_rest_is_done(root: Path)
     assert list(found) == ["own.jpg", "z.jpg"]
     assert len(notes) == 1
     assert "file name too long" in notes[0]
+
+
+def test_what_an_export_made_is_no_photo_and_the_photos_beside_it_are(root: Path) -> None:
+    record: dict[str, object] = {"sets": {"1@x": {"files": {"Anna/1.png": {}, "2.png": {}}}}}
+    for folder, said in (("2020", json.dumps(record)), ("2021", '{"sets": [1]}'), ("2022", "[" * 100_000)):
+        for name in ("Anna/1.png", "Anna/photo.png", "2.png"):
+            (root / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / folder / name).write_bytes(b"x")
+        (root / folder / ".facesets-export.json").write_text(said)
+    found, notes = listed(root)
+    assert [name for name in found if name.startswith("2020") and name.endswith("png")] == ["2020/Anna/photo.png"]
+    assert sum(name.endswith("png") for name in found) == 7
+    assert notes == [f"2 files in {root} that an export of facesets made were left out."]
 
 
 def test_workspaces_and_sets_are_never_photos(root: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from facesets.testing.services import json_answer
 from facesets.workspace import Workspace
 from tests.pipeline.world import tree as bytes_of
 
-from .conftest import agree, change, name
+from .conftest import agree, change, drop_face, name
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +204,51 @@ def test_what_was_exported_of_a_set_that_was_merged_goes_with_the_next_export(ta
     assert len(export_to(agreed, target, ["Grandma"], out=out).people) == 1
 
 
+@pytest.mark.parametrize(("target", "gone"), [("folder", "ignored"), ("xmp", "ignored"), ("frigate", "nameless"), ("xmp", "nameless")])
+@pytest.mark.parametrize("remove", [False, True])
+def test_what_was_exported_of_somebody_who_is_no_longer_goes_with_the_next_export_and_with_remove(
+    target: str, gone: str, remove: bool, agreed: Workspace, tmp_path: Path
+) -> None:
+    agree(agreed, "faceset_003")
+    out = tmp_path / "out"
+    export_to(agreed, target, ["Opa"], out=out)
+    assert bytes_of(out)
+    if gone == "ignored":
+        change(agreed, "faceset_003", standing="ignored")
+    else:
+        name(agreed, "faceset_003", None)
+    why = {"ignored": "is ignored", "nameless": "has no name any more"}[gone]
+    one, *_ = export_to(agreed, target, ["Grandma"], out=out, remove=remove).people
+    assert (one.set_name, one.withdrawn > 0, one.notes[0].startswith(why)) == ("faceset_003", True, True)
+    assert not [path for path, data in bytes_of(out).items() if "Opa" in path or "Opa" in str(data)]
+    assert out.exists() is not (remove and target != "xmp")
+
+
+def test_ignored_people_go_even_where_nobody_else_has_a_name(workspace: Workspace, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_to(workspace, "frigate", out=out)
+    for set_name in ("faceset_002", "faceset_003"):
+        change(workspace, set_name, standing="ignored")
+    assert [one.withdrawn > 0 for one in export_to(workspace, "frigate", out=out).people] == [True, True]
+    assert not out.exists()
+    with pytest.raises(UsageError, match="nobody has a name yet"):
+        export_to(workspace, "frigate", out=out)
+
+
+def test_a_person_whose_new_name_is_the_same_on_the_disk_loses_no_file(agreed: Workspace, tmp_path: Path) -> None:
+    """A link does here what a disk does that knows no capitals: one folder has two names."""
+    out = tmp_path / "out"
+    export_to(agreed, "folder", ["Grandma"], out=out)
+    before = bytes_of(out / "Grandma")
+    (out / "GRANDMA").symlink_to("Grandma")
+    name(agreed, "faceset_002", "GRANDMA")
+    (one,) = export_to(agreed, "folder", ["GRANDMA"], out=out).people
+    assert (one.new, one.kept, one.withdrawn, bytes_of(out / "Grandma")) == (0, 9, 0, before)
+    drop = drop_face(agreed, "faceset_002")
+    (one,) = export_to(agreed, "folder", ["GRANDMA"], out=out).people
+    assert (one.withdrawn, len(bytes_of(out / "Grandma"))) == (1, 8), drop
+
+
 def test_a_set_that_was_merged_away_is_told_where_it_went(agreed: Workspace, tmp_path: Path) -> None:
     with agreed.lock(), agreed.registry() as registry:
         people.merge(agreed, registry, "faceset_003", "faceset_002", name="Grandma")
@@ -288,7 +333,7 @@ ODD: tuple[object, ...] = (
 
 
 @contextmanager
-def answering(get: object, post: object, status: int = 200, delay: float = 0.0) -> Iterator[str]:
+def answering(get: object, post: object, status: int = 200, delay: float = 0.0, drip: float = 0.0) -> Iterator[str]:
     """A service with one answer to every question, and one to everything that it is sent; yields its address."""
 
     class Odd(BaseHTTPRequestHandler):
@@ -306,7 +351,10 @@ def answering(get: object, post: object, status: int = 200, delay: float = 0.0) 
             self.send_header("Location", "https://login.example")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            with suppress(ConnectionError):
+                for piece in [data[i : i + 1] for i in range(len(data))] if drip else [data]:
+                    self.wfile.write(piece)
+                    time.sleep(drip)
 
         def log_message(self, *args: object) -> None: ...
 
@@ -354,6 +402,18 @@ def test_a_service_that_is_too_slow_is_told_in_words(workspace: Workspace, monke
     settings.write_text(settings.read_text().replace("[immich]", "[immich]\ntimeout = 0.2", 1))
     with answering({}, {}, delay=0.6) as url, pytest.raises(FacesetsError, match=r"does not answer: .*Run the same command again"):
         export_to(Workspace.open(workspace.root), "frigate-api", ["Grandma"], url=url, dry_run=True)
+
+
+def test_a_service_whose_answer_comes_in_drops_is_not_waited_for_without_end(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Service, "sleep", staticmethod(lambda _: None))
+    settings = workspace.root / "facesets.toml"
+    settings.write_text(settings.read_text().replace("[immich]", "[immich]\ntimeout = 0.2", 1))
+    before = time.monotonic()
+    with answering({"train": ["x" * 300]}, {}, drip=0.05) as url, pytest.raises(FacesetsError, match="is too slow: its answer was not"):
+        export_to(Workspace.open(workspace.root), "frigate-api", ["Grandma"], url=url, dry_run=True)
+    assert time.monotonic() - before < 10
 
 
 def test_a_service_never_gets_two_people_under_one_name(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

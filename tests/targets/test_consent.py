@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facesets import export_to
+from facesets import export_to, people
 from facesets.errors import Refused
 from facesets.photos import chips
 from facesets.registry import exports
@@ -114,6 +114,63 @@ def test_a_look_holds_for_the_revision_that_was_shown(agreed: Workspace, tmp_pat
         registry.db.execute("UPDATE sets SET revision = 2 WHERE name = ?", (SET,))
     with pytest.raises(Refused, match=r"nobody knows how old.*has changed since its contact sheet was looked at. Look again"):
         export(agreed, tmp_path / "out")
+
+
+def test_a_look_holds_for_no_face_that_a_decision_brought_since(agreed: Workspace, tmp_path: Path) -> None:
+    """The folder follows later; originals, of which a LoRA is cut, do not wait for it."""
+    with agreed.lock(), agreed.registry() as registry:
+        people.merge(agreed, registry, "faceset_003", SET, name="Grandma")
+    with pytest.raises(Refused, match="has changed since its contact sheet was looked at"):
+        export(agreed, tmp_path / "out")
+
+
+def test_a_refusal_says_that_a_face_which_left_the_set_is_still_in_an_earlier_export(
+    agreed: Workspace, facesets: CommandLine, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    export(agreed, out)
+    drop_face(agreed, SET)
+    facesets("consent", "Grandma", "--withdraw", "--by", "Grandma")
+    with pytest.raises(Refused, match=r"still shows 1 face of an earlier export that left the set; --remove takes it out"):
+        export(agreed, out)
+    with pytest.raises(Refused, match="no agreement") as refused:
+        export(agreed, tmp_path / "another")
+    assert "still shows" not in str(refused.value)
+
+
+def test_why_faces_are_left_out_is_one_line_a_reason(agreed: Workspace, facesets: CommandLine, tmp_path: Path, made: Path) -> None:
+    away = (made / "photos").rename(made / "not mounted")
+    try:
+        said = facesets("export", "--to", "frigate", "Grandma", "--out", tmp_path / "out")
+    finally:
+        away.rename(made / "photos")
+    lines = [line for line in said.out.splitlines() if "  left out" in line]
+    assert [line.partition(" (")[0] for line in lines] == ["  left out, 9: its original is gone"]
+
+
+def test_the_sheet_shows_faces_whose_files_are_still_to_come_and_they_are_handed_on(
+    agreed: Workspace, facesets: CommandLine, tmp_path: Path
+) -> None:
+    with agreed.lock(), agreed.registry() as registry:
+        people.merge(agreed, registry, "faceset_003", SET, name="Grandma")
+        faces = len(exports.files(registry, SET))
+    sheet = Path(facesets("consent", "Grandma", "--show", "--json").json["contact_sheet"])
+    assert sheet.read_text(encoding="utf-8").count("data:image/jpeg") == faces > 9
+    assert facesets("consent", "Grandma", "--by", "Anna", "--adult", "--looked").code == 0
+    assert export(agreed, tmp_path / "out") == {}
+    assert len(list((tmp_path / "out" / "Grandma").iterdir())) == faces
+
+
+def test_an_image_that_was_put_into_a_set_of_ones_own_waits_until_a_run_has_seen_it(workspace: Workspace, tmp_path: Path) -> None:
+    agree(workspace, "faceset_001")
+    images = workspace.facesets / "faceset_001"
+    first = next(path for path in sorted(images.rglob("*")) if path.suffix in (".png", ".jpg"))
+    (one,) = export_to(workspace, "folder", ["faceset_001"], out=tmp_path / "out").people
+    another = next(path for path in (workspace.facesets / "faceset_003").rglob("*.png"))
+    (first.parent / f"new{another.suffix}").write_bytes(another.read_bytes())
+    (again,) = export_to(workspace, "folder", ["faceset_001"], out=tmp_path / "out").people
+    assert (again.new, again.kept) == (0, one.new)
+    assert "no run has seen it yet" in again.left_out["new.png"]
 
 
 def test_agreements_are_decisions_and_only_ever_added(agreed: Workspace) -> None:

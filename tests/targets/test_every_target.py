@@ -155,7 +155,7 @@ def test_photos_that_are_not_here_now_take_nothing_out_and_a_face_that_left_its_
         away.rename(drawn / "photos")
     drop_face(agreed, first.set_name)
     (last,) = export_to(agreed, target, ["Grandma"], out=tmp_path / "out").people
-    assert last.withdrawn == (1 if target == "frigate" else 0)  # sidecars name recognised faces, too
+    assert last.withdrawn == 1
 
 
 def test_a_face_model_is_made_of_the_chosen_crops_alone_and_insightface_reads_it(

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from facesets import export_to
+from facesets import export_to, people
 from facesets.errors import BadAnswer, ServerFailed, Unreachable, WrongKey
 from facesets.models import Pack
+from facesets.registry import sets
 from facesets.targets import frigate_formula as formula
 from facesets.targets.service import Service
 from facesets.testing import compreface as their_compreface
@@ -360,8 +361,8 @@ def test_the_command_line_tells_what_went_and_what_is_predicted(facesets: Comman
 
 
 def test_a_set_of_two_photos_is_exported_and_nothing_is_claimed_of_it(workspace: Workspace, tmp_path: Path) -> None:
-    with workspace.registry() as registry, registry.transaction():
-        registry.db.execute("DELETE FROM set_faces WHERE rank > 2 AND set_id = (SELECT id FROM sets WHERE name = 'faceset_002')")
+    with workspace.registry() as registry:
+        people.reject(workspace, registry, [key for _, key, _ in sets.members(registry, "faceset_002")[2:]])
     (one,) = export_to(workspace, "frigate", ["Grandma"], out=tmp_path).people
     assert (one.new, one.facts) == (2, {})
     assert any("too few photos to hold some out" in note for note in one.notes)

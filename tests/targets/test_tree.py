@@ -13,6 +13,8 @@ from facesets import export_to, files
 from facesets.errors import CorruptFile, FacesetsError, Refused
 from facesets.registry import exports
 from facesets.targets import tree
+from facesets.targets.pictures import Pictures
+from facesets.targets.record import RECORD
 from facesets.workspace import Workspace
 from tests.pipeline.world import tree as bytes_of
 
@@ -42,9 +44,10 @@ def test_the_same_input_gives_the_same_bytes_and_a_second_run_writes_nothing(tar
     assert export(agreed, target, out, dry_run=True)[0] > 0
     assert not out.exists()
     new, _, _ = export(agreed, target, out)
-    first = bytes_of(out)
+    first, when = bytes_of(out), (out / RECORD).stat()
     assert export(agreed, target, out) == (0, new, 0)
     assert bytes_of(out) == first
+    assert ((out / RECORD).stat().st_ino, (out / RECORD).stat().st_mtime_ns) == (when.st_ino, when.st_mtime_ns)
     assert export(agreed, target, out, remove=True) == (0, 0, new)
     assert not out.exists()
     export(agreed, target, out)
@@ -60,6 +63,8 @@ def test_while_the_photos_are_away_all_of_an_export_stays(target: str, agreed: W
     try:
         assert export(agreed, target, out) == (0, new, 0)
         assert bytes_of(out) == first  # pictures, captions, the trainers' settings
+        (one,) = export_to(agreed, target, ["Grandma"], out=out).people
+        assert sum("not here now" in note for note in one.notes) == 1
         assert export(agreed, target, out, remove=True) == (0, 0, new)
         assert not out.exists()
     finally:
@@ -187,3 +192,13 @@ def test_a_set_of_plain_images_and_one_whose_originals_are_gone(agreed: Workspac
     (one,) = export_to(agreed, "frigate", ["Grandma"], out=tmp_path / "frigate").people
     assert (one.new, {why.partition(" (")[0] for why in one.left_out.values()}) == (0, {"its original is gone"})
     assert any("none of its faces can be handed on" in note for note in one.notes)
+
+
+@pytest.mark.parametrize("target", ["imagefolder", "parquet"])
+def test_a_crop_that_shows_somebody_else_too_is_in_no_data_set(
+    target: str, agreed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([2, 1, 0])
+    monkeypatch.setattr(Pictures, "detect", lambda *_: [None] * next(counts, 1))
+    (one,) = export_to(agreed, target, ["Grandma"], out=tmp_path).people
+    assert list(one.left_out.values()) == ["somebody else is in its crop"]

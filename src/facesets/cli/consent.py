@@ -50,7 +50,7 @@ def consent(app: App, name: str, by: str, adult: bool, looked: bool, show: bool,
         elif by:
             raise UsageError("--by goes with --adult, which says that the person agreed and is an adult")
         recorded = agreed.recorded(registry, person)
-        holds = recorded is not None and recorded.looked == agreed.revision_of(registry, person)
+        holds = agreed.was_looked_at(registry, person, recorded)
     document = {
         "set": person.set_name, "person": person.number, "name": person.name,
         "consent": recorded and {"by": recorded.by, "at": recorded.at}, "looked_at_as_it_is": holds, "exports": gone,

@@ -71,8 +71,10 @@ def _lines(done: Exported, one: Outcome) -> list[str]:
     if checked := one.facts.get("checked"):
         lines += [f"  asked about {count_of(checked['asked'], 'photo')} that it was not given: {checked['hits']:,} right"]
     lines += [f"  {note}" for note in one.notes]
-    whys: dict[str, int] = {}
-    for why in one.left_out.values():
-        whys[why] = whys.get(why, 0) + 1
-    lines += [f"  left out, {n:,}: {why}" for why, n in sorted(whys.items(), key=lambda item: (-item[1], item[0]))]
+    whys: dict[str, list[str]] = {}
+    for why in sorted(one.left_out.values()):
+        whys.setdefault(why.partition(" (")[0], []).append(why)
+    for each in sorted(whys.values(), key=lambda each: (-len(each), each[0])):
+        more = ", for one" if len(set(each)) > 1 else ""  # each names its own photo, and there may be thousands
+        lines += [f"  left out, {len(each):,}: {each[0]}{more}"]
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from facesets.errors import NotFound, UsageError
-from facesets.files import digest_file
+from facesets.files import digest_file, read_file
 from facesets.photos import DecoderPool
 from facesets.progress import Progress
 from facesets.records import Asset, FaceBox, SourcePerson, User
@@ -29,6 +30,7 @@ PHOTOS = frozenset((
 ))  # fmt: skip
 _VIDEOS = frozenset((".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mts", ".m2ts", ".3gp", ".mpg", ".mpeg", ".wmv", ".insv"))
 _SET_FILE = "faceset.json"  # what every set of ours holds
+_EXPORT_RECORD = ".facesets-export.json"  # which files of a folder we made
 _OWN = OWN_FOLDERS | {"facesets"}
 _SHOWN = 3  # folders named in a note
 _HEADERS = 2  # read at a time, whatever the number of threads: each takes a process, and none takes long
@@ -59,7 +61,7 @@ class FolderSource:
 
     def listing(self, progress: Progress) -> Iterator[Asset]:
         """Every file, in the order of the paths. What is not looked into is said: links that lead out of the folder or nowhere,
-        workspaces and sets, folders that cannot be read. Raises UsageError where that is the folder itself.
+        workspaces and sets, what exports made, folders that cannot be read. Raises UsageError where that is the folder itself.
         """
         self.unlisted = []
         left_out, failed = Counter[str](), list[tuple[str, str]]()
@@ -72,6 +74,8 @@ class FolderSource:
             progress.note(f"{n:,} link{'s' if n > 1 else ''} in {where} to folders, out of it or to nothing {_was(n)} not followed.")
         if n := left_out["workspace"]:
             progress.note(f"{n:,} folder{'s' if n > 1 else ''} of facesets workspaces or sets inside {where} {_was(n)} left out.")
+        if n := left_out["export"]:
+            progress.note(f"{n:,} file{'s' if n > 1 else ''} in {where} that an export of facesets made {_was(n)} left out.")
         if failed:
             self.unlisted = [inside for inside, _ in failed]
             names = ", ".join(f"{inside[:200]} ({why})" for inside, why in failed[:_SHOWN])
@@ -81,7 +85,7 @@ class FolderSource:
 
     def _files(self, left_out: Counter[str], failed: list[tuple[str, str]]) -> Iterator[os.DirEntry[str]]:
         """The entries that may be assets: a folder's files by name, then its folders."""
-        waiting = [os.fspath(self.root)]
+        waiting, exported = [os.fspath(self.root)], set[str]()
         while waiting:
             folder = waiting.pop()
             top = folder == os.fspath(self.root)
@@ -97,10 +101,14 @@ class FolderSource:
             if not top and (folder in self._own or SETTINGS_FILE in names or _SET_FILE in names):
                 left_out["workspace"] += 1
                 continue
+            if _EXPORT_RECORD in names:
+                exported |= _exported(folder)
             folders = list[str]()
             for entry in entries:
                 if entry.is_symlink() and not self._leads_to_a_file_inside(entry):
                     left_out["link"] += 1
+                elif entry.path in exported:
+                    left_out["export"] += 1
                 elif not _is_folder(entry):
                     yield entry
                 elif top and SETTINGS_FILE in names and entry.name in _OWN:
@@ -209,6 +217,15 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+def _exported(folder: str) -> set[str]:
+    """The files that exports made in ``folder``, by their record there: faces of photos, which would be taken for more photos."""
+    try:
+        parts = json.loads(read_file(Path(folder, _EXPORT_RECORD)))["sets"].values()
+        return {os.fspath(Path(folder, file)) for part in parts for file in part["files"]}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):  # no record of ours, so it hides nothing
+        return set()
 
 
 def _was(n: int) -> str:

@@ -12,7 +12,7 @@ from facesets.errors import FacesetsError, UnreadableImage
 from facesets.export import existing_sets
 from facesets.faces import find_faces
 from facesets.records import Box, Reason
-from facesets.registry import Registry, exports, faces, gallery, preembedded
+from facesets.registry import Registry, exports, faces, gallery, preembedded, sets
 from facesets.targets.job import Outcome
 from facesets.targets.pictures import Pictures
 from facesets.targets.terms import Candidate
@@ -68,11 +68,13 @@ def _own_images(
     of these to compare them with.
     """
     own = dict(gallery.own_images(registry, [person.id]).get(person.id, ()))
+    recorded = {file.path for file in sets.files(registry, person.set_name)}
     folder = workspace.facesets / person.set_name
-    there = next((one.images for one in existing_sets(workspace.facesets) if one.name == person.set_name), ())
-    for path in (path for path in there if path.relative_to(folder).as_posix() in own):
-        pack = pictures.pack
-        if beside and pack.id != person.pack:
+    for path in next((one.images for one in existing_sets(workspace.facesets) if one.name == person.set_name), ()):
+        name = path.relative_to(folder).as_posix()
+        if name in recorded and name not in own:
+            continue
+        if name in own and beside and pictures.pack.id != person.pack:
             outcome.left_out[path.name] = f"the set's faces are ranked by {person.pack}, which is not at hand to measure it"
             continue
         try:
@@ -81,7 +83,10 @@ def _own_images(
             outcome.left_out[path.name] = f"cannot be read ({err})"
             continue
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        found, vectors = find_faces(photo, sha256, pack)
+        if own.get(name) != sha256:  # nor was it on a contact sheet that somebody looked at
+            outcome.left_out[path.name] = "is new in the folder, and no run has seen it yet: facesets run"
+            continue
+        found, vectors = find_faces(photo, sha256, pictures.pack)
         if not found:
             outcome.left_out[path.name] = "no face is found in it"
             continue

@@ -27,11 +27,14 @@ _SHOWN = "contact sheet shown"
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What is recorded of a person. ``looked``: the revision of the set whose contact sheet was looked at, as :func:`revision_of`."""
+    """What is recorded of a person. ``looked``: the revision of the set whose contact sheet was looked at, as :func:`revision_of`;
+    ``faces``: those that were on it.
+    """
 
     by: str
     at: str
     looked: str | None
+    faces: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,24 @@ def revision_of(registry: Registry, person: exports.Person) -> str:
     return f"{person.set_name} revision {person.revision} {files_hash(sets.files(registry, person.set_name))[:16]}"
 
 
+def _members(registry: Registry, person: exports.Person) -> list[str]:
+    """The set's faces, those too that a decision brought and whose files are still to come."""
+    return sorted(key for key, _, _ in exports.files(registry, person.set_name))
+
+
+def was_looked_at(registry: Registry, person: exports.Person, consent: Consent | None) -> bool:
+    """Whether the set's contact sheet was looked at as the set is now: every face that it has was on it."""
+    seen = consent is not None and consent.looked == revision_of(registry, person)
+    return seen and consent is not None and consent.faces.issuperset(_members(registry, person))
+
+
 def recorded(registry: Registry, person: exports.Person) -> Consent | None:
     """What stands: the last agreement, unless it was withdrawn since."""
     consent = None
     for one in exports.said(registry, person):
         looked = one.payload.get("looked") or (consent.looked if consent else None)
-        consent = Consent(one.payload["by"], one.at, looked) if one.act == exports.CONSENT else None
+        faces = frozenset(one.payload.get("shown") or (consent.faces if consent else ()))
+        consent = Consent(one.payload["by"], one.at, looked, faces) if one.act == exports.CONSENT else None
     return consent
 
 
@@ -66,12 +81,15 @@ def give(registry: Registry, person: exports.Person, *, by: str, looked: bool) -
         raise Refused("who says that this person agreed? Name yourself: --by NAME")
     now = revision_of(registry, person)
     shown = runs.last_note(registry, f"{_SHOWN} {person.number}")
-    if looked and (shown is None or shown["revision"] != now):
+    faces = shown.get("faces", []) if shown else []
+    if looked and (shown is None or shown["revision"] != now or not set(faces).issuperset(_members(registry, person))):
         raise Refused(
             f"{person.set_name} has not been shown as it is now. See who is in it first: facesets consent {person.set_name} --show"
         )
     with registry.transaction():
-        exports.say(registry, exports.CONSENT, person, {"by": by.strip(), "adult": True, **({"looked": now} if looked else {})})
+        exports.say(
+            registry, exports.CONSENT, person, {"by": by.strip(), "adult": True, **({"looked": now, "shown": faces} if looked else {})}
+        )
     consent = recorded(registry, person)
     assert consent is not None
     return consent
@@ -87,7 +105,7 @@ def withdraw(registry: Registry, person: exports.Person, *, by: str) -> list[dic
 def note_shown(registry: Registry, person: exports.Person) -> None:
     """Remember which revision's contact sheet was shown."""
     with registry.transaction():
-        runs.note(registry, None, f"{_SHOWN} {person.number}", revision=revision_of(registry, person))
+        runs.note(registry, None, f"{_SHOWN} {person.number}", revision=revision_of(registry, person), faces=_members(registry, person))
 
 
 def permit(
@@ -112,7 +130,7 @@ def permit(
             f"{target} is for generating or swapping faces, and no agreement of {_called(person)} is recorded. Ask them; then: "
             f"facesets consent {person.set_name} --by YOUR-NAME --adult"
         )
-    looked = consent.looked == revision_of(registry, person)
+    looked = was_looked_at(registry, person, consent)
     kept, left_out = _adults(person, candidates, looked=looked)
     if not looked:
         unknown = [c for c in kept if _age_by_birth(person, c) is None]

@@ -25,7 +25,8 @@ def make_contact_sheet(workspace: Workspace, registry: Registry, person: exports
         candidates(workspace, registry, person, pictures, outcome), key=lambda c: (c.taken_at or "", c.face.face_id)
     ):
         try:
-            picture = base64.b64encode(jpeg(shrunk(pictures.set_crop(candidate), _SIDE))).decode()
+            rgb = pictures.set_crop(candidate) if candidate.crop else pictures.aligned(candidate, 2 * _SIDE)
+            picture = base64.b64encode(jpeg(shrunk(rgb, _SIDE))).decode()
             seen = f'<img alt="" width="{_SIDE}" src="data:image/jpeg;base64,{picture}">'
         except NoPicture as err:
             seen = f"<p>{html.escape(str(err))}</p>"

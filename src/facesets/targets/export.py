@@ -26,6 +26,7 @@ from facesets.targets.table import TARGETS
 from facesets.targets.terms import Purpose
 from facesets.targets.tree import faces_in, write_files
 from facesets.targets.xmp import BESIDE
+from facesets.wording import count_of
 from facesets.workspace import Workspace
 
 
@@ -93,8 +94,10 @@ def export_to(
     people = list[Outcome]()
     with workspace.lock(), workspace.registry() as registry, Pictures(workspace, registry, progress) as pictures:
         names, spans = _eras(registry, names, era)
-        chosen = select(registry, row, names, remove=remove)
         gone = _gone(workspace, registry, row, out, place)
+        chosen = select(registry, row, names, remove=remove, nobody=bool(gone))
+        if remove:  # whoever is named goes once
+            gone = {person: why for person, why in gone.items() if person.number not in {one.number for one in chosen}}
         for person in (*gone, *chosen):
             where = str(out) if row.kind == "files" else place if row.kind == "service" else str(out or "beside the originals")
             outcome = Outcome(person.set_name, person.number, person.name or person.set_name, where)
@@ -106,11 +109,11 @@ def export_to(
                     job = _of_era(job, spans.get(person.set_name) or spans.get(""))
                 job = replace(job, count=most or NO_LIMIT, dry_run=dry_run, check=check and not (dry_run or taken_out), options=options)
                 if person in gone:
-                    outcome.notes.append("is a set no longer (merged, rejected or forgotten), so what was exported of it is taken out")
+                    outcome.notes.append(f"{gone[person]}, so what was exported of it is taken out")
                     job = replace(job, options={"remove": "yes"})
                 _run(row, job)
             except Refused as err:
-                outcome.refuse(str(err))
+                outcome.refuse(f"{err}{_still_there(registry, row, person, out)}")
                 continue
             if not dry_run:
                 with registry.transaction():
@@ -153,9 +156,10 @@ def _of_era(job: Job, span: tuple[int, int] | None) -> Job:
     return replace(job, candidates=[c for c in job.candidates if within(c, span)], era=span, eras=theirs)
 
 
-def _gone(workspace: Workspace, registry: Registry, row: Target, out: Path | None, url: str) -> list[exports.Person]:
-    """Those of whom something was exported to this place and who have no set any more."""
-    here = {person.number for person in exports.people(registry)}
+def _gone(workspace: Workspace, registry: Registry, row: Target, out: Path | None, url: str) -> dict[exports.Person, str]:
+    """Those of whom something was exported to this place and who would not be exported any more, and why."""
+    here = {person.number: _why_not(row, person) for person in exports.people(registry)}
+    no_set = "is a set no longer (merged, rejected or forgotten)"
     if row.kind == "service":
         ledger = ledger_of(row.name, url)
         known = {n: (ledger_name(registry, ledger, n), "") for n in exports.numbers_sent(registry, ledger)}
@@ -169,11 +173,31 @@ def _gone(workspace: Workspace, registry: Registry, row: Target, out: Path | Non
             for number in [key.removesuffix(own)]
             if key.endswith(own) and number.isdecimal()
         }
-    return [
-        exports.Person(0, number, name, "gone", (), set_name or name or "", 0, "", "")
+    return {
+        exports.Person(0, number, name, "gone", (), set_name or name or "", 0, "", ""): why
         for number, (name, set_name) in sorted(known.items())
-        if number not in here and (name or set_name)
-    ]
+        for why in [here.get(number, no_set)]
+        if why and (name or set_name)
+    }
+
+
+def _still_there(registry: Registry, row: Target, person: exports.Person, out: Path | None) -> str:
+    """What a refusal says where an earlier export to this place shows faces that have left the set since."""
+    members = {face for face, _, _ in exports.files(registry, person.set_name)}
+    if row.kind != "files" or out is None or not members:
+        return ""
+    key = key_of(registry, person.number)
+    files = read_record(out / RECORD, row.name, own_of(key))["sets"].get(key, {}).get("files", {})
+    if not (left := {face for entry in files.values() for face in faces_in(entry)} - members):
+        return ""
+    return f". Until then {out} still shows {count_of(len(left), 'face')} of an earlier export that left the set; --remove takes it out"
+
+
+def _why_not(row: Target, person: exports.Person) -> str:
+    """Why the target gets nobody of this kind; empty where it does."""
+    if person.standing == "ignored":
+        return "is ignored"
+    return "has no name any more" if row.named and not person.name else ""
 
 
 def _address(row: Target, url: str) -> str:
@@ -249,15 +273,17 @@ def _run(row: Target, job: Job) -> None:
     write_files(job.out, row.name, key, job.person, job.permit, made, job.outcome, away=job.away, dry_run=job.dry_run)
 
 
-def select(registry: Registry, row: Target, names: Sequence[str], *, remove: bool = False) -> list[exports.Person]:
-    """Who is meant. Raises NotFound, UsageError, and Refused where two of them have one name."""
+def select(
+    registry: Registry, row: Target, names: Sequence[str], *, remove: bool = False, nobody: bool = False
+) -> list[exports.Person]:
+    """Who is meant; ``nobody`` may be. Raises NotFound, UsageError, and Refused where two of them have one name."""
     if names:
         chosen = list({person.number: person for name in names for person in [find(registry, name)]}.values())
     elif row.purpose is Purpose.GENERATE:
         raise UsageError(f"whose faces? {row.name} is for generating or swapping, so name each person or set")
     else:
         chosen = [person for person in exports.people(registry) if person.name and person.standing == "active"]
-        if not chosen:
+        if not chosen and not nobody:
             raise UsageError(
                 'nobody has a name yet: facesets name faceset_001 "NAME" (facesets list sets shows all), or say which set is meant'
             )

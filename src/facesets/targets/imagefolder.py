@@ -10,6 +10,7 @@ from typing import Any
 
 from facesets.targets.job import Item, Job
 from facesets.targets.names import file_name
+from facesets.targets.pictures import NoPicture
 from facesets.targets.terms import Candidate
 
 
@@ -36,13 +37,31 @@ def columns(job: Job, candidate: Candidate) -> dict[str, Any]:
 
 
 def crops_of(job: Job) -> list[tuple[Candidate, Item]]:
-    """Each face's file of the set, the best first; those whose file is not there are left out."""
+    """Each face's file of the set, the best first; those whose file is not there, or that show somebody else
+    too, who agreed to nothing, are left out.
+    """
     found: list[tuple[Candidate, Item]] = []
     for candidate in job.candidates:
         if len(found) >= job.count:
             break
-        if candidate.crop is None or candidate.crop.suffix.lower() != ".png" or not candidate.crop.is_file():
+        if candidate.crop is None:
+            job.leave_out(candidate, "its file is still to come into the set's folder: facesets write")
+            continue
+        if candidate.crop.suffix.lower() != ".png" or not candidate.crop.is_file():
             job.leave_out(candidate, "its file is not in the set's folder, or is no PNG")
+            continue
+        if why := _somebody_else(job, candidate):
+            job.leave_out(candidate, why)
             continue
         found.append((candidate, Item(candidate.crop, job.about(candidate))))
     return found
+
+
+def _somebody_else(job: Job, candidate: Candidate) -> NoPicture | str:
+    """Why a crop shows more than the person; empty where it does not. One in which the detector sees nobody is the person's alone."""
+    if candidate.face.signals.get("others_in_crop"):
+        return "somebody else is in its crop"
+    try:
+        return "somebody else is in its crop" if len(job.pictures.detect(job.pictures.set_crop(candidate))) > 1 else ""
+    except NoPicture as err:
+        return err

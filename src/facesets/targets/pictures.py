@@ -120,7 +120,7 @@ class Pictures:
     def set_crop(self, candidate: Candidate) -> Pixels:
         """The face as its set has it. Raises NoPicture."""
         if candidate.crop is None:
-            raise NoPicture("its file is not in the set's folder")
+            raise NoPicture("its file is still to come into the set's folder: facesets write")
         try:
             return self.decode(candidate.crop).rgb
         except (UnreadableImage, OSError) as err:
@@ -128,7 +128,7 @@ class Pictures:
 
     def aligned(self, candidate: Candidate, size: int) -> Pixels:
         """The face upright with room around it, uint8 [size, size, 3]. Raises NoPicture."""
-        if candidate.asset is not None:
+        if candidate.asset is not None and candidate.crop is not None:  # else it is still to come into the set's folder
             crop = self.set_crop(candidate)
             if crop.shape[:2] == (size, size):
                 return crop

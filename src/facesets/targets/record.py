@@ -115,7 +115,9 @@ def write_part(path: Path, target: str, key: str, part: Mapping[str, Any] | None
         document["sets"][key] = part
     try:
         if document["sets"]:
-            replace_file(path, _encoded(document))
+            data = _encoded(document)
+            if not path.is_file() or path.read_bytes() != data:
+                replace_file(path, data)
         else:
             path.unlink(missing_ok=True)
     except OSError as err:

@@ -27,7 +27,8 @@ from facesets.targets.terms import Candidate
 
 T = TypeVar("T")
 
-_MOST = 32 * 2**20  # bytes of an answer
+_MOST, _PIECE = 32 * 2**20, 2**16  # bytes of an answer, and read at a time
+_SILENCES = 4  # so many times as long as it may be silent, an answer that has begun may take
 _WORDS = 200  # characters of a service's own
 _PAUSE = 0.05  # seconds between uploads: these services train while they answer
 _ATTEMPTS = 4
@@ -104,6 +105,7 @@ class Service:
         key = os.environ.get(KEYS[name], "").strip()
         self._headers = {h: form.format(remember(key)) for h, form in auth.items()} if key else {}
         settings = job.workspace.settings.immich
+        self._silent = settings.timeout
         self._connections = Connections(1, settings.timeout, settings.ca_file)
 
     def __enter__(self) -> Service:
@@ -141,7 +143,7 @@ class Service:
             pause = 0.25 * 2**attempt
             try:
                 answer = self._connections.send(method, address(self.url + path), {**self._headers, **headers}, body)
-                got = Response(where, answer.status, answer.read(_MOST + 1), retry_after(answer.headers.get("retry-after", "")))
+                got = Response(where, answer.status, self._body(answer), retry_after(answer.headers.get("retry-after", "")))
             except HTTPError as err:
                 if not safe or attempt == _ATTEMPTS:
                     raise Unreachable(
@@ -158,6 +160,17 @@ class Service:
                 pause = self._patience(got, pause)
             self.sleep(pause)
         raise AssertionError("unreachable")
+
+    def _body(self, answer: HTTPResponse) -> bytes:
+        """As much of it as matters. Raises HTTPError, and Unreachable where it comes in drops: none is late, and there is no end."""
+        body, end = bytearray(), time.monotonic() + _SILENCES * self._silent
+        while len(body) <= _MOST and (piece := answer.read1(_PIECE)):
+            body += piece
+            if time.monotonic() > end:
+                answer.close()
+                took = f"{_SILENCES * self._silent:.0f} s"
+                raise Unreachable(f"{self._name} at {self.url} is too slow: its answer was not whole after {took}. Try again later")
+        return bytes(body)
 
     def _from_the_service(self, got: Response, answer: HTTPResponse) -> None:
         """Raises BadAnswer for what leads elsewhere, where keys and pictures are not sent, and for what has no end."""

@@ -20,6 +20,7 @@ from facesets.registry import exports
 from facesets.targets.consent import Permit
 from facesets.targets.job import Item, Outcome
 from facesets.targets.record import RECORD, Entry, own_of, read_record, write_part
+from facesets.wording import count_of
 
 _UNFINISHED = re.compile(r"\.(.{1,40})\.[a-z0-9_]{8}\.part", re.DOTALL)  # what a kill leaves of files.replace_file
 
@@ -50,7 +51,7 @@ def write_files(
     """
     record = read_record(root / RECORD, target, own_of(key))
     _nobody_elses(root, record, key, items)
-    mine: dict[str, Entry] = record["sets"].get(key, {}).get("files", {})
+    mine = _by_names_of_now(root, record["sets"].get(key, {}).get("files", {}), items)
     entries: dict[str, Entry] = {}
     write: list[str] = []
     for path, item in sorted(items.items()):
@@ -77,7 +78,8 @@ def write_files(
     stay = _of_what_is_away(mine, entries, away)
     entries |= stay
     outcome.kept += len(stay)
-    outcome.notes += [f"{path} stays as it was: what it is made of is not here now" for path in stay]
+    away_now = f"{count_of(len(stay), 'file', 'stay')} as before: pictures they are made of are not here now"
+    outcome.notes += [away_now] if stay else []
     gone = [path for path in sorted(mine) if path not in entries]
     remove = [path for path in gone if _there(root, path) in {mine[path]["sha256"], mine[path].get("was")}]
     outcome.notes += [f"{path} was changed by hand since and stays" for path in gone if path not in remove and _there(root, path)]
@@ -116,6 +118,19 @@ def _nobody_elses(root: Path, record: Mapping[str, Any], key: str, items: Iterab
             )
 
 
+def _by_names_of_now(root: Path, mine: Mapping[str, Entry], items: Iterable[str]) -> dict[str, Entry]:
+    """What was made before; under the name of now where that differs in letters which the disk does not tell apart: one file."""
+    now = {_alike(path): path for path in items}
+    return {now[_alike(path)] if _one_file(root / path, root / now.get(_alike(path), path)) else path: mine[path] for path in mine}
+
+
+def _one_file(path: Path, other: Path) -> bool:
+    try:
+        return path != other and path.samefile(other)
+    except OSError:  # one of them is not there
+        return False
+
+
 def _of_what_is_away(mine: Mapping[str, Entry], entries: Mapping[str, Entry], away: Set[str]) -> dict[str, Entry]:
     """What stays where pictures of faces are not here now: all but the files of other faces that go, and the captions beside these."""
     left = {path: entry for path, entry in mine.items() if path not in entries}
@@ -131,8 +146,12 @@ def faces_in(entry: Mapping[str, Any]) -> set[str]:
 
 
 def _top(path: str) -> str:
+    return _alike(path.partition("/")[0])
+
+
+def _alike(path: str) -> str:
     """What of a path a disk that knows no capitals tells apart."""
-    return unicodedata.normalize("NFC", path.partition("/")[0]).casefold()
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def drop_unfinished(root: Path, paths: Iterable[str]) -> None:
