@@ -61,8 +61,10 @@ def _members(registry: Registry, person: exports.Person) -> list[str]:
 
 def was_looked_at(registry: Registry, person: exports.Person, consent: Consent | None) -> bool:
     """Whether the set's contact sheet was looked at as the set is now: every face that it has was on it."""
-    seen = consent is not None and consent.looked == revision_of(registry, person)
-    return seen and consent is not None and consent.faces.issuperset(_members(registry, person))
+    return (
+        consent is not None and consent.looked == revision_of(registry, person)
+        and consent.faces.issuperset(_members(registry, person))
+    )  # fmt: skip
 
 
 def recorded(registry: Registry, person: exports.Person) -> Consent | None:
