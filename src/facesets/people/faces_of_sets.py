@@ -182,7 +182,7 @@ def _owners(registry: Registry, found: Sequence[resolve.FaceRef], *, needed: boo
 def _has_some_left(registry: Registry, owners: Mapping[resolve.FaceRef, Person | None], effects: Effects) -> None:
     """Raises UsageError where a set lost its last face."""
     for owner in _each(o for ref, o in owners.items() if o and (isinstance(ref, PlainFile) or ref.standing == Reason.MEMBER)):
-        if sets.member_files(registry, owner.set_name):
+        if sets.files_by_measurement(registry, owner.set_name):
             continue
         if {path for path, _ in gallery.own_images(registry, [owner.id]).get(owner.id, ())} <= {*effects.out.get(owner.set_name, ())}:
             raise UsageError(

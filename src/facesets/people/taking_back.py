@@ -39,11 +39,12 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
     Raises NotFound; UsageError where it was taken back already; Refused where a later decision stands on it, naming that.
     """
     made = to_undo(registry, decision)
-    inverse = _what_it_changed(registry, made)
+    acts = changes.of_decisions(registry, made.id, decisions.select(registry)[-1].id, _ACT)
+    inverse = _what_it_changed(registry, made, acts)
     recorded, here = inverse.get("recorded"), inverse.get("carried", True)
     into = people.of_number(registry, made.payload["set"]) if "set" in made.payload else None
 
-    now = _names_now(registry, made, inverse["folders"])
+    now = _names_now(registry, made, acts, inverse["folders"])
 
     def do(effects: Effects) -> rows.Difference:
         files = {name: dict(sets.files_by_measurement(registry, name)) for name in now.values()}
@@ -95,7 +96,7 @@ def undo(workspace: Workspace, registry: Registry, decision: int | None = None, 
     return outcome
 
 
-def _what_it_changed(registry: Registry, made: Made) -> Mapping[str, Any]:
+def _what_it_changed(registry: Registry, made: Made, acts: Mapping[int, Change]) -> Mapping[str, Any]:
     """What takes a decision back. Raises UsageError, Refused, as :func:`undo`."""
     if made.undone_by is not None:
         raise UsageError(f"decision {made.id} ({made.act}) was taken back already, by {made.undone_by}: facesets undo {made.undone_by}")
@@ -108,7 +109,7 @@ def _what_it_changed(registry: Registry, made: Made) -> Mapping[str, Any]:
             f"decision {made.id} ({made.act}) stays in the history; what it said is changed by: "
             f"facesets consent {person.set_name if person else 'SET'} {how}"
         )
-    change = changes.of_decision(registry, made.id, _ACT)
+    change = acts.get(made.id)
     if change is None and changes.of_decision(registry, made.id, published.PUBLISH) is not None:
         raise Refused(f"decision {made.id} took a publish back; to write it again: facesets publish")
     if change is None:
@@ -120,7 +121,7 @@ def _what_it_changed(registry: Registry, made: Made) -> Mapping[str, Any]:
         raise Refused(
             f"decision {made.id} ({made.act}) cannot be taken back: {NOT_CARRIED}. The opposite can be said: {_OPPOSITE[made.act]}"
         )
-    if later := _stands_on(registry, made, change):
+    if later := _stands_on(registry, made, acts):
         raise Refused(
             f"decision {made.id} ({made.act}) cannot be taken back while decision {later.id} ({later.act}) stands on it: "
             f"facesets undo {later.id}  first"
@@ -134,11 +135,10 @@ def _what_it_changed(registry: Registry, made: Made) -> Mapping[str, Any]:
     return inverse
 
 
-def _names_now(registry: Registry, made: Made, names: Sequence[str]) -> dict[str, str]:
+def _names_now(registry: Registry, made: Made, acts: Mapping[int, Change], names: Sequence[str]) -> dict[str, str]:
     """What each folder that a decision was about is called by now: its owner may have renamed it since."""
     now = {name: name for name in names}
-    later = decisions.select(registry)[-1].id
-    for _, change in sorted(changes.of_decisions(registry, made.id + 1, later, _ACT).items()) if names else ():
+    for _, change in sorted((number, change) for number, change in acts.items() if number > made.id):
         before, after = change.inverse.get("recorded", {}).get("name", ("", ""))
         now = {was: after if name == before else name for was, name in now.items()}
     return {was: name for was, name in now.items() if people.of_set(registry, name) is not None}  # a restored registry may know none
@@ -193,16 +193,15 @@ def standing_on(registry: Registry, first: int, last: int) -> dict[int, int]:
     return found
 
 
-def _stands_on(registry: Registry, made: Made, change: Change) -> Made | None:
+def _stands_on(registry: Registry, made: Made, acts: Mapping[int, Change]) -> Made | None:
     """The last decision after this one that stands and leans on what this one gave."""
     all_ = decisions.select(registry)
-    known = changes.of_decisions(registry, made.id, all_[-1].id, _ACT)
-    by_number, numbers = {each.id: each for each in all_}, _numbers(registry, known.values())
+    by_number, numbers = {each.id: each for each in all_}, _numbers(registry, acts.values())
 
     def of(number: int) -> set[Fact]:
-        return _leans_on(by_number[number], known[number], numbers) if number in known else set()
+        return _leans_on(by_number[number], acts[number], numbers) if number in acts else set()
 
-    return _later(all_, made, _gave(registry, made, change, numbers), of)
+    return _later(all_, made, _gave(registry, made, acts[made.id], numbers), of)
 
 
 def _numbers(registry: Registry, acts: Iterable[Change]) -> dict[str, int]:
