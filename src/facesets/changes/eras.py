@@ -209,7 +209,7 @@ def _follow(workspace: Workspace, registry: Registry, person: Person, state: str
         return []
     made = [_build(root, plan) for plan in new]
     decision = max((each.id for each in decisions.select(registry)), default=0)
-    todo = [FileStep(steps.MOVE, {"from": name, "to": _in_history(root, decision, name)}) for name in moved]
+    todo = [FileStep(steps.MOVE, {"from": name, "to": steps.in_history(root, decision, name)}) for name in moved]
     todo += [FileStep(steps.MOVE, {"from": _partial(plan.era.name), "to": plan.era.name}) for plan in new]
     before = [{"at": step.arguments["to"], "files": file_list(have[name])} for step, name in zip(todo, moved, strict=False)]
     payload = {"set": person.set_name, "number": person.number, "state": state, "made": made, "gone": gone}
@@ -256,15 +256,6 @@ def _build(root: Path, plan: EraPlan) -> dict[str, Any]:
 
 def _partial(name: str) -> str:
     return f".{PurePosixPath(name).name}.partial"
-
-
-def _in_history(root: Path, decision: int, name: str) -> str:
-    """A place in the history that nothing has."""
-    n, free = 1, f"{steps.HISTORY}/{decision}/{PurePosixPath(name).name}"
-    while (root / free).exists():
-        n += 1
-        free = f"{steps.HISTORY}/{decision}/{PurePosixPath(name).name}.{n}"
-    return free
 
 
 def _sync_manifest(workspace: Workspace, registry: Registry) -> None:
