@@ -34,7 +34,7 @@ BEFORE = {"faceset_026/face.png": "old", ".faceset_026.partial/face.png": "new"}
 
 
 def test_a_new_revision_takes_the_place_of_the_old_which_goes_into_the_history(workspace: Workspace, registry: Registry) -> None:
-    change = begin(registry, "test", {"set": 26}, steps=swap("faceset_026", 7))
+    change = begin(registry, "test", {"set": 26}, steps=swap("faceset_026", ".history/7/faceset_026"))
     assert lies(workspace) == BEFORE
     (done,) = carry_on(registry, workspace)
     assert (done.id, done.state, done.reason) == (change, "applied", None)
@@ -47,7 +47,7 @@ def test_a_new_revision_takes_the_place_of_the_old_which_goes_into_the_history(w
 def test_killed_at_any_commit_it_is_carried_through_at_the_next_start(
     workspace: Workspace, registry: Registry, monkeypatch: pytest.MonkeyPatch, nth: int, when: str
 ) -> None:
-    begin(registry, "test", {}, steps=swap("faceset_026", 7))
+    begin(registry, "test", {}, steps=swap("faceset_026", ".history/7/faceset_026"))
     commit, commits = Registry.commit, 0
 
     def dies(self: Registry) -> None:
@@ -74,7 +74,7 @@ def test_killed_at_any_commit_it_is_carried_through_at_the_next_start(
 
 
 def test_what_cannot_be_done_is_taken_back_and_given_up_with_a_reason(workspace: Workspace, registry: Registry) -> None:
-    begin(registry, "test", {}, steps=swap("faceset_026", 7))
+    begin(registry, "test", {}, steps=swap("faceset_026", ".history/7/faceset_026"))
     (workspace.facesets / ".faceset_026.partial/face.png").unlink()
     (workspace.facesets / ".faceset_026.partial").rmdir()
     (change,) = carry_on(registry, workspace)
@@ -86,7 +86,7 @@ def test_what_cannot_be_done_is_taken_back_and_given_up_with_a_reason(workspace:
 
 
 def test_a_folder_that_is_in_the_way_is_never_overwritten(workspace: Workspace, registry: Registry) -> None:
-    begin(registry, "test", {}, steps=swap("faceset_026", 7))
+    begin(registry, "test", {}, steps=swap("faceset_026", ".history/7/faceset_026"))
     (workspace.facesets / ".history/7/faceset_026").mkdir(parents=True)
     (workspace.facesets / ".history/7/faceset_026/face.png").write_text("somebody's")
     (change,) = carry_on(registry, workspace)

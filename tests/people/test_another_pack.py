@@ -13,6 +13,7 @@ from ..migrations.worlds import packs
 from ..pipeline.conftest import cli, faults, library, server  # noqa: F401 - fixtures
 from ..pipeline.world import CommandLine, add_photos, tree
 from .test_binding import members
+from .test_other_bytes import tag_all
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +64,22 @@ def test_sets_of_another_pack_grow_merge_and_go_back_to_the_same_bytes(cli: Comm
     summary = cli(*run, two_packs / "twin").json
     assert summary["sets_new"] == []
     assert face not in members(cli, "faceset_001")
+
+
+def test_a_member_that_the_other_pack_never_measured_is_one_face_after_its_photo_got_other_bytes(
+    cli: CommandLine,
+    library: Library,
+    two_packs: Path,
+) -> None:
+    run = ("run", "--user", "anna", "--json", "--pack")
+    assert cli(*run, two_packs / "twin").code == 0
+    assert cli(*run, two_packs / "other").code == 0
+    (anna,) = library.users.values()
+    add_photos(library, anna, [1], 3, first=40)
+    assert cli(*run, two_packs / "twin").json["faces_by_reason"]["recognised"] == 3
+    assert cli("extend", "1").code == 0
+    assert cli("write").code == 0
+    tag_all(library)
+    assert cli(*run, two_packs / "other").code == 0
+    people = cli("list", "people", "--json").json
+    assert [(row["faces"], row["recognised"]) for row in people] == [(12, 0), (9, 0), (7, 0)]

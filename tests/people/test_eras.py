@@ -186,6 +186,21 @@ def test_killed_at_any_commit_the_eras_end_as_undisturbed(grown: Home, nth: int,
     grown.registry.close()
 
 
+def test_eras_wait_for_the_folder_without_a_problem_and_follow_what_was_accepted_too(grown: Home) -> None:
+    make(grown, ONE)
+    first, second, *_ = grown.faces(CHILD)
+    people.reject(grown.workspace, grown.registry, [first])
+    assert grown.verify().ok, grown.verify().problems
+    people.undo(grown.workspace, grown.registry)
+    grown.write()
+    (grown.root / grown.crop(ONE, second)).unlink()
+    people.accept(grown.workspace, grown.registry, ONE)
+    assert grown.cli("status", "--json").json["eras_to_follow"] == [ONE]
+    assert grown.write().eras == ["_thin/faceset_001_era_2001-2003"]
+    assert second not in grown.faces("_thin/faceset_001_era_2001-2003")
+    assert grown.verify().ok, grown.verify().problems
+
+
 def test_an_era_that_its_owner_altered_is_left_alone(grown: Home) -> None:
     make(grown, ONE)
     (grown.root / CHILD / "faces/mine.png").write_bytes(b"mine")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from facesets import people
+from facesets.changes import steps
 from facesets.errors import Refused, UsageError
+from facesets.registry import Step
 
 from .home import ONE, TWO, Home
 
@@ -237,4 +240,45 @@ def test_what_was_accepted_has_the_same_bytes_after_a_later_decision_and_its_und
     people.undo(home.workspace, home.registry)
     assert home.write().waiting == {}
     assert home.tree() == before
+    assert home.verify().ok, home.verify().problems
+
+
+@pytest.mark.parametrize("hand", ["brought back from a backup", "another folder", "nothing is left"])
+def test_what_its_owner_did_while_a_swap_was_interrupted_stops_nothing(home: Home, hand: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = shutil.copytree(home.root / ONE, home.root.with_name("copy"))
+    people.reject(home.workspace, home.registry, home.faces(ONE)[:1])
+    do, done = steps._do, list[Step]()
+
+    def dies(folder: Path, step: Step) -> None:
+        if done:
+            raise KeyboardInterrupt
+        done.append(step)
+        do(folder, step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(steps, "_do", dies)
+        with pytest.raises(KeyboardInterrupt):
+            home.write()
+    assert not (home.root / ONE).exists()
+    if hand == "nothing is left":
+        shutil.rmtree(home.root / ".history")
+        shutil.rmtree(home.root / f".{ONE}.partial")
+    elif hand == "another folder":
+        (home.root / ONE).mkdir()
+        (home.root / ONE / "mine.txt").write_text("mine")
+    else:
+        copy.rename(home.root / ONE)
+    answer = home.cli("write")
+    assert answer.code == 0, answer.err
+    if hand == "brought back from a backup":
+        assert len(home.faces(ONE)) == 8
+    else:
+        assert f"facesets accept {ONE}" in answer.err
+        assert people.accept(home.workspace, home.registry, ONE).decision == 2
+        home.write()
+    if hand != "nothing is left":
+        assert f"what was there before lies in {home.root}/.history/1/{ONE}" in " ".join(answer.err.split())
+        assert len(list((home.root / f".history/1/{ONE}/faces").iterdir())) == 9
+    people.reject(home.workspace, home.registry, home.faces(TWO)[:1])
+    home.write()
     assert home.verify().ok, home.verify().problems

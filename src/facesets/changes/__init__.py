@@ -5,7 +5,7 @@ from __future__ import annotations
 from facesets.changes.averages import refresh_averages
 from facesets.changes.carry_over import NOT_CARRIED, follow, standing
 from facesets.changes.constraints import constraints_of, excluded_by_any
-from facesets.changes.contents import description_of, files_as_decided, names_used
+from facesets.changes.contents import description_of, files_as_decided, names_used, nowhere
 from facesets.changes.eras import ERAS_ACT, EraPlan, Eras, eras_of, eras_pending, wanted_eras, write_eras, write_revisions
 from facesets.changes.member_photos import fetch_members
 from facesets.changes.plan import effective_thresholds, plan
@@ -41,6 +41,7 @@ __all__ = [
     "give_up",
     "is_as_recorded",
     "names_used",
+    "nowhere",
     "pending",
     "plan",
     "put_back_record",

@@ -111,6 +111,22 @@ def _highest(paths: Collection[str]) -> int:
     return max((int(stem) for stem in stems if stem.isascii() and stem.isdigit()), default=0)
 
 
+def nowhere(workspace: Workspace, registry: Registry, name: str) -> list[str]:
+    """Files that a written set is to have by what was decided, and that no folder of a set and no history has any more.
+
+    Not those of its faces: their crops are cut anew, or leave it with a photo that is lost.
+    """
+    person = people.of_set(registry, name)
+    assert person is not None
+    own = [act for act in changes.planned(registry, ACT) if name in act.payload["sets"]]
+    content = wanted(registry, name, person.origin, sets.files(registry, name), own)
+    archive, crops = Archive(workspace, registry), {file for _, _, file in content.members}
+    away = {
+        path: sha for path, sha in content.files.items() if path not in crops and not os.path.lexists(workspace.facesets / name / path)
+    }
+    return sorted(path for path, sha256 in away.items() if sha256 is not None and archive.file(sha256) is None)
+
+
 def build(
     workspace: Workspace, registry: Registry, name: str, content: Content, decoders: DecoderPool, *, there: bool
 ) -> dict[str, Any]:
@@ -154,7 +170,10 @@ def build(
         elif key is not None:
             data[path] = crop_of(workspace, registry, key, decoders)
         else:
-            raise Waiting(f"the bytes of {path} are neither in the folder of a set nor in the history any more")
+            how = f"facesets accept {name}" if person.written else "facesets undo"
+            raise Waiting(
+                f"the bytes of {path} are neither in the folder of a set nor in the history any more. To go on without: {how}"
+            )
     return {**made, "files": file_list(fill(partial, sources, data))}
 
 

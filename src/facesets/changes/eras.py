@@ -26,7 +26,7 @@ from facesets.changes.record import ERAS, file_list, followed, followed_states, 
 from facesets.changes.revisions import Revised, as_recorded
 from facesets.changes.revisions import write_revisions as revise
 from facesets.changes.steps import Waiting
-from facesets.export import DESCRIPTION, FACES, EraEntry, Member, SetPlan, describe_entries, eras_in_manifest, face_entry
+from facesets.export import DESCRIPTION, FACES, EraEntry, Member, SetPlan, describe_entries, eras_in_manifest, face_entry, files_hash
 from facesets.files import read_file
 from facesets.identity import find_eras, known_date, set_name
 from facesets.photos import DecoderPool
@@ -84,7 +84,7 @@ def write_eras(
     states, wanted, later = followed_states(registry), wanted_eras(registry), waiting(registry)
     todo = []
     for person in people.select(registry):
-        state = _state(person, wanted)
+        state = _state(registry, person, wanted)
         stale = state != states.get(person.set_name, "") or person.set_name in again
         if stale and person.set_name not in later and (person.written or person.retired):
             todo.append((person, state))
@@ -115,12 +115,15 @@ def wanted_eras(registry: Registry) -> set[int]:
 def eras_pending(registry: Registry) -> list[str]:
     """Sets whose eras are still to follow."""
     states, wanted = followed_states(registry), wanted_eras(registry)
-    return [each.set_name for each in people.select(registry) if _state(each, wanted) != states.get(each.set_name, "") and each.written]
+    written = [each for each in people.select(registry) if each.written]
+    return [each.set_name for each in written if _state(registry, each, wanted) != states.get(each.set_name, "")]
 
 
-def _state(person: Person, wanted: Collection[int]) -> str:
-    """What of a set its eras are made of; "" where there are to be none."""
-    return str(person.revision) if person.number in wanted and not person.retired else ""
+def _state(registry: Registry, person: Person, wanted: Collection[int]) -> str:
+    """What of a set its eras are made of: its files, also as its owner had them accepted; "" where there are to be none."""
+    if person.number not in wanted or person.retired:
+        return ""
+    return f"{person.revision} {files_hash(sets.files(registry, person.set_name))}"
 
 
 def eras_of(workspace: Workspace, registry: Registry, person: Person, *, today: str) -> Eras:
@@ -206,7 +209,7 @@ def _follow(workspace: Workspace, registry: Registry, person: Person, state: str
         return []
     made = [_build(root, plan) for plan in new]
     decision = max((each.id for each in decisions.select(registry)), default=0)
-    todo = [FileStep(steps.MOVE, {"from": name, "to": _in_history(root, decision, name)}) for name in moved]
+    todo = [FileStep(steps.MOVE, {"from": name, "to": steps.in_history(root, decision, name)}) for name in moved]
     todo += [FileStep(steps.MOVE, {"from": _partial(plan.era.name), "to": plan.era.name}) for plan in new]
     before = [{"at": step.arguments["to"], "files": file_list(have[name])} for step, name in zip(todo, moved, strict=False)]
     payload = {"set": person.set_name, "number": person.number, "state": state, "made": made, "gone": gone}
@@ -253,15 +256,6 @@ def _build(root: Path, plan: EraPlan) -> dict[str, Any]:
 
 def _partial(name: str) -> str:
     return f".{PurePosixPath(name).name}.partial"
-
-
-def _in_history(root: Path, decision: int, name: str) -> str:
-    """A place in the history that nothing has."""
-    n, free = 1, f"{steps.HISTORY}/{decision}/{PurePosixPath(name).name}"
-    while (root / free).exists():
-        n += 1
-        free = f"{steps.HISTORY}/{decision}/{PurePosixPath(name).name}.{n}"
-    return free
 
 
 def _sync_manifest(workspace: Workspace, registry: Registry) -> None:

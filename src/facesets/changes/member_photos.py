@@ -16,7 +16,9 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from facesets.changes.archive import Archive
 from facesets.changes.interrupted import is_in_place
+from facesets.changes.record import ACT, let_go
 from facesets.errors import CorruptFile, PackUnavailable, UnreadableImage
 from facesets.faces import GUESSED, crop_file, crop_keeper, landmarks_at, queue_staged, read_image, remove_originals
 from facesets.models import Pack, load_pack
@@ -24,7 +26,7 @@ from facesets.photos import DecoderPool
 from facesets.progress import Progress
 from facesets.reason_texts import SENTENCES
 from facesets.records import Face, FaceSet, Reason, State
-from facesets.registry import AssetRow, Registry, assets, faces, measurements, originals, preembedded, runs, sets
+from facesets.registry import AssetRow, Registry, assets, changes, faces, measurements, originals, preembedded, runs, sets
 from facesets.sources import folder_of, open_source
 from facesets.staging import count_failures, download_only, want_rendition
 from facesets.wording import count_of, plural
@@ -121,7 +123,7 @@ def _settle_known(registry: Registry, fetched: Sequence[Picture]) -> None:
 
 
 def _planned(workspace: Workspace, registry: Registry) -> Iterator[FaceSet]:
-    """Sets whose folder is still to be made, and those of which new faces' crops are."""
+    """Sets whose folder is still to be made, and those whose folder is to follow what was decided."""
     planned = [faceset for faceset in sets.select(registry, written=False) if not is_in_place(workspace, registry, faceset)]
     return iter([*planned, *sets.wanting(registry)])
 
@@ -129,15 +131,21 @@ def _planned(workspace: Workspace, registry: Registry) -> Iterator[FaceSet]:
 def _lacking(workspace: Workspace, registry: Registry, faceset: FaceSet | None = None) -> list[_Wanted]:
     """The photos whose faces a planned set (None: any) cannot be written without, in the order of their content."""
     wanted: dict[tuple[str, str], _Wanted] = {}
+    archive, acts = Archive(workspace, registry), [act.payload for act in changes.planned(registry, ACT)]
     for planned in [faceset] if faceset else list(_planned(workspace, registry)):
+        decided = any(planned.name in act["sets"] for act in acts)
+        comes = changes.decided_files(acts, planned.name, {})
         for face_id, _, file in sets.member_files(registry, planned.name):
-            if file is not None:
-                continue  # its crop is written
+            if file is not None and (file not in comes or (workspace.facesets / planned.name / file).exists()):
+                continue  # its crop is written, or was: then its owner says what of that is right
             row = faces.find(registry, face_id)
             assert row is not None, face_id
             key = (planned.pack, row.face.sha256)
             source = wanted[key].source if key in wanted else Picture.of(registry, row.face.sha256)
-            if source is None or not source.serves(workspace, row.face):
+            if source is not None and source.serves(workspace, row.face):
+                continue
+            # a revision takes a crop from the folder of another set, or from the history
+            if not (decided and (archive.face(face_id) or (file and archive.file(comes[file])))):
                 wanted.setdefault(key, _Wanted(*key, source, [])).members.append(row.face)
     return [wanted[key] for key in sorted(wanted)]
 
@@ -265,7 +273,10 @@ def _give_up(workspace: Workspace, registry: Registry, progress: Progress, broug
     """Faces whose photos cannot be had leave their sets; a set of which too little is left is none, and its number stays used."""
     gates = workspace.settings.gates
     written = {faceset.name for faceset in sets.wanting(registry)}
+    whole = all((workspace.facesets / each.name).is_dir() for each in sets.select(registry, written=True))
     for faceset in list(_planned(workspace, registry)):
+        if faceset.name in written and not whole:
+            continue  # the crop of a face that comes may lie in a folder that is not there now
         lost = [(w, why) for w in _lacking(workspace, registry, faceset) if (why := _lost(w, accept_missing=accept_missing))]
         if not lost:
             continue
@@ -273,7 +284,10 @@ def _give_up(workspace: Workspace, registry: Registry, progress: Progress, broug
             for w, why in lost:
                 if w.source is not None and w.source.row.state is State.RETRY:
                     assets.settle(registry, w.source.row.id, Reason.NOT_AVAILABLE, f"left out as --accept-missing says: {why}")
-                preembedded.leave_out(registry, faceset.name, [face.face_id for face in w.members], why)
+                gone_keys = {face.face_id for face in w.members}
+                files = [file for key, _, file in sets.member_files(registry, faceset.name) if key in gone_keys and file]
+                let_go(registry, faceset.name, files)
+                preembedded.leave_out(registry, faceset.name, sorted(gone_keys), why)
                 preembedded.lose(registry, w.content, w.pack, faceset.name, why)
             left = [row.face for _, face_id, _ in sets.members(registry, faceset.name) if (row := faces.find(registry, face_id))]
             enough = len(left) >= max(gates.min_faces, 1) and len({face.sha256 for face in left}) >= gates.min_photos

@@ -18,8 +18,9 @@ from facesets.identity import STANDS, Before, Constraints, Decision, FaceTable, 
 from facesets.models import Pack
 from facesets.progress import Progress
 from facesets.records import Centroid, FaceSet, Reason, Thresholds
-from facesets.registry import Registry, Standing, changes, decisions, faces, lost, originals, runs, sets
+from facesets.registry import Registry, Standing, changes, decisions, faces, lost, measurements, originals, runs, sets
 from facesets.settings import ClusterSettings
+from facesets.thresholds import thresholds_of
 from facesets.workspace import Workspace
 
 _SEEN = "plan_fingerprint"
@@ -68,7 +69,8 @@ def _plan(
     rows = list(faces.in_no_set(registry, pack.id, labels)) if changed else []
     taken_at = originals.taken_at_by_sha256(registry) if rows else {}
     table = _table(rows, taken_at)
-    again = decisions.known_as_well(registry, [row.face.face_id for row in rows], thresholds.match)
+    packs = {name: thresholds_of(name).match for name in measurements.packs(registry)} if rows else {}
+    again = decisions.known_as_well(registry, [row.face.face_id for row in rows], {**packs, pack.id: thresholds.match})
     of = {face: set_name for face, (_, set_name, _) in again.items()}
     constraints = replace(constraints, confirmed={**of, **constraints.confirmed})
     asked: dict[str, Any] = {

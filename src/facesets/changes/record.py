@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,15 @@ def settle(registry: Registry, name: str, before: int | None = None) -> None:
 def waiting(registry: Registry) -> set[str]:
     """Sets whose folders are still to follow what was decided: the manifest speaks of what is there."""
     return {name for act in changes.planned(registry, ACT) for name in act.payload["sets"]}
+
+
+def let_go(registry: Registry, name: str, files: Collection[str]) -> None:
+    """Acts that wait for a set's folder bring these files there no more."""
+    for act in changes.planned(registry, ACT):
+        into = act.payload["in"]
+        if not into.get(name, {}).keys().isdisjoint(files):
+            left = {path: sha256 for path, sha256 in into[name].items() if path not in files}
+            changes.set_payload(registry, act.id, {**act.payload, "in": {**into, name: left}})
 
 
 def renamed(registry: Registry, name: str, to: str) -> None:

@@ -104,10 +104,11 @@ def _revise(workspace: Workspace, registry: Registry, name: str, acts: Sequence[
             settle(registry, name)
         return False
     as_recorded(folder, name, recorded, there=there)
+    at = steps.in_history(workspace.facesets, decision, name)
     if person.retired:
-        move = FileStep(steps.MOVE, {"from": name, "to": f"{steps.HISTORY}/{decision}/{name}"})
+        move = FileStep(steps.MOVE, {"from": name, "to": at})
         gone: dict[str, Any] = {"set": name, "files": [], "members": None, "centroid": None, "retired": True}
-        return _apply(workspace, registry, gone, [move], recorded, decision)
+        return _apply(workspace, registry, gone, [move], recorded, decision, at)
     content = wanted(registry, name, person.origin, recorded, own)
     same = has({fact.path: fact.sha256 for fact in recorded}, content, person.origin)
     if there and not content.new and same and (person.origin != "made" or says(registry, folder, content)):
@@ -115,17 +116,22 @@ def _revise(workspace: Workspace, registry: Registry, name: str, acts: Sequence[
             settle(registry, name)
         return False
     made = build(workspace, registry, name, content, decoders, there=there)
-    todo = steps.swap(name, decision)[0 if there else 1 :]
+    todo = steps.swap(name, at)[0 if there else 1 :]
     return _apply(
-        workspace, registry, {**made, "set": name, "pack": person.pack, "retired": False}, todo, recorded if there else [], decision
+        workspace, registry, {**made, "set": name, "pack": person.pack, "retired": False}, todo, recorded if there else [], decision, at
     )
 
 
 def _apply(
-    workspace: Workspace, registry: Registry, payload: dict[str, Any], todo: list[FileStep], before: list[FileFact], decision: int
+    workspace: Workspace,
+    registry: Registry,
+    payload: dict[str, Any],
+    todo: list[FileStep],
+    before: list[FileFact],
+    decision: int,
+    at: str,
 ) -> bool:
-    at = f"{steps.HISTORY}/{decision}/{payload['set']}" if before else None
-    inverse = {"files": file_list(before), "at": at}
+    inverse = {"files": file_list(before), "at": at if before else None}
     reason = steps.carry_through(registry, workspace, REVISION, payload, steps=todo, inverse=inverse, decision_id=decision)
     if reason is not None:
         raise Waiting(f"its folder could not be replaced: {reason}. What was decided is kept; facesets write  tries again")

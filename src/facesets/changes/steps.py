@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from facesets.changes.record import record
@@ -49,12 +49,18 @@ def begin(
         return changes.add(registry, kind, payload, inverse=inverse, steps=steps, decision_id=decision_id, run_id=run_id)
 
 
-def swap(name: str, decision: int) -> list[FileStep]:
+def swap(name: str, at: str) -> list[FileStep]:
     """The steps that put a set's new revision, written at ``.NAME.partial``, in the place of the old, which goes into the history."""
-    return [
-        FileStep(MOVE, {"from": name, "to": f"{HISTORY}/{decision}/{name}"}),
-        FileStep(MOVE, {"from": f".{name}.partial", "to": name}),
-    ]
+    return [FileStep(MOVE, {"from": name, "to": at}), FileStep(MOVE, {"from": f".{name}.partial", "to": name})]
+
+
+def in_history(folder: Path, decision: int, name: str) -> str:
+    """A place in the history for a set's folder, or an era's, that nothing has."""
+    n, free = 1, f"{HISTORY}/{decision}/{PurePosixPath(name).name}"
+    while os.path.lexists(folder / free):
+        n += 1
+        free = f"{HISTORY}/{decision}/{PurePosixPath(name).name}.{n}"
+    return free
 
 
 def carry_on(registry: Registry, workspace: Workspace) -> list[changes.Change]:
@@ -98,10 +104,15 @@ def carry_through(
 
 
 def give_up(registry: Registry, workspace: Workspace, change_id: int, reason: str) -> None:
-    """Take back what was done of a change, the last step first, and record why it was given up."""
+    """Take back what was done of a change, the last step first, as far as that is possible, and record why it was given up."""
     for n, step in reversed(list(enumerate(changes.steps(registry, change_id)))):
         if step.done:
-            _do(workspace.facesets, FileStep(step.action, {"from": step.arguments["to"], "to": step.arguments["from"]}))
+            try:
+                _do(workspace.facesets, FileStep(step.action, {"from": step.arguments["to"], "to": step.arguments["from"]}))
+            except StepImpossible:  # its owner was there meanwhile: the folder is one that differs, or is missing
+                if os.path.lexists(kept := workspace.facesets / step.arguments["to"]):
+                    reason += f"; what was there before lies in {kept}"
+                continue
             with registry.transaction():
                 changes.set_step(registry, change_id, n, done=False)
     with registry.transaction():

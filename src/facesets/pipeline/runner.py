@@ -72,7 +72,9 @@ def run(
         workspace.prepare_facesets(progress.note)
         summary.folders_ignored = ignored_folders(workspace.facesets)
         _back_up(registry, progress)
-        carry_on(registry, workspace)
+        for change in carry_on(registry, workspace):
+            if change.state == "given_up" and "set" in change.payload:
+                progress.note(f"{change.payload['set']}: what was interrupted could not go on: {change.reason}")
         if "write" in steps:  # what its user decided comes first: the run itself alters no set
             revised = write_revisions(workspace, registry, progress, decoders)
             summary.sets_revised, summary.eras_written = revised.written, revised.eras

@@ -196,9 +196,9 @@ def of_content(registry: Registry, keys: Sequence[ContentKey], pack: str, match:
     return {i: [key for key, _ in faces] for i, faces in found.items() if faces}
 
 
-def known_as_well(registry: Registry, keys: Sequence[str], match: float) -> dict[str, tuple[str, str, float]]:
+def known_as_well(registry: Registry, keys: Sequence[str], packs: Mapping[str, float]) -> dict[str, tuple[str, str, float]]:
     """Key of a face -> the member, or recognised face, of a set that is the same face in other bytes of the same asset, the set, and
-    the distance.
+    the distance (0 where no pack has measured both). ``packs``: the distance within which each finds one person.
     """
     if registry.db.execute("SELECT 1 FROM earlier_photos LIMIT 1").fetchone() is None:
         return {}
@@ -209,7 +209,7 @@ def known_as_well(registry: Registry, keys: Sequence[str], match: float) -> dict
     )
     asked = [row[0] for row in registry.db.execute(of_changed_photos, (json.dumps(list(keys)),))]
     known = (
-        "SELECT m.key, t.name, m.vector FROM measurements AS o JOIN memberships AS s USING (face_id) JOIN sets AS t "
+        "SELECT m.key, t.name, m.vector, m.pack FROM measurements AS o JOIN memberships AS s USING (face_id) JOIN sets AS t "
         "ON t.person_id = s.person_id JOIN measurements AS m ON m.face_id = s.face_id AND m.pack = s.pack WHERE o.key = ? "
         "AND s.standing IN ('member', 'recognised') AND t.kind = 'canonical' AND t.retired = 0"
     )
@@ -217,13 +217,15 @@ def known_as_well(registry: Registry, keys: Sequence[str], match: float) -> dict
     for key, content in zip(asked, content_keys(registry, asked), strict=True):
         one = seen(registry, key)
         assert one is not None
-        for others in of_content(registry, [content], one.pack, match).values():
-            for other in others:
-                row = registry.db.execute(known, (other,)).fetchone() if other != key else None
+        for pack in dict.fromkeys((one.pack, *packs)):
+            others = of_content(registry, [content], pack, packs[pack]).get(0, [])
+            for row in (registry.db.execute(known, (other,)).fetchone() for other in others if other != key):
                 if row is not None:
                     vector = np.frombuffer(row[2], "<f4")
-                    alike = len(vector) == len(one.vector)
+                    alike = row[3] == one.pack and len(vector) == len(one.vector)
                     found.setdefault(key, (row[0], row[1], _distance(vector, one.vector) if alike else 0.0))
+            if key in found:
+                break  # by its own pack first: others have only the place to go by
     return found
 
 

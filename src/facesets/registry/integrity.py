@@ -25,7 +25,7 @@ def members_astray(registry: Registry) -> list[tuple[str, str]]:
     listed = (
         "SELECT t.person_id, m.face_id FROM set_faces AS f JOIN sets AS t ON t.id = f.set_id JOIN measurements AS m ON m.id = "
         "f.measurement_id "
-        "WHERE t.retired = 0"
+        "WHERE t.retired = 0 AND t.kind = 'canonical'"  # an era follows with its folder
     )
     stand = (
         "SELECT s.person_id, s.face_id FROM memberships AS s JOIN sets AS t ON t.person_id = s.person_id AND t.kind = 'canonical' "

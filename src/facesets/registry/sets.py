@@ -351,10 +351,9 @@ def select(registry: Registry, *, written: bool | None = None, origin: str | Non
 
 
 def wanting(registry: Registry) -> list[FaceSet]:
-    """Written sets with faces whose crops are still to come into the folder, by number."""
-    lacks = "EXISTS (SELECT 1 FROM set_faces AS f WHERE f.set_id = s.id AND f.file IS NULL)"
+    """Written sets whose folder is still to follow what was decided, by number."""
     revising = "EXISTS (SELECT 1 FROM changes AS c, json_each(c.payload, '$.sets') AS j WHERE c.state = 'planned' AND c.kind = 'act' "
-    sql = f"{_SETS} WHERE s.written = 1 AND s.retired = 0 AND {lacks} AND {revising}AND j.value = s.name) ORDER BY p.number"
+    sql = f"{_SETS} WHERE s.written = 1 AND s.retired = 0 AND {revising}AND j.value = s.name) ORDER BY p.number"
     return [_row(row) for row in registry.db.execute(sql)]
 
 
