@@ -148,7 +148,7 @@ def known(registry: Registry, pack: str, set_name: str, reasons: Sequence[Reason
 
 def in_no_set(registry: Registry, pack: str, labels: Sequence[str]) -> Iterator[FaceRow]:
     """The faces that a plan decides on, in no order: in no set (or likely of one), with a vector, of photos that are to be had and
-    that one of these users has.
+    that one of these users (none: anybody) has.
     """
     where, values = _open(pack, labels)
     return map(_row, registry.db.execute(f"{_BY_PERSON} WHERE {where}", values))
@@ -175,11 +175,11 @@ def _where(pack: str | None, reasons: Sequence[Reason]) -> tuple[list[str], list
 
 
 def _open(pack: str, labels: Sequence[str]) -> tuple[str, list[str]]:
+    theirs = f"max(a.label IN ({_marks(labels)})) AND " if labels else ""
     return (
         f"m.pack = ? AND (s.person_id IS NULL OR s.standing = '{Reason.LIKELY}') "  # what is likely may turn out to be somebody else's
         f"AND s.standing NOT IN ({_marks(_UNUSABLE)}) AND length(m.vector) > 0 AND {_KEY} IS NOT NULL "
-        f"AND (SELECT max(a.label IN ({_marks(labels)})) AND max(a.reason IN ({_marks(TO_BE_HAD)})) "
-        "FROM assets AS a WHERE a.photo_id = m.photo_id)",
+        f"AND (SELECT {theirs}max(a.reason IN ({_marks(TO_BE_HAD)})) FROM assets AS a WHERE a.photo_id = m.photo_id)",
         [pack, *_UNUSABLE, *labels, *TO_BE_HAD],
     )
 
