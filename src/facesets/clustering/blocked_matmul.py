@@ -2,8 +2,8 @@
 
 Fast and slightly off: a product only says which pairs are worth an exact look. Integer products come from onnxruntime's
 MatMulInteger (unsigned x signed bytes, dispatched at run time on x86 and ARM), measured 3 to 6 times as fast as float32 on one core;
-where they saturate (x86 before VNNI), its float32 ones, which unlike NumPy's start no threads beside the caller's own: measured to take
-a quarter of the processor on two cores in use. Where onnxruntime is missing, NumPy's.
+where they saturate (x86 before VNNI), its float32 ones, which unlike NumPy's start no threads beside the caller's own. Where
+onnxruntime is missing, NumPy's.
 """
 
 from __future__ import annotations

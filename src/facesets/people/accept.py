@@ -56,8 +56,8 @@ def accept(workspace: Workspace, registry: Registry, one: str, *, dry_run: bool 
         raise UsageError(f"{person.set_name} is planned and not written yet: facesets write")
     were = sets.files(registry, person.set_name)
     if there:
-        lost = nowhere(workspace, registry, person.set_name) if later and not person.retired else []
-        do = _as_it_is(registry, person, file_facts(folder), folder, lost, later=later)
+        no_more = nowhere(workspace, registry, person.set_name) if later and not person.retired else []
+        do = _as_it_is(registry, person, file_facts(folder), folder, no_more, later=later)
         if do is None:
             return Outcome(ACCEPT, None, (f"{person.said}: it is as recorded; there is nothing to accept",), {}, dry_run=dry_run)
     elif (found := renamed_folder(workspace.facesets, were, {each.name for each in sets.select(registry)})) is not None:
@@ -74,16 +74,16 @@ _Do = Callable[[Workspace, bool], Outcome]
 
 
 def _as_it_is(
-    registry: Registry, person: Person, facts: Sequence[FileFact], folder: Path, lost: Sequence[str], *, later: bool
+    registry: Registry, person: Person, facts: Sequence[FileFact], folder: Path, no_more: Sequence[str], *, later: bool
 ) -> _Do | None:
-    """Its files are as they are now, and it goes on without those that are ``lost``; None where they are as recorded."""
+    """Its files are as they are now, and it goes on without those that are ``no_more``; None where they are as recorded."""
     name, were = person.set_name, sets.files(registry, person.set_name)
     # where the folder still has to follow a decision, the registry knows better than its description
     described = described_set(folder, person.number, (f.path for f in facts)) if person.origin == "made" and not later else None
     members = sets.member_files(registry, name)
     same = described is None or {(key, file) for key, _, file in described.members} == {(key, file) for key, _, file in members}
     back = person.retired and not later
-    if facts == were and same and not back and not lost:
+    if facts == were and same and not back and not no_more:
         return None
     missing = {file.path for file in were} - {file.path for file in facts}
     faces_of_it, before = {file for _, _, file in described.members} if described else set(), {file.sha256 for file in were}
@@ -102,7 +102,7 @@ def _as_it_is(
         taken = f"{plural(len(facts), 'is')} taken as {'it is' if len(facts) == 1 else 'they are'}"
         again = "its folder is there again; " if back else ""
         effects.sentences.append(f"{person.said}: {again}{count_of(len(facts), 'file')} {taken} now")
-        for path in lost:
+        for path in no_more:
             effects.leaves(name, path)
             effects.sentences.append(f"{person.said}: {path}, whose bytes are nowhere any more, is no part of it")
         effects.changes["accepted"] = {"set": name, "files": len(facts), "retired": False}
