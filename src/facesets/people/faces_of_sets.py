@@ -182,9 +182,10 @@ def _owners(registry: Registry, found: Sequence[resolve.FaceRef], *, needed: boo
 def _has_some_left(registry: Registry, owners: Mapping[resolve.FaceRef, Person | None], effects: Effects) -> None:
     """Raises UsageError where a set lost its last face."""
     for owner in _each(o for ref, o in owners.items() if o and (isinstance(ref, PlainFile) or ref.standing == Reason.MEMBER)):
-        if sets.files_by_measurement(registry, owner.set_name):
+        if not sets.is_empty(registry, owner.set_name):
             continue
-        if {path for path, _ in gallery.own_images(registry, [owner.id]).get(owner.id, ())} <= {*effects.out.get(owner.set_name, ())}:
+        own = {path for path, _ in gallery.own_images(registry, [owner.id]).get(owner.id, ())}
+        if own <= {*effects.out.get(owner.set_name, ())}:
             raise UsageError(
                 f"nothing would be left of {owner.said}. If it is somebody else's: facesets merge {owner.set_name} SET; if it is of "
                 f"no interest: facesets ignore {owner.set_name}"

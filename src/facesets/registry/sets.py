@@ -84,6 +84,12 @@ def files_by_measurement(registry: Registry, name: str) -> list[tuple[int, str |
     return [(row[0], row[1]) for row in registry.db.execute(sql, (name,))]
 
 
+def is_empty(registry: Registry, name: str) -> bool:
+    """Whether a set has no member."""
+    sql = "SELECT NOT EXISTS (SELECT 1 FROM set_faces WHERE set_id = (SELECT id FROM sets WHERE name = ?))"
+    return bool(registry.db.execute(sql, (name,)).fetchone()[0])
+
+
 def ids(registry: Registry) -> dict[int, str]:
     """Row of each set -> its name."""
     return dict(registry.db.execute("SELECT id, name FROM sets").fetchall())
