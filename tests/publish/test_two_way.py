@@ -49,6 +49,19 @@ def test_a_face_that_became_a_person_of_its_own_in_immich_was_moved_by_hand(home
     assert home.whose(7) == ["Greta"] * PHOTOS
 
 
+def test_another_word_for_a_person_in_immich_takes_no_face_from_it_here(home: Home) -> None:
+    """Two grandmothers: whom Immich calls Hanna is not the Hanna of here, all of whose faces are Old Hanna there."""
+    home.library.people[home.face(6, 0).person_id or ""].name = "Hanna"
+    home.publish("--names")  # Immich is asked
+    assert not [each for each in home("suggest", "--json").json if "'Old Hanna' in Immich" in each["text"]]
+    # a single face that is somebody else's there is still asked for
+    home.face(3, 1).person_id = home.person("Old Hanna").id
+    home.publish("--names", "--faces")
+    assert home("run", "--user", "anna").code == 0
+    (offered,) = [each for each in home("suggest", "--json").json if "'Old Hanna' in Immich" in each["text"]]
+    assert offered["text"].endswith("(Cleo) is 'Old Hanna' in Immich")
+
+
 def test_the_later_of_two_names_holds_and_a_name_taken_away_is_not_given_again(home: Home) -> None:
     cleo = home.person("Cleo")
     cleo.name, cleo.updated_at = "Cleopatra", cleo.updated_at.replace(year=2099)

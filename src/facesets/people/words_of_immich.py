@@ -53,17 +53,22 @@ def renamed_there(registry: Registry) -> list[Renamed]:
 
 def called_otherwise(registry: Registry) -> list[CalledOtherwise]:
     """Faces of people whom Immich has too, under their name or as published, that are somebody else's there and were not decided on
-    here since.
+    here since. Where nothing was published and more of the person's faces have that name there than the person's own, it is another
+    word for the person.
     """
     all_told, looked = _told(registry), _looked_at(registry)
     merged = published.merged_names(registry)
     there = {(label, folded(name)) for (label, _), name in published.people_there(registry).items() if name}
+    called = published.names_there(registry)
     grouped: dict[tuple[int, str, int | None, bool], set[str]] = {}
     for row in published.named_faces_there(registry):
         said = all_told.get(row.label, Told())
         former = {folded(name) for _, name in merged.get(row.number, ()) if name}
         known = row.number in said.people or (row.label, folded(row.name)) in there
         if not known or said.people.get(row.number) == row.person_id or folded(row.immich_name) in {folded(row.name), *former}:
+            continue
+        names = called[row.number, row.label]
+        if row.number not in said.people and names[folded(row.immich_name)] > names[folded(row.name)]:
             continue
         before = _told_of(registry, said, row.label, row.asset_id, row.key)
         decision = looked(row.key)

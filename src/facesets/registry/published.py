@@ -7,6 +7,7 @@ remembered of what Immich was told.
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from facesets.records import Box, FaceBox, Reason
 from facesets.registry.changes import now
 from facesets.registry.database import Registry
 from facesets.registry.overlap import same_places
+from facesets.wording import folded
 
 PUBLISH = "publish"  # the act, and the kind of change that follows from it
 SENT, DONE, REFUSED, UNDOING, UNDONE, KEPT = "sent", "done", "refused", "undoing", "undone", "kept"
@@ -197,6 +199,20 @@ def named_faces_there(registry: Registry) -> list[NamedThere]:
         "ORDER BY p.number, f.photo_id, f.id"
     )
     return [NamedThere(*row) for row in registry.db.execute(sql)]
+
+
+def names_there(registry: Registry) -> dict[tuple[int, str], Counter[str]]:
+    """(Person's number, user's label) -> what the faces of each named person are called in that user's Immich, as :func:`folded`."""
+    sql = (
+        "SELECT p.number, sp.label, sp.name, count(*) FROM people AS p JOIN memberships AS s ON s.person_id = p.id "
+        "JOIN faces AS f ON f.id = s.face_id JOIN source_people AS sp ON sp.person_id = f.source_person_id "
+        "WHERE p.standing = 'active' AND p.name IS NOT NULL AND p.number IS NOT NULL AND s.standing IN ('member', 'recognised') "
+        "AND sp.name <> '' AND sp.hidden = 0 GROUP BY p.number, sp.label, sp.name"
+    )
+    found: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    for number, label, name, faces in registry.db.execute(sql):
+        found[number, label][folded(name)] += faces
+    return found
 
 
 def people_there(registry: Registry) -> dict[tuple[str, str], str]:
