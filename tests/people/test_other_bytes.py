@@ -277,3 +277,19 @@ def test_a_recognised_face_whose_photo_is_gone_is_not_counted_until_that_is_back
         asset.deleted_at, asset.updated_at = None, asset.updated_at + timedelta(days=1)
     cli(*RUN)
     assert counted(cli) == (9, 2)
+
+
+def test_faces_in_no_set_count_once_after_a_tag_in_every_photo(cli: CommandLine, library: Library) -> None:
+    (anna,) = library.users.values()
+    add_photos(library, anna, [9], 2)
+    before = cli(*RUN).json["faces_by_reason"]
+    few = before["few_faces"]
+    assert few >= 2
+    tag_all(library)
+    now = cli(*RUN).json["faces_by_reason"]
+    assert (now["few_faces"], now["photo_lost"]) == (few, few)
+    assert cli("list", "faces", "--reason", "photo_lost", "--json").json
+    # and where they are gone for good
+    for asset in [each for each in library.assets.values() if each.file_name.startswith("p9_")]:
+        del library.assets[asset.id]
+    assert cli(*RUN).json["faces_by_reason"].get("few_faces", 0) == few - 2

@@ -15,15 +15,16 @@ _FROM = "FROM memberships AS s JOIN measurements AS m ON m.face_id = s.face_id A
 
 
 def lose_photos(registry: Registry, people: Collection[int] | None = None) -> rows.Difference:
-    """Faces, of all or of these people (by their ids), whose photo cannot be had any more, or has other bytes now, wait for nothing.
+    """Faces, of all or of these people (by their ids), whose photo cannot be had any more, or has other bytes now, wait for nothing,
+    nor do groups that are too small for a set.
 
     Where a run found the same face in the other bytes, that one takes the place over; else a recognised face is its person's again
     where its photo comes back. Returns what changed; joins the caller's transaction.
     """
     whose = "1" if people is None else "s.person_id IN (SELECT value FROM json_each(?))"
     sql = (
-        f"SELECT m.key, s.face_id, s.standing, s.person_id {_FROM} WHERE {whose} AND s.standing IN ('new', 'likely', 'recognised') "
-        f"AND (s.standing <> 'new' OR s.person_id IS NULL) AND m.by_source = 0 AND NOT {_THERE} ORDER BY s.face_id"
+        f"SELECT m.key, s.face_id, s.standing, s.person_id {_FROM} WHERE {whose} AND s.standing IN ('new', 'likely', 'recognised', 'few_faces', "
+        f"'few_photos') AND (s.standing <> 'new' OR s.person_id IS NULL) AND m.by_source = 0 AND NOT {_THERE} ORDER BY s.face_id"
     )
     gone = registry.db.execute(sql, () if people is None else (json.dumps([*people]),)).fetchall()
     heirs = _heirs(registry, {face: person for _, face, standing, person in gone if standing == "recognised"})
