@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from facesets import people
 from facesets.errors import NotFound, Refused, UsageError
@@ -379,3 +381,45 @@ def test_what_brought_an_image_is_not_taken_back_while_a_later_decision_stands_o
         assert image.is_file()
     people.undo(old.workspace, old.registry, 1)
     assert old.write().waiting == {}
+
+
+def offered(old: Home, name: str) -> int:
+    """How many faces an extension of a set is suggested to bring."""
+    found = [each for each in people.suggest(old.registry) if each.kind == "extend" and each.command.endswith(name)]
+    return sum(each.evidence["recognised"] for each in found)
+
+
+def test_faces_that_the_images_of_a_set_were_cut_from_do_not_come_into_it_once_more(old: Home, tmp_path: Path) -> None:
+    (tmp_path / "pics").mkdir()
+    for n in (0, 1, 2, 3, 600, 601):  # four that the set has, and two that it has not
+        picture = Image.open(io.BytesIO(jpeg([1], 9010 + n)))
+        picture.save(tmp_path / f"pics/{n}.jpg", quality=90)
+    others = offered(old, OLD)
+    assert others == 3
+    assert old.cli("run", "--folder", str(tmp_path / "pics"), "--user", "berta").code == 0
+    assert offered(old, OLD) == others + 2
+    told = people.extend(old.workspace, old.registry, OLD, dry_run=True)
+    assert told.changes["extended"]["faces"] == others + 2
+    assert told.notes == ("4 recognised faces are left out, which are on images of your own in the set already",)
+    # by the standing order as well
+    (ordered,) = people.extend_as_ordered(old.workspace, old.registry)
+    assert ordered.changes["extended"]["faces"] == others + 2
+    assert people.extend_as_ordered(old.workspace, old.registry) == []
+    with pytest.raises(UsageError, match="images of your own in the set show the 4 faces"):
+        people.extend(old.workspace, old.registry, OLD)
+    # what is left out of the set, or comes into another with it, is not brought back by the photo that it was cut from
+    people.reject(old.workspace, old.registry, [f"{OLD}/0.jpg"])
+    people.merge(old.workspace, old.registry, OLD, OTHER, name="Anna")
+    assert offered(old, OTHER) == 0
+
+
+def test_a_set_that_was_known_before_its_images_were_is_looked_at_once(old: Home) -> None:
+    def rows() -> list[tuple[object, ...]]:
+        return [tuple(row) for row in old.registry.db.execute("SELECT * FROM own_images ORDER BY 1, 2, 3")]
+
+    before = rows()
+    assert len(before) == 18
+    old.registry.db.execute("DELETE FROM own_images")
+    for _ in range(2):  # the first finds copies: the same bytes with other times
+        assert old.cli("cluster").code == 0
+    assert rows() == before

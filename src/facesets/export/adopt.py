@@ -23,6 +23,7 @@ from facesets.export.existing_sets import (
     existing_sets,
     file_facts,
     highest_number,
+    name_of_file,
     renamed_folder,
     stamps,
 )
@@ -33,11 +34,12 @@ from facesets.models import Pack, from_database
 from facesets.photos import DecoderPool
 from facesets.progress import Progress
 from facesets.records import Centroid, FaceSet
-from facesets.registry import FileFact, Registry, decisions, faces, measurements, people, sets
+from facesets.registry import FileFact, Registry, decisions, faces, measurements, own_images, people, sets
 from facesets.wording import count_of
 from facesets.workspace import Workspace
 
 log = logging.getLogger(__name__)
+_Seen = tuple[str, NDArray[np.float32]]  # an image's SHA-256 ("" where it is not recorded), and the vector of its largest face
 
 
 def adopt(
@@ -52,13 +54,16 @@ def adopt(
     found, strange = existing_sets(workspace.facesets), list[str]()
     _say_missing(workspace, registry, {existing.name for existing in found}, progress)
     have = {centroid.name for centroid in sets.centroids(registry, pack.id, whole=True)}
-    recorded = sets.stamps(registry)
+    recorded, looked_at = sets.stamps(registry), own_images.known(registry, pack.id)
+    adopted = {faceset.name for faceset in sets.select(registry, origin="adopted")}
     with progress.task("reading existing sets", len(found), "sets") as task:
         for existing in found:
             known, now = existing.name in have, seen.get(existing.name) or stamps(existing.path)
             unchanged = now == recorded.get(existing.name, {})
             if not (known and unchanged) and not _adopt_one(registry, existing, pack, run_id, known, progress, decoders):
                 strange.append(existing.name)
+            elif known and unchanged and existing.name in adopted - looked_at:  # known from before that was kept
+                _learn_images(registry, existing, pack, decoders)
             task.advance()
     if strange:
         progress.note(
@@ -94,10 +99,11 @@ def _adopt_one(
     if existing.left_aside:
         links = count_of(len(existing.left_aside), "image")
         progress.note(f"{existing.name}: {links} not read, as they lead out of the folder of sets.")
-    centroid, readable = _of_same_faces(registry, existing, pack.id), True
+    centroid, readable, seen = _of_same_faces(registry, existing, pack.id), True, list[_Seen]()
     if centroid is None:
         try:
-            centroid = _centroid(existing, pack, decoders)
+            seen = _main_faces(existing, facts, pack, decoders)
+            centroid = _centroid(existing.name, seen)
         except PackUnavailable:
             if not from_database(pack.id):
                 raise
@@ -108,6 +114,7 @@ def _adopt_one(
         if known is None:
             _add(registry, FaceSet(existing.name, existing.number, "adopted", pack.id), run_id)
         sets.set_files(registry, existing.name, facts)
+        own_images.add(registry, existing.name, pack.id, seen)
         if centroid is not None:
             sets.set_centroid(registry, pack.id, centroid)
         elif readable and not has_centroid:
@@ -192,12 +199,27 @@ def _of_same_faces(registry: Registry, existing: ExistingSet, pack: str) -> Cent
     return Centroid(existing.name, centroid_of(np.stack(vectors)), len(vectors))
 
 
-def _centroid(existing: ExistingSet, pack: Pack, decoders: DecoderPool) -> Centroid | None:
-    """The mean over one face an image: the largest, as such images show one person."""
-    vectors = [vector for path in existing.images if (vector := _main_face(path, pack, decoders)) is not None]
-    if not vectors:
-        return None
-    return Centroid(existing.name, centroid_of(np.stack(vectors)), len(vectors))
+def _learn_images(registry: Registry, existing: ExistingSet, pack: Pack, decoders: DecoderPool) -> None:
+    try:
+        seen = _main_faces(existing, sets.files(registry, existing.name), pack, decoders)
+    except PackUnavailable:
+        if not from_database(pack.id):
+            raise
+        return  # Immich's own vectors are of no image
+    with registry.transaction():
+        own_images.add(registry, existing.name, pack.id, seen)
+
+
+def _centroid(name: str, seen: Sequence[_Seen]) -> Centroid | None:
+    """The mean over one face an image."""
+    return Centroid(name, centroid_of(np.stack([vector for _, vector in seen])), len(seen)) if seen else None
+
+
+def _main_faces(existing: ExistingSet, facts: Sequence[FileFact], pack: Pack, decoders: DecoderPool) -> list[_Seen]:
+    """One face an image: the largest, as such images show one person."""
+    hashes = {fact.path: fact.sha256 for fact in facts}
+    named = ((path, hashes.get(name_of_file(path, existing.path), "")) for path in existing.images)
+    return [(sha256, vector) for path, sha256 in named if (vector := _main_face(path, pack, decoders)) is not None]
 
 
 def _main_face(path: Path, pack: Pack, decoders: DecoderPool) -> NDArray[np.float32] | None:

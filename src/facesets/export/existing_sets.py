@@ -131,6 +131,11 @@ def renamed_folder(folder: Path, recorded: Sequence[FileFact], known: Collection
     return None
 
 
+def name_of_file(file: Path, folder: Path) -> str:
+    """By which the facts of a folder have a file below it."""
+    return os.fsencode(file.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+
+
 def file_facts(path: Path) -> list[FileFact]:
     """Every file below ``path`` with its size and SHA-256, by its POSIX path; read in pieces.
 
@@ -140,7 +145,7 @@ def file_facts(path: Path) -> list[FileFact]:
     try:
         facts = []
         for file in _files(path):
-            name = os.fsencode(file.relative_to(path).as_posix()).decode("utf-8", "backslashreplace")
+            name = name_of_file(file, path)
             if file.is_symlink():
                 text = os.fsencode(file.readlink())
                 status = file.lstat()

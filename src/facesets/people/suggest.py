@@ -18,6 +18,7 @@ from facesets.clustering import distances
 from facesets.identity import what_stands
 from facesets.people import said
 from facesets.people.names import AT_LEAST, PHOTOS, suggested_names
+from facesets.people.whole_sets import shown_by_own_images
 from facesets.people.words_of_immich import called_otherwise, renamed_there
 from facesets.reason_texts import name_of
 from facesets.records import Reason
@@ -66,6 +67,8 @@ def _extensions(registry: Registry, active: list[Person]) -> list[Suggestion]:
         n = standings.get(person.id, {}).get(Reason.RECOGNISED, 0)
         if n and person.set_name in no_more.values():
             n -= sum(key in no_more for key in decisions.faces_of(registry, person.id, [Reason.RECOGNISED]))
+        if n and person.written:
+            n -= len(shown_by_own_images(registry, person) - no_more.keys())
         if n and person.written:
             text = f"{count_of(n, 'face', 'was')} recognised as {person.said} and {plural(n, 'is')} in no folder"
             out.append(Suggestion("extend", text, f"facesets extend {person.set_name}", float(n), {"recognised": n}))

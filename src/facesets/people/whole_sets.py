@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from facesets.changes import description_of, excluded_by_any, files_as_decided, names_used
-from facesets.clustering import centroid
+from facesets.clustering import centroid, nearest_few
 from facesets.errors import UsageError
 from facesets.export import FACES
 from facesets.files import is_face_image
@@ -18,7 +18,8 @@ from facesets.people.faces_of_sets import free_name, join, named_in, pack_for, s
 from facesets.people.outcome import Effects, Outcome
 from facesets.people.resolve import KnownFace, PlainFile
 from facesets.records import Centroid, Reason
-from facesets.registry import Person, Registry, changes, decisions, gallery, measurements, people, sets
+from facesets.registry import Person, Registry, changes, decisions, faces, gallery, measurements, own_images, people, sets
+from facesets.thresholds import thresholds_of
 from facesets.wording import count_of, folded, plural
 from facesets.workspace import Workspace
 
@@ -162,11 +163,30 @@ def extend(workspace: Workspace, registry: Registry, one: str, *, dry_run: bool 
     keys = decisions.faces_of(registry, person.id, [Reason.RECOGNISED])
     if not keys:
         raise UsageError(f"no face was recognised as {person.said} since; there is nothing to extend it with")
-    out = excluded_by_any(registry)
-    if not (left := [key for key in keys if key not in out]):
+    out, shown = excluded_by_any(registry), shown_by_own_images(registry, person)
+    if not (able := [key for key in keys if key not in out]):
         many = f"{count_of(len(keys), 'face')} that {plural(len(keys), 'was')} recognised as {person.said} cannot be of that person"
         raise UsageError(f"{many}, by a birth date or by what was decided since; the next run looks for whose: facesets run")
-    return _extend(workspace, registry, person, left, left_out=len(keys) - len(left), dry_run=dry_run)
+    if not (left := [key for key in able if key not in shown]):
+        many = f"the {count_of(len(able), 'face')} that {plural(len(able), 'was')} recognised as {person.said}"
+        raise UsageError(f"images of your own in the set show {many} already; there is nothing to extend it with")
+    return _extend(
+        workspace, registry, person, left, excluded=len(keys) - len(able), shown=len(able) - len(left), dry_run=dry_run
+    )  # fmt: skip
+
+
+def shown_by_own_images(registry: Registry, person: Person) -> set[str]:
+    """Keys of recognised faces that an image shows which their owner has, or had, in the set: as near as a copy of the same exposure.
+
+    Of a set that was there before, these are the very faces that its images were cut from.
+    """
+    found = set[str]()
+    for pack, images in own_images.of_person(registry, person.id).items():
+        rows = [*faces.known(registry, pack, person.set_name, (Reason.RECOGNISED,))]
+        if rows:
+            _, near = nearest_few(np.stack([row.vector for row in rows]), images, 1)
+            found |= {row.face.face_id for row, (away,) in zip(rows, near, strict=True) if away <= thresholds_of(pack).near_duplicate}
+    return found
 
 
 def extend_as_ordered(workspace: Workspace, registry: Registry) -> list[Outcome]:
@@ -179,8 +199,9 @@ def extend_as_ordered(workspace: Workspace, registry: Registry) -> list[Outcome]
     for person in people.select(registry, standing=("active",)):
         if person.retired or not person.written:
             continue
-        keys = decisions.faces_of(registry, person.id, [Reason.RECOGNISED])
-        if wanted := [key for key in keys if key not in undone and key not in out]:
+        keys = [key for key in decisions.faces_of(registry, person.id, [Reason.RECOGNISED]) if key not in undone and key not in out]
+        shown = shown_by_own_images(registry, person) if keys else set[str]()
+        if wanted := [key for key in keys if key not in shown]:
             try:
                 done.append(_extend(workspace, registry, person, wanted, dry_run=False))
             except UsageError as err:  # its faces cannot be ranked with the set's; the other sets are extended all the same
@@ -188,16 +209,19 @@ def extend_as_ordered(workspace: Workspace, registry: Registry) -> list[Outcome]
     return done
 
 
-def _extend(workspace: Workspace, registry: Registry, person: Person, keys: list[str], *, left_out: int = 0, dry_run: bool) -> Outcome:
+def _extend(
+    workspace: Workspace, registry: Registry, person: Person, keys: list[str], *, excluded: int = 0, shown: int = 0, dry_run: bool
+) -> Outcome:  # fmt: skip
     payload = {"set": person.number, "faces": decisions.content_keys(registry, keys), "of": [person.number] * len(keys)}
     pack, others = pack_for(registry, person, keys)
 
     def do(effects: Effects) -> None:
         join(registry, keys, person, effects, pack)
         effects.sentences.append(f"{count_of(len(keys), 'recognised face', 'is')} in {person.said} now")
-        if left_out:
-            many = count_of(left_out, "recognised face", "is")
-            effects.notes.append(f"{many} left out, which by a birth date or by what was decided since cannot be of that person")
+        for n, why in ((excluded, "which by a birth date or by what was decided since cannot be of that person"),
+                       (shown, f"which {plural(shown, 'is')} on images of your own in the set already")):  # fmt: skip
+            if n:
+                effects.notes.append(f"{count_of(n, 'recognised face', 'is')} left out, {why}")
         effects.changes["extended"] = {"set": person.set_name, "faces": len(keys)}
 
     return decide(workspace, registry, "extend", payload, do, people=(person.id,), faces=[*keys, *others], dry_run=dry_run)

@@ -23,8 +23,9 @@ def lose_photos(registry: Registry, people: Collection[int] | None = None) -> ro
     """
     whose = "1" if people is None else "s.person_id IN (SELECT value FROM json_each(?))"
     sql = (
-        f"SELECT m.key, s.face_id, s.standing, s.person_id {_FROM} WHERE {whose} AND s.standing IN ('new', 'likely', 'recognised', 'few_faces', "
-        f"'few_photos') AND (s.standing <> 'new' OR s.person_id IS NULL) AND m.by_source = 0 AND NOT {_THERE} ORDER BY s.face_id"
+        f"SELECT m.key, s.face_id, s.standing, s.person_id {_FROM} WHERE {whose} "
+        "AND s.standing IN ('new', 'likely', 'recognised', 'few_faces', 'few_photos') "
+        f"AND (s.standing <> 'new' OR s.person_id IS NULL) AND m.by_source = 0 AND NOT {_THERE} ORDER BY s.face_id"
     )
     gone = registry.db.execute(sql, () if people is None else (json.dumps([*people]),)).fetchall()
     heirs = _heirs(registry, {face: person for _, face, standing, person in gone if standing == "recognised"})

@@ -82,6 +82,12 @@ MIGRATIONS = (
         "finding what followed from a decision",
         "CREATE INDEX changes_by_decision ON changes (decision_id, kind) WHERE decision_id IS NOT NULL;\n",
     ),
+    Migration(
+        11,
+        "what the images of an owner's own look like",
+        "CREATE TABLE own_images (set_id INTEGER NOT NULL REFERENCES sets (id), sha256 TEXT NOT NULL, pack TEXT NOT NULL, "
+        "vector BLOB NOT NULL, PRIMARY KEY (set_id, sha256, pack)) STRICT, WITHOUT ROWID;\n",
+    ),
 )
 VERSION = MIGRATIONS[-1].version
 FIRST = 7  # what a new registry begins with
