@@ -114,7 +114,7 @@ def _adopt_one(
         if known is None:
             _add(registry, FaceSet(existing.name, existing.number, "adopted", pack.id), run_id)
         sets.set_files(registry, existing.name, facts)
-        own_images.add(registry, existing.name, pack.id, seen)
+        own_images.add(registry, existing.name, pack.id, seen if known is None or known.origin == "adopted" else ())
         if centroid is not None:
             sets.set_centroid(registry, pack.id, centroid)
         elif readable and not has_centroid:
