@@ -14,7 +14,8 @@ from PIL import Image
 from facesets import people
 from facesets.errors import NotFound, Refused, UsageError
 from facesets.photos.decoder_pool import DecoderPool
-from facesets.registry import backups, decisions, sets
+from facesets.registry import backups, decisions, own_images, sets
+from facesets.registry import people as rows
 from facesets.testing import Library, immich_server
 from facesets.workspace import Workspace
 
@@ -405,6 +406,9 @@ def test_faces_that_the_images_of_a_set_were_cut_from_do_not_come_into_it_once_m
     (ordered,) = people.extend_as_ordered(old.workspace, old.registry)
     assert ordered.changes["extended"]["faces"] == others + 2
     assert people.extend_as_ordered(old.workspace, old.registry) == []
+    one = rows.of_set(old.registry, OLD)
+    assert one is not None
+    assert own_images.recognised(old.registry, one.id, "another@1")[0] == []
     with pytest.raises(UsageError, match="images of your own in the set show the 4 faces"):
         people.extend(old.workspace, old.registry, OLD)
     # what is left out of the set, or comes into another with it, is not brought back by the photo that it was cut from
@@ -414,12 +418,12 @@ def test_faces_that_the_images_of_a_set_were_cut_from_do_not_come_into_it_once_m
 
 
 def test_a_set_that_was_known_before_its_images_were_is_looked_at_once(old: Home) -> None:
-    def rows() -> list[tuple[object, ...]]:
+    def kept() -> list[tuple[object, ...]]:
         return [tuple(row) for row in old.registry.db.execute("SELECT * FROM own_images ORDER BY 1, 2, 3")]
 
-    before = rows()
+    before = kept()
     assert len(before) == 18
     old.registry.db.execute("DELETE FROM own_images")
     for _ in range(2):  # the first finds copies: the same bytes with other times
         assert old.cli("cluster").code == 0
-    assert rows() == before
+    assert kept() == before

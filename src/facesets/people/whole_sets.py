@@ -18,7 +18,7 @@ from facesets.people.faces_of_sets import free_name, join, named_in, pack_for, s
 from facesets.people.outcome import Effects, Outcome
 from facesets.people.resolve import KnownFace, PlainFile
 from facesets.records import Centroid, Reason
-from facesets.registry import Person, Registry, changes, decisions, faces, gallery, measurements, own_images, people, sets
+from facesets.registry import Person, Registry, changes, decisions, gallery, measurements, own_images, people, sets
 from facesets.thresholds import thresholds_of
 from facesets.wording import count_of, folded, plural
 from facesets.workspace import Workspace
@@ -182,10 +182,10 @@ def shown_by_own_images(registry: Registry, person: Person) -> set[str]:
     """
     found = set[str]()
     for pack, images in own_images.of_person(registry, person.id).items():
-        rows = [*faces.known(registry, pack, person.set_name, (Reason.RECOGNISED,))]
-        if rows:
-            _, near = nearest_few(np.stack([row.vector for row in rows]), images, 1)
-            found |= {row.face.face_id for row, (away,) in zip(rows, near, strict=True) if away <= thresholds_of(pack).near_duplicate}
+        keys, vectors = own_images.recognised(registry, person.id, pack)
+        if keys:
+            _, near = nearest_few(vectors, images, 1)
+            found |= {key for key, (away,) in zip(keys, near, strict=True) if away <= thresholds_of(pack).near_duplicate}
     return found
 
 

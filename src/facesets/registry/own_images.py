@@ -5,7 +5,7 @@ What was once there stays known: a face that such an image shows is in the set b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,4 +39,21 @@ def of_person(registry: Registry, person: int) -> dict[str, NDArray[np.float32]]
     found: dict[str, list[bytes]] = {}
     for pack, vector in registry.db.execute(_THEIRS, (person,)):
         found.setdefault(pack, []).append(vector)
-    return {pack: np.frombuffer(b"".join(rows), _FLOATS).reshape(len(rows), -1) for pack, rows in found.items()}
+    return {pack: _stacked(rows) for pack, rows in found.items()}
+
+
+def recognised(registry: Registry, person: int, pack: str) -> tuple[list[str], NDArray[np.float32]]:
+    """The faces recognised as a person (by its id) that this pack has measured: keys, each of the measure that decided on the face, and
+    vectors (float32 [n, d]) of the pack.
+    """
+    sql = (
+        "SELECT m.key, v.vector FROM memberships AS s JOIN measurements AS m ON m.face_id = s.face_id AND m.pack = s.pack "
+        "JOIN measurements AS v ON v.face_id = s.face_id AND v.pack = ? "
+        "WHERE s.person_id = ? AND s.standing = 'recognised' AND length(v.vector) > 0"
+    )
+    rows = registry.db.execute(sql, (pack, person)).fetchall()
+    return [key for key, _ in rows], _stacked([vector for _, vector in rows])
+
+
+def _stacked(rows: Sequence[bytes]) -> NDArray[np.float32]:
+    return np.stack([np.frombuffer(row, _FLOATS) for row in rows]) if rows else np.empty((0, 0), np.float32)
