@@ -11,6 +11,7 @@ from facesets.changes.plan import standing_of
 from facesets.identity.decide import decide
 from facesets.identity.table import FaceTable
 from facesets.identity.verdict import Decision
+from facesets.reason_texts import SENTENCES
 from facesets.records import Face, FaceSet, Reason
 from facesets.registry import Registry, faces, measurements, sets
 from facesets.report.gather import face_facts
@@ -68,6 +69,13 @@ def test_every_reason_of_a_face_makes_whole_sentences() -> None:
         assert lines[0] == "A face of 120 pixels in a.jpg, taken on 2019-05-04."
         assert all(line[0].isupper() and line.endswith(".") for line in lines), lines
         assert "None" not in " ".join(lines)
+
+
+def test_a_recognised_face_is_not_told_that_its_set_is_older_than_the_run() -> None:
+    """A run looks again at what none of its groups took: the set may be of that very run."""
+    story = " ".join(face_story(FaceFacts("f1", 120.0, Reason.RECOGNISED, set_name="faceset_002", distance=0.15)))
+    assert story.endswith("0.15 from the set's average. Its folder's faces had been chosen before, so it stays as it is.")
+    assert "existed" not in story + SENTENCES[Reason.RECOGNISED]
 
 
 def test_a_file_says_whose_it_is_when_it_was_taken_and_where_it_is() -> None:

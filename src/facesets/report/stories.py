@@ -122,7 +122,7 @@ def _place(face: FaceFacts) -> Iterator[str]:
     if face.reason is Reason.MEMBER:
         yield f"It is in {who}{far}."
     elif face.reason is Reason.RECOGNISED:
-        yield f"It shows the person of {who}{far}. That set existed before, so it stays as it is."
+        yield f"It shows the person of {who}{far}. Its folder's faces had been chosen before, so it stays as it is."
     else:
         yield SENTENCES[face.reason]
         if face.set_name and face.distance is not None:
