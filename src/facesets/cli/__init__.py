@@ -262,6 +262,7 @@ def _code_of(app: App, words: list[str]) -> int:
 def _in_a_line(err: BaseException, app: App, words: list[str]) -> tuple[str, int]:
     """What is said of an error, and the exit code."""
     from facesets.secrets import scrub  # noqa: PLC0415 - --help need not wait for it
+    from facesets.wording import printable  # noqa: PLC0415
 
     match err:
         case FacesetsError():
@@ -276,6 +277,8 @@ def _in_a_line(err: BaseException, app: App, words: list[str]) -> tuple[str, int
             message, code = str(disk_error(err)), 1
         case MemoryError():
             message, code = "not enough memory. Close other programs or raise the limit, then run the same command again; it goes on", 1
+        case UnicodeEncodeError(object=text, start=start, end=end) if any(str(text)[start:end] in word for word in words):
+            message, code = f"{printable(text)} is no text in UTF-8: is the terminal set to another encoding?", 2
         case Exception():
             from facesets.cli.crash import keep_traceback  # noqa: PLC0415
 
