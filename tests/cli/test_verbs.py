@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import unicodedata
 from pathlib import Path
 
 import click
@@ -91,6 +93,31 @@ def test_explain_is_told_what_is_meant_in_any_way(cli: CommandLine) -> None:
     assert cli("explain", "facesets/faceset_002/faces/0001.png", "--json").json["face_id"] == best
     assert cli("explain", "faceset_002/nothing.png").code == 1
     assert "is called 'nobody' here. facesets list" in cli("explain", "nobody").line
+
+
+def test_a_file_of_a_folder_is_meant_by_any_path_and_form_of_its_name(cli: CommandLine, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    odd = os.fsdecode(b"odd\xff.jpg")
+    for name in ("a/same.jpg", "b/same.jpg", "@eaDir/same.jpg", unicodedata.normalize("NFD", "Über.jpg"), odd):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).write_bytes(jpeg([1], 1))
+    (tmp_path / "link").symlink_to(photos)
+    assert cli("stage", "--folder", photos, "--user", "folder").code == 0
+    for place in (photos, tmp_path / "link", tmp_path / "link" / "a" / ".."):
+        for inside in ("a/same.jpg", "b/same.jpg", "@eaDir/same.jpg"):
+            assert cli("explain", place / inside, "--json").json["path"] == inside
+    assert cli("explain", photos / odd, "--json").json["path"] == "odd\\xff.jpg"
+    assert unicodedata.normalize("NFC", cli("explain", "über.jpg", "--json").json["path"]) == "Über.jpg"
+    assert cli("explain", photos / "same.jpg").code == 1
+
+
+def test_words_of_another_encoding_are_no_fault_of_ours(cli: CommandLine) -> None:
+    cli("run", "--user", "anna")
+    for words in (("ignore", "Zo\udceb"), ("name", "Zo\udceb", "Zoë"), ("confirm", "Zo\udceb")):
+        answer = cli(*words)
+        assert answer.code == 2
+        assert "is no text in UTF-8: is the terminal set to another encoding?" in answer.line
+    assert "is called 'Zo\\\\xeb' here" in cli("explain", "Zo\udceb").line
 
 
 def test_an_id_that_is_cut_too_short_to_tell_is_refused_with_those_it_may_be(cli: CommandLine) -> None:
