@@ -130,6 +130,22 @@ def test_an_id_that_is_cut_too_short_to_tell_is_refused_with_those_it_may_be(cli
     assert "abcdef1 and abcdef2" in answer.line
 
 
+def test_who_is_of_no_interest_is_said_wherever_sets_are_told_of(cli: CommandLine) -> None:
+    cli("run", "--user", "anna")
+    cli("report")
+    page = cli.workspace / "reports" / "latest.html"
+    assert "ignored" not in page.read_text("utf-8") + cli("status").out + cli("explain", "2").out
+    cli("name", "1", "Zoë")
+    cli("ignore", "2")
+    assert "\n3 sets, 1 named and 1 ignored.\n" in cli("status").out
+    assert cli("status", "--json").json["people_ignored"] == 1
+    assert "You said that it is of no interest (ignored)" in cli("explain", "2").out
+    assert cli("explain", "2", "--json").json["standing"] == "ignored"
+    assert [row["standing"] for row in cli("list", "sets", "--json").json] == ["active", "ignored", "active"]
+    cli("report")
+    assert page.read_text("utf-8").count("· ignored") == 1
+
+
 def test_list_refuses_users_and_reasons_that_do_not_exist(cli: CommandLine) -> None:
     assert "nobody is known here yet" in cli("list", "assets", "--user", "anna").line
     cli("run", "--user", "anna")

@@ -225,6 +225,7 @@ class _Teller:
             "person": faceset.number,
             "name": faceset.person_name,
             "origin": faceset.origin,
+            "standing": person and person.standing,
             "pack": faceset.pack,
             "files": len(sets.files(self.registry, faceset.name)),
             "faces_by_reason": reasons,

@@ -25,7 +25,7 @@ from facesets.wording import count_of, day_of, listed, printable
 _COLUMNS = {
     "assets": ("asset_id", "user", "state", "reason", "path", "file_name"),
     "faces": ("face_id", "asset_id", "state", "reason", "set", "distance", "file_name"),
-    "sets": ("set", "person", "name", "origin", "faces", "written"),
+    "sets": ("set", "person", "name", "origin", "faces", "written", "standing"),
     "people": ("person", "name", "set", "faces", "recognised", "year_from", "year_to", "standing", "eras"),
 }
 # what a terminal shows: heading -> key
@@ -35,7 +35,7 @@ _SHOWN = {
               "Face": "face_id"},
     "people": {"Number": "person", "Name": "name", "Faces": "faces", "Recognised": "recognised", "From": "year_from", "To": "year_to",
                "Standing": "standing", "Eras": "eras", "Set": "set"},
-    "sets": {"Set": "set", "Name": "name", "Faces": "faces", "Origin": "origin", "On disk": "written"},
+    "sets": {"Set": "set", "Name": "name", "Faces": "faces", "Origin": "origin", "On disk": "written", "Standing": "standing"},
 }  # fmt: skip
 _ONE = {"assets": "asset", "faces": "face", "sets": "set", "people": "person"}
 _LIMIT = 100  # rows on a terminal, unless --limit says otherwise
@@ -117,11 +117,12 @@ def _faces(registry: Registry, labels: tuple[str, ...]) -> Iterator[dict[str, An
 
 def _sets(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     sizes, waiting = gallery.faces_by_set(registry), {s.name for s in sets.select(registry, written=False)}
+    standing = {person.set_name: person.standing for person in people.select(registry)}
     for faceset in sets.select(registry):
         yield {
             "set": faceset.name, "person": faceset.number, "name": faceset.person_name, "origin": faceset.origin,
             "faces": sizes[faceset.name],
-            "pack": faceset.pack, "written": faceset.name not in waiting,
+            "pack": faceset.pack, "written": faceset.name not in waiting, "standing": standing.get(faceset.name),
         }  # fmt: skip
 
 

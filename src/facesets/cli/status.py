@@ -62,6 +62,7 @@ def status(app: App) -> None:
             "eras": len(eras.select(registry)),
             "eras_to_follow": eras_pending(registry),
             "people_named": sum(person.name is not None for person in people.select(registry, standing=("active",))),
+            "people_ignored": len(people.select(registry, standing=("ignored",))),
             "retryable": summary.retryable,
             "originals_spared": summary.originals_spared,
             "bytes_spared": summary.bytes_spared,
@@ -128,7 +129,9 @@ def _text(document: dict[str, Any], summary: Summary, owners: list[tuple[User, P
         line = f"{count_of(gone, 'more file')} {plural(gone, 'is')} no longer at the source"
         yield f"{line}; faces that were found there stay in sets that are written."
     eras_too = f", {count_of(document['eras'], 'era')} beside them" if document["eras"] else ""
-    yield from ("", f"{count_of(document['sets'], 'set')}{eras_too}.")
+    said = [f"{n:,} {what}" for what in ("named", "ignored") if (n := document[f"people_{what}"])]
+    known = f", {listed(said)}" if said else ""
+    yield from ("", f"{count_of(document['sets'], 'set')}{eras_too}{known}.")
     if planned := document["sets_planned"]:
         yield f"Planned and still to be written: {listed(planned)}."
     if decided := document["sets_to_revise"]:

@@ -58,6 +58,7 @@ class SetFacts:
     left_out: Mapping[Reason, int]
     neighbour: tuple[str, float] | None
     own: int = 0  # images of its owner's own
+    ignored: bool = False
 
 
 def file_story(file: FileFacts) -> list[str]:
@@ -98,6 +99,8 @@ def set_story(a_set: SetFacts) -> list[str]:
     else:
         came = f"{who} was there before facesets, which only reads it: {count_of(a_set.faces + a_set.own, 'picture')}."
     lines = [came]
+    if a_set.ignored:
+        lines.append("You said that it is of no interest (ignored): its faces are still recognised, and it is left alone.")
     if a_set.made and a_set.own:
         lines.append(f"{count_of(a_set.own, 'image')} of your own {plural(a_set.own, 'was')} put into it.")
     if not a_set.written:
