@@ -156,6 +156,21 @@ def test_list_refuses_users_and_reasons_that_do_not_exist(cli: CommandLine) -> N
     assert "did you mean near_duplicate?" in answer.line
 
 
+def test_list_refuses_what_nothing_of_that_kind_can_have(cli: CommandLine) -> None:
+    """An empty list would look like an answer."""
+    cli("run", "--user", "anna")
+    for words, said in (
+        (("assets", "--state", "in_set"), "in_set is a state of faces: facesets list faces --state in_set"),
+        (("faces", "--reason", "no_faces"), "no_faces is a reason of assets: facesets list assets --reason no_faces"),
+        (("people", "--user", "anna"), "--user chooses among assets or faces; people are listed without it"),
+        (("sets", "--state", "pending"), "--state chooses among assets or faces; sets are listed without it"),
+    ):
+        answer = cli("list", *words)
+        assert (answer.code, answer.line) == (2, f"facesets: {said}")
+    for what in ("assets", "faces"):
+        assert cli("list", what, "--state", "pending", "--json").json == []
+
+
 def test_list_stops_at_its_limit_and_is_a_table_on_a_terminal(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     cli("run", "--user", "anna")
     assert len(cli("list", "assets", "--limit", "5").out.splitlines()) == 6

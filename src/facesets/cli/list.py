@@ -16,7 +16,7 @@ from rich.text import Text
 
 from facesets.cli import App, json_option
 from facesets.errors import UsageError
-from facesets.reason_texts import STATES, name_of
+from facesets.reason_texts import STATES, is_face_reason, name_of
 from facesets.records import Reason, State
 from facesets.registry import Registry, assets, faces, gallery, originals, people, sets
 from facesets.wording import count_of, day_of, listed, printable
@@ -59,7 +59,7 @@ def list_(app: App, what: str, labels: tuple[str, ...], state: str | None, reaso
     table = not app.as_json and on_terminal()
     most = (_LIMIT if limit is None and table else limit) or None
     with app.workspace().registry_to_read() as registry:
-        _check(registry, labels, reason)
+        _check(registry, what, labels, state, reason)
         found = (
             row for row in _ROWS[what](registry, labels) if state in (None, row.get("state")) and reason in (None, row.get("reason"))
         )
@@ -76,8 +76,11 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def _check(registry: Registry, labels: Sequence[str], reason: str | None) -> None:
-    """Raises UsageError for a user or a reason that does not exist: an empty list would look like an answer."""
+def _check(registry: Registry, what: str, labels: Sequence[str], state: str | None, reason: str | None) -> None:
+    """Raises UsageError for what nothing can be, a user that does not exist say: an empty list would look like an answer."""
+    for given, option in ((labels, "--user"), (state, "--state"), (reason, "--reason")):
+        if given and what in ("sets", "people"):
+            raise UsageError(f"{option} chooses among assets or faces; {what} are listed without it")
     known = [user.label for user in assets.users(registry)]
     for label in labels:
         if label not in known:
@@ -87,6 +90,12 @@ def _check(registry: Registry, labels: Sequence[str], reason: str | None) -> Non
         matches = get_close_matches(reason, names, 1)
         hint = f"did you mean {matches[0]}?" if matches else "facesets status shows those that occur"
         raise UsageError(f"no reason is called {reason!r}; {hint}")
+    theirs = [each for each in Reason if is_face_reason(each) is (what == "faces")]
+    other = "assets" if what == "faces" else "faces"
+    have = {"state": {str(each.state) for each in theirs}, "reason": {str(each) for each in theirs}}
+    for option, asked in (("state", state), ("reason", reason)):
+        if asked is not None and asked not in have[option]:
+            raise UsageError(f"{asked} is a {option} of {other}: facesets list {other} --{option} {asked}")
 
 
 def _assets(registry: Registry, labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
