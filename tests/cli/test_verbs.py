@@ -360,6 +360,18 @@ def test_status_says_what_each_part_takes_on_disk(cli: CommandLine) -> None:
     assert "revisions" not in text, "what takes nothing is not named"
 
 
+def test_a_file_of_two_names_takes_its_room_once(cli: CommandLine) -> None:
+    """A merge's crops are linked from the earlier revision: letting that go frees next to nothing, and no more is promised."""
+    cli("run", "--user", "anna")
+    before = cli("status", "--json").json["bytes_on_disk"]
+    cli("merge", "2", "1")
+    cli("write")
+    after = cli("status", "--json").json["bytes_on_disk"]
+    freed = cli("history", "prune", "--older-than", "0d", "--json").json["bytes"]
+    assert after["history"] == freed > 0
+    assert freed < before["sets"] // 4
+
+
 def test_hostile_names_are_shown_escaped(cli: CommandLine) -> None:
     cli("run", "--user", "anna")
     with Workspace.open(cli.workspace).registry() as registry, registry.transaction():

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from facesets.changes import eras_pending, pending
+from facesets.changes import HISTORY, eras_pending, pending
 from facesets.cli import App, json_option, next_steps
 from facesets.cli.summary_text import ledger, spared
 from facesets.pipeline import Summary, count
@@ -84,35 +84,52 @@ def status(app: App) -> None:
 
 
 def on_disk(workspace: Workspace) -> dict[str, int]:
-    """Bytes that each part of a workspace takes, as its files say; a part that is not there takes none."""
+    """Bytes that each part of a workspace takes, as its files say; a part that is not there takes none.
+
+    A file of several names (eras and earlier revisions link to what a set holds) counts where it is met first: deleting one of its
+    other names frees nothing.
+    """
     root = workspace.root
     places = {
         "originals": [root / "photos"],
         "crops": [root / "crops"],
         "thumbnails": [root / "thumbnails"],
         "sets": [workspace.facesets],
-        "history": [workspace.facesets / ".history"],
+        "history": [workspace.facesets / HISTORY],
         "backups": [root / "backups"],
         "registry": [Path(f"{workspace.registry_file}{suffix}") for suffix in ("", "-wal", "-shm")],
         "reports": [root / "reports"],
         "exchange": [root / "queue", root / "caches"],
         "logs": [root / "logs"],
     }
-    sizes = {part: sum(map(_size, paths)) for part, paths in places.items()}
-    return sizes | {"sets": sizes["sets"] - sizes["history"]}
+    met = set[tuple[int, int]]()
+    return {part: sum(_size(path, met) for path in paths) for part, paths in places.items()}
 
 
-def _size(path: Path) -> int:
-    """Of a file, or of all files below a folder; what vanishes meanwhile counts nothing."""
+def _size(path: Path, met: set[tuple[int, int]]) -> int:
+    """Of a file, or of all files below a folder but for the earlier revisions there; what vanishes meanwhile counts nothing."""
     try:
         if not path.is_dir():
-            return path.stat().st_size
+            return _new(path.stat(), met)
+        size = 0
         with os.scandir(path) as entries:
-            return sum(
-                e.stat(follow_symlinks=False).st_size if not e.is_dir(follow_symlinks=False) else _size(Path(e)) for e in entries
-            )
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    size += _new(entry.stat(follow_symlinks=False), met)
+                elif entry.name != HISTORY:
+                    size += _size(Path(entry), met)
     except FileNotFoundError:
         return 0
+    return size
+
+
+def _new(file: os.stat_result, met: set[tuple[int, int]]) -> int:
+    """A file's size, unless it was met before under another name."""
+    if file.st_nlink > 1:
+        if (file.st_dev, file.st_ino) in met:
+            return 0
+        met.add((file.st_dev, file.st_ino))
+    return file.st_size
 
 
 def _text(document: dict[str, Any], summary: Summary, owners: list[tuple[User, Path | None]]) -> Iterator[str]:
