@@ -14,7 +14,9 @@ import pytest
 
 from facesets.cli import VERBS
 from facesets.cli.export import export
+from facesets.cli.summary_text import summary_text
 from facesets.errors import EXIT_CODES
+from facesets.pipeline import Summary
 from facesets.registry import assets, runs
 from facesets.targets import TARGETS
 from facesets.testing import Library
@@ -358,6 +360,14 @@ def test_status_says_what_each_part_takes_on_disk(cli: CommandLine) -> None:
     assert "2.5 MB  crops" in text
     assert "keep_originals = false" in text
     assert "revisions" not in text, "what takes nothing is not named"
+
+
+def test_what_could_not_be_read_is_not_counted_as_looked_through() -> None:
+    embed = {"queue": 64, "load_errors": 1, "new_faces": 77, "new_noface": 1, "images_per_second": 16.0}
+    by_state = {"done": 63, "failed": 1}
+    said = summary_text(Summary("w", "w/facesets", assets_by_state=by_state, pack="open@1", steps={"embed": embed}), None)
+    assert "63 photos looked through: 77 faces found, 1 photo without a face; 1 more photo could not be read (" in said
+    assert "64 files: 63 looked through, 1 cannot be read." in said
 
 
 def test_a_file_of_two_names_takes_its_room_once(cli: CommandLine) -> None:
