@@ -84,7 +84,7 @@ def test_a_file_says_whose_it_is_when_it_was_taken_and_where_it_is() -> None:
     assert story.startswith("a.jpg, taken on 2019-05-04 at 10:00, belongs to anna.")
     assert "Its source found 1 face in it. It is kept as photos/anna/a.jpg." in story
     assert "is not there any more" in " ".join(file_story(replace(file, is_there=False)))
-    assert file_story(replace(file, taken_at=None))[0] == "a.jpg has no date. It belongs to anna."
+    assert file_story(replace(file, taken_at=None))[0] == "a.jpg, of unknown date, belongs to anna."
 
 
 def test_a_set_says_of_what_it_was_made_and_what_is_near() -> None:

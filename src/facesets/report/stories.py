@@ -63,8 +63,8 @@ class SetFacts:
 
 def file_story(file: FileFacts) -> list[str]:
     """What became of a file, and where it is."""
-    when = f", taken on {_moment(file.taken_at)}," if file.taken_at else " has no date. It"
-    lines = [f"{file.name}{when} belongs to {file.label}.", SENTENCES[file.reason]]
+    when = f"taken on {_moment(file.taken_at)}" if file.taken_at else "of unknown date"  # what was left aside was not read
+    lines = [f"{file.name}, {when}, belongs to {file.label}.", SENTENCES[file.reason]]
     if file.detail and not file.duplicate_of:
         lines.append(f"More exactly: {file.detail.rstrip('.')}.")
     if file.duplicate_of:
