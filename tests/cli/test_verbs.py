@@ -149,10 +149,14 @@ def test_who_is_of_no_interest_is_said_wherever_sets_are_told_of(cli: CommandLin
 
 
 def test_list_refuses_users_and_reasons_that_do_not_exist(cli: CommandLine) -> None:
-    assert "nobody is known here yet" in cli("list", "assets", "--user", "anna").line
+    for words in (["list", "assets"], ["embed"], ["cluster"], ["write"]):
+        assert "nobody is known here yet" in cli(*words, "--user", "anna").line
+    assert "facesets run --user NAME --folder" in cli("write").out.replace(f"-C {cli.workspace} ", "")
     cli("run", "--user", "anna")
     answer = cli("list", "assets", "--user", "bob")
     assert (answer.code, answer.line) == (2, "facesets: no user is called 'bob'; known here: anna")
+    for step in ("embed", "cluster", "write"):
+        assert cli(step, "--user", "bob").line == answer.line
     answer = cli("list", "faces", "--reason", "near_duplicat")
     assert answer.code == 2
     assert "did you mean near_duplicate?" in answer.line

@@ -76,16 +76,21 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def _check(registry: Registry, what: str, labels: Sequence[str], state: str | None, reason: str | None) -> None:
-    """Raises UsageError for what nothing can be, a user that does not exist say: an empty list would look like an answer."""
-    for given, option in ((labels, "--user"), (state, "--state"), (reason, "--reason")):
-        if given and what in ("sets", "people"):
-            raise UsageError(f"{option} chooses among assets or faces; {what} are listed without it")
+def check_users(registry: Registry, labels: Sequence[str]) -> None:
+    """Raises UsageError for a user that no run has met."""
     known = [user.label for user in assets.users(registry)]
     for label in labels:
         if label not in known:
             there = f"known here: {listed(known)}" if known else "nobody is known here yet; facesets run --user NAME comes first"
             raise UsageError(f"no user is called {label!r}; {there}")
+
+
+def _check(registry: Registry, what: str, labels: Sequence[str], state: str | None, reason: str | None) -> None:
+    """Raises UsageError for what nothing can be, a user that does not exist say: an empty list would look like an answer."""
+    for given, option in ((labels, "--user"), (state, "--state"), (reason, "--reason")):
+        if given and what in ("sets", "people"):
+            raise UsageError(f"{option} chooses among assets or faces; {what} are listed without it")
+    check_users(registry, labels)
     if reason is not None and reason not in (names := [str(each) for each in Reason]):
         matches = get_close_matches(reason, names, 1)
         hint = f"did you mean {matches[0]}?" if matches else "facesets status shows those that occur"

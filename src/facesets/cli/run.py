@@ -12,6 +12,7 @@ import click
 from facesets import settings
 from facesets.cli import App, json_option, new_server_option, next_steps
 from facesets.cli.fetch import fetch_if_missing, yes_option
+from facesets.cli.list import check_users
 from facesets.cli.summary_text import summary_text
 from facesets.errors import FacesetsError, UsageError
 from facesets.pipeline import STEPS, Summary
@@ -91,6 +92,9 @@ def do(
 ) -> None:
     """Do these steps and print what came of it; ``verify_duplicates`` and ``accept_old`` stand for the settings of these names."""
     workspace = app.workspace()
+    if "stage" not in steps:
+        with workspace.registry_to_read() as registry:
+            check_users(registry, labels)
     if "embed" in steps:
         fetch_if_missing(app, options.get("pack_name") or workspace.settings.embed.pack, yes=yes)
     if verify_duplicates:

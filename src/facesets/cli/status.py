@@ -193,7 +193,4 @@ def _next(app: App, document: dict[str, Any], again: list[str], after_a_run: lis
         return next_steps.table(app, [*tries, ("list assets --state retry", "which these are, and why")])
     if document["sets_planned"]:
         return next_steps.table(app, [("write", "writes the planned sets")])
-    if not document["users"]:
-        own = ("run --user NAME", "photos of an Immich: IMMICH_URL and IMMICH_API_KEY say whose")
-        return next_steps.table(app, [("run --user NAME --folder ~/Pictures", "a folder of photos"), own])
     return after_a_run
