@@ -109,6 +109,13 @@ def test_dark_light_and_still_are_as_the_reader_wishes(page: chromium.Page, repo
     assert page.ask("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
 
 
+def test_on_paper_a_long_name_takes_no_room_from_other_cards(page: chromium.Page, report: Path) -> None:
+    page.size(794, 1123, media="print")
+    page.open(report.as_uri())
+    page.ask("document.querySelector('article h3 strong').textContent = 'W'.repeat(90)")
+    assert page.ask("new Set([...document.querySelectorAll('article')].map(c => Math.round(c.getBoundingClientRect().width))).size") == 1
+
+
 def test_on_paper_bars_are_drawn_which_prints_without_backgrounds_too(page: chromium.Page, report: Path, tmp_path: Path) -> None:
     page.size(794, 1123, media="print", dark=True)
     page.open(report.as_uri())
