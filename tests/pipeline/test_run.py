@@ -173,6 +173,13 @@ def test_a_plain_folder_needs_no_server(cli: CommandLine, tmp_path: Path, monkey
     assert (summary["listed"], summary["requests"], summary["downloads"]) == (13, 0, 0)
     assert summary["listed"] == sum(summary["assets_by_state"].values())
     assert tree(photos) == before
+    (photos / "new.jpg").write_bytes(jpeg([1], 999))
+    assert cli("run", "--user", "folder", "--json").json["listed"] == 14, "which folder is known by now"
+    assert "has a call of its own" in cli("run", "--user", "anna", "--user", "folder").line
+    photos.rename(tmp_path / "moved")
+    assert f"is not there: {photos}. Is its disk mounted?" in cli("run", "--user", "folder").line
+    assert cli("stage", "--user", "folder", "--folder", tmp_path / "moved").code == 0
+    assert cli("stage", "--user", "folder").code == 0
 
 
 def test_a_cache_named_in_settings_saves_embedding(cli: CommandLine, tmp_path: Path) -> None:

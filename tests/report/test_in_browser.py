@@ -113,7 +113,8 @@ def test_on_paper_a_long_name_takes_no_room_from_other_cards(page: chromium.Page
     page.size(794, 1123, media="print")
     page.open(report.as_uri())
     page.ask("document.querySelector('article h3 strong').textContent = 'W'.repeat(90)")
-    assert page.ask("new Set([...document.querySelectorAll('article')].map(c => Math.round(c.getBoundingClientRect().width))).size") == 1
+    widths = "[...document.querySelectorAll('article')].map(card => Math.round(card.getBoundingClientRect().width))"
+    assert page.ask(f"new Set({widths}).size") == 1
 
 
 def test_on_paper_bars_are_drawn_which_prints_without_backgrounds_too(page: chromium.Page, report: Path, tmp_path: Path) -> None:
