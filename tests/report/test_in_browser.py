@@ -88,6 +88,7 @@ def test_search_leaves_the_sets_that_are_meant(page: chromium.Page, report: Path
     for words, shown, told in (
         ("zoe", "faceset_003", "1 set"),
         ("4", "faceset_004", "1 set"),
+        ("2", "faceset_002", "1 set"),
         ("faceset 00", everybody, "4 sets"),
         ("nobody", "", "0 sets"),
         ("", everybody, ""),
