@@ -175,7 +175,8 @@ def test_a_plain_folder_needs_no_server(cli: CommandLine, tmp_path: Path, monkey
     assert tree(photos) == before
     (photos / "new.jpg").write_bytes(jpeg([1], 999))
     assert cli("run", "--user", "folder", "--json").json["listed"] == 14, "which folder is known by now"
-    assert "has a call of its own" in cli("run", "--user", "anna", "--user", "folder").line
+    for words in (("--user", "anna", "--user", "folder"), ("--all-users",)):
+        assert "has a call of its own: facesets run --user folder" in cli("run", *words).line
     photos.rename(tmp_path / "moved")
     assert f"is not there: {photos}. Is its disk mounted?" in cli("run", "--user", "folder").line
     (tmp_path / "moved" / "later.jpg").write_bytes(jpeg([2], 998))

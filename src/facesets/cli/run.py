@@ -76,8 +76,11 @@ def chosen(app: App, labels: tuple[str, ...], everybody: bool) -> tuple[str, ...
         return tuple(dict.fromkeys(labels))
     workspace = app.workspace()
     with workspace.registry() as registry:
-        bound = {user.label for user in assets.users(registry) if not user.user_id.startswith("folder:")}
+        folders = {user.label for user in assets.users(registry) if user.user_id.startswith("folder:")}
+        bound = {user.label for user in assets.users(registry)} - folders
     found = bound | settings.labels(workspace.settings, workspace.root) | set(labels)
+    if not found and folders:
+        raise UsageError(f"a folder of photos has a call of its own: facesets run --user {min(folders)}")
     if not found:
         raise UsageError("nobody is known here yet: name somebody with --user, or give each a key: export IMMICH_API_KEY_<NAME>=...")
     return tuple(sorted(found))
