@@ -115,7 +115,7 @@ def _report(sets: int, faces: int, folder: Path, crops: list[bytes]) -> Report:
             day, photo = f"{2000 + rank % 24}-05-04", f"IMG_{number:03d}{rank:05d}.jpg"
             tiles.append(Tile(f"{rank:04d}", file, f"../../facesets/{name}/faces/{rank:04d}.png", day, 0.2, photo, lines))
         story = (f"{name} was made by facesets of {faces} faces in {faces} photos, from 2000 to 2023.",)
-        pages.append(SetPage(name, number, f"Person {number}", True, tiles, 0, (), (0.05, 0.45), ("2000", "2023"), None, story))
+        pages.append(SetPage(name, number, f"Person {number}", True, False, tiles, 0, (), (0.05, 0.45), ("2000", "2023"), None, story))
     total = sets * faces
     return Report(
         files=accounting("file", {Reason.EMBEDDED: total, Reason.NO_FACES: total}, FILE_STATES),

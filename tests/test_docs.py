@@ -11,6 +11,7 @@ import click
 import pytest
 
 from facesets.cli import facesets
+from facesets.sources import Reconciliation
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -87,3 +88,8 @@ def test_every_page_is_found_from_the_index() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")} - {"index.md"}
     assert [page for page in sorted(pages) if f"({page})" not in index] == []
+
+
+def test_the_counts_of_a_listing_are_shown_as_a_run_says_them() -> None:
+    text = (ROOT / "docs" / "explanation" / "listing.md").read_text(encoding="utf-8")
+    assert f"    anna: {Reconciliation(53_842, 53_842, 53_790, 53_842, 53_790)}.\n" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -132,6 +133,22 @@ def test_the_folders_tutorial_ends_with_named_people_in_an_export(
     assert len(list(Path("sidecars").rglob("*.xmp"))) == 12
     assert b"Berta" in b"".join(path.read_bytes() for path in Path("sidecars").rglob("*.xmp"))
     assert sorted(path.name for path in Path("frigate-faces").iterdir() if path.is_dir()) == ["Anna", "Berta"]
+
+
+def test_what_the_page_on_python_shows_runs_as_it_stands(
+    reader: Reader, pack: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("HOME", str(reader.home))
+    _quietly(Path("family"), "init")
+    configure(Path("family"), pack)
+    blocks = re.findall(r"^```python\n(.*?)^```", (HOW_TO / "python.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    reader.capsys.readouterr()
+    for block in blocks:
+        exec(block, {})
+    said = reader.capsys.readouterr().out.splitlines()
+    assert said[0] == "2 new sets; nothing is left to do"
+    assert said[2:] == ["[0 0 0 0 0 1 1 1 1 1 2 2 2 2 2 3 3 3 3 3]"]
+    assert len(list(Path("sidecars").rglob("*.xmp"))) == 6
 
 
 def test_four_commands_each_said_by_the_one_before_lead_from_a_folder_to_an_export(

@@ -43,7 +43,7 @@ SENTENCES: Mapping[Reason, str] = MappingProxyType(
         Reason.MEASURED: "Immich's database has its faces with their vectors; the file is fetched only where a set needs it.",
         Reason.NEW: "It was found; which set it belongs to has not been decided yet.",
         Reason.MEMBER: "It is in a set that was made here.",
-        Reason.RECOGNISED: "It shows the person of a set that existed before; the set stays as it is.",
+        Reason.RECOGNISED: "It shows the person of a set whose faces had been chosen before; the set stays as it is.",
         Reason.TOO_SMALL: "It is smaller than [gates] min_face_short.",
         Reason.LOW_SCORE: "The detector is not sure enough that it is a face ([gates] min_det_score).",
         Reason.BLURRED: "It is less sharp than [gates] min_sharpness.",

@@ -282,6 +282,20 @@ def test_a_mistyped_verb_or_option_says_what_was_meant(cli: CommandLine) -> None
     assert "facesets -C DIR VERB" in cli("status", "-C", "elsewhere").err
 
 
+def test_an_option_on_the_wrong_side_of_the_verb_is_told_its_place(cli: CommandLine) -> None:
+    for words, said in (
+        (["--json", "status"], "What a verb takes stands behind it: facesets VERB --json ..."),
+        (["--user", "anna", "run"], "What a verb takes stands behind it: facesets VERB --user ..."),
+        (["status", "-C", "family"], "It stands before the verb: facesets -C DIR VERB ..."),
+        (["status", "-v"], "It stands before the verb: facesets -v VERB ..."),
+    ):
+        done = call(*words)
+        assert done.returncode == 2
+        assert done.stderr.rstrip().endswith(said)
+        assert "mean" not in done.stderr
+    assert "Did you mean '--version'?" in call("--vresion").stderr
+
+
 def test_what_nobody_foresaw_is_one_line_and_a_private_log_with_the_traceback(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

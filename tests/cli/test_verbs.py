@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import unicodedata
 from pathlib import Path
 
 import click
@@ -12,7 +14,9 @@ import pytest
 
 from facesets.cli import VERBS
 from facesets.cli.export import export
+from facesets.cli.summary_text import summary_text
 from facesets.errors import EXIT_CODES
+from facesets.pipeline import Summary
 from facesets.registry import assets, runs
 from facesets.targets import TARGETS
 from facesets.testing import Library
@@ -93,6 +97,31 @@ def test_explain_is_told_what_is_meant_in_any_way(cli: CommandLine) -> None:
     assert "is called 'nobody' here. facesets list" in cli("explain", "nobody").line
 
 
+def test_a_file_of_a_folder_is_meant_by_any_path_and_form_of_its_name(cli: CommandLine, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    odd = os.fsdecode(b"odd\xff.jpg")
+    for name in ("a/same.jpg", "b/same.jpg", "@eaDir/same.jpg", unicodedata.normalize("NFD", "Über.jpg"), odd):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).write_bytes(jpeg([1], 1))
+    (tmp_path / "link").symlink_to(photos)
+    assert cli("stage", "--folder", photos, "--user", "folder").code == 0
+    for place in (photos, tmp_path / "link", tmp_path / "link" / "a" / ".."):
+        for inside in ("a/same.jpg", "b/same.jpg", "@eaDir/same.jpg"):
+            assert cli("explain", place / inside, "--json").json["path"] == inside
+    assert cli("explain", photos / odd, "--json").json["path"] == "odd\\xff.jpg"
+    assert unicodedata.normalize("NFC", cli("explain", "über.jpg", "--json").json["path"]) == "Über.jpg"
+    assert cli("explain", photos / "same.jpg").code == 1
+
+
+def test_words_of_another_encoding_are_no_fault_of_ours(cli: CommandLine) -> None:
+    cli("run", "--user", "anna")
+    for words in (("ignore", "Zo\udceb"), ("name", "Zo\udceb", "Zoë"), ("confirm", "Zo\udceb")):
+        answer = cli(*words)
+        assert answer.code == 2
+        assert "is no text in UTF-8: is the terminal set to another encoding?" in answer.line
+    assert "is called 'Zo\\\\xeb' here" in cli("explain", "Zo\udceb").line
+
+
 def test_an_id_that_is_cut_too_short_to_tell_is_refused_with_those_it_may_be(cli: CommandLine) -> None:
     cli("run", "--user", "anna")
     with Workspace.open(cli.workspace).registry() as registry, registry.transaction():
@@ -103,14 +132,49 @@ def test_an_id_that_is_cut_too_short_to_tell_is_refused_with_those_it_may_be(cli
     assert "abcdef1 and abcdef2" in answer.line
 
 
+def test_who_is_of_no_interest_is_said_wherever_sets_are_told_of(cli: CommandLine) -> None:
+    cli("run", "--user", "anna")
+    cli("report")
+    page = cli.workspace / "reports" / "latest.html"
+    assert "ignored" not in page.read_text("utf-8") + cli("status").out + cli("explain", "2").out
+    cli("name", "1", "Zoë")
+    cli("ignore", "2")
+    assert "\n3 sets, 1 named and 1 ignored.\n" in cli("status").out
+    assert cli("status", "--json").json["people_ignored"] == 1
+    assert "You said that it is of no interest (ignored)" in cli("explain", "2").out
+    assert cli("explain", "2", "--json").json["standing"] == "ignored"
+    assert [row["standing"] for row in cli("list", "sets", "--json").json] == ["active", "ignored", "active"]
+    cli("report")
+    assert page.read_text("utf-8").count("· ignored") == 1
+
+
 def test_list_refuses_users_and_reasons_that_do_not_exist(cli: CommandLine) -> None:
-    assert "nobody is known here yet" in cli("list", "assets", "--user", "anna").line
+    for words in (["list", "assets"], ["embed"], ["cluster"], ["write"]):
+        assert "nobody is known here yet" in cli(*words, "--user", "anna").line
+    assert "facesets run --user NAME --folder" in cli("write").out.replace(f"-C {cli.workspace} ", "")
     cli("run", "--user", "anna")
     answer = cli("list", "assets", "--user", "bob")
     assert (answer.code, answer.line) == (2, "facesets: no user is called 'bob'; known here: anna")
+    for step in ("embed", "cluster", "write"):
+        assert cli(step, "--user", "bob").line == answer.line
     answer = cli("list", "faces", "--reason", "near_duplicat")
     assert answer.code == 2
     assert "did you mean near_duplicate?" in answer.line
+
+
+def test_list_refuses_what_nothing_of_that_kind_can_have(cli: CommandLine) -> None:
+    """An empty list would look like an answer."""
+    cli("run", "--user", "anna")
+    for words, said in (
+        (("assets", "--state", "in_set"), "in_set is a state of faces: facesets list faces --state in_set"),
+        (("faces", "--reason", "no_faces"), "no_faces is a reason of assets: facesets list assets --reason no_faces"),
+        (("people", "--user", "anna"), "--user chooses among assets or faces; people are listed without it"),
+        (("sets", "--state", "pending"), "--state chooses among assets or faces; sets are listed without it"),
+    ):
+        answer = cli("list", *words)
+        assert (answer.code, answer.line) == (2, f"facesets: {said}")
+    for what in ("assets", "faces"):
+        assert cli("list", what, "--state", "pending", "--json").json == []
 
 
 def test_list_stops_at_its_limit_and_is_a_table_on_a_terminal(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,6 +364,26 @@ def test_status_says_what_each_part_takes_on_disk(cli: CommandLine) -> None:
     assert "2.5 MB  crops" in text
     assert "keep_originals = false" in text
     assert "revisions" not in text, "what takes nothing is not named"
+
+
+def test_what_could_not_be_read_is_not_counted_as_looked_through() -> None:
+    embed = {"queue": 64, "load_errors": 1, "new_faces": 77, "new_noface": 1, "images_per_second": 16.0}
+    by_state = {"done": 63, "failed": 1}
+    said = summary_text(Summary("w", "w/facesets", assets_by_state=by_state, pack="open@1", steps={"embed": embed}), None)
+    assert "63 photos looked through: 77 faces found, 1 photo without a face; 1 more photo could not be read (" in said
+    assert "64 files: 63 looked through, 1 cannot be read." in said
+
+
+def test_a_file_of_two_names_takes_its_room_once(cli: CommandLine) -> None:
+    """A merge's crops are linked from the earlier revision: letting that go frees next to nothing, and no more is promised."""
+    cli("run", "--user", "anna")
+    before = cli("status", "--json").json["bytes_on_disk"]
+    cli("merge", "2", "1")
+    cli("write")
+    after = cli("status", "--json").json["bytes_on_disk"]
+    freed = cli("history", "prune", "--older-than", "0d", "--json").json["bytes"]
+    assert after["history"] == freed > 0
+    assert freed < before["sets"] // 4
 
 
 def test_hostile_names_are_shown_escaped(cli: CommandLine) -> None:

@@ -82,3 +82,11 @@ def test_with_immichs_own_machine_learning_nothing_of_this_computers_is_asked_fo
     assert [(one.level, one.what.split(" (")[0]) for one in found] == [(OK, "model pack immich-ml@buffalo_l")]
     (gone,) = machine.models(replace(workspace, settings=replace(workspace.settings, embed=embed)))
     assert (gone.level, service.url in gone.what) == (PROBLEM, True)
+
+
+def test_what_a_plain_install_lacks_is_one_finding(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # not installed
+    embed = replace(workspace.settings.embed, pack="open")
+    (lacks,) = machine.models(replace(workspace, settings=replace(workspace.settings, embed=embed)))
+    assert lacks.level == PROBLEM
+    assert "onnxruntime is not installed: pip install 'facesets[open]'" in lacks.what

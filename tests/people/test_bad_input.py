@@ -182,7 +182,7 @@ def test_two_processes_that_decide_one_after_the_other_both_count(home: Home) ->
 
 def test_verbs_answer_in_words_and_in_json(home: Home) -> None:
     home.registry.close()
-    assert "decision 1; take it back with: facesets undo 1" in home.cli("name", "1", "Anna").out
+    assert f"decision 1; take it back with: facesets -C {home.cli.workspace} undo 1" in home.cli("name", "1", "Anna").out
     assert home.cli("confirm", "Anna", "--json").json["changes"] == {"confirmed": {ONE: 9}}
     assert "nothing was changed (--dry-run)" in home.cli("ignore", THREE, "--dry-run").out
     assert home.cli("merge", "2", "anna").code == 0
@@ -199,3 +199,4 @@ def test_verbs_answer_in_words_and_in_json(home: Home) -> None:
     assert home.cli("verify").code == 0
     kinds = {each["kind"] for each in home.cli("suggest", "--json").json}
     assert "extend" in kinds
+    assert f"\n         facesets -C {home.cli.workspace} extend faceset_" in home.cli("suggest").out, "it can be copied as it stands"

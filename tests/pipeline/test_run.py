@@ -173,6 +173,19 @@ def test_a_plain_folder_needs_no_server(cli: CommandLine, tmp_path: Path, monkey
     assert (summary["listed"], summary["requests"], summary["downloads"]) == (13, 0, 0)
     assert summary["listed"] == sum(summary["assets_by_state"].values())
     assert tree(photos) == before
+    (photos / "new.jpg").write_bytes(jpeg([1], 999))
+    assert cli("run", "--user", "folder", "--json").json["listed"] == 14, "which folder is known by now"
+    for words in (("--user", "anna", "--user", "folder"), ("--all-users",)):
+        assert "has a call of its own: facesets run --user folder" in cli("run", *words).line
+    photos.rename(tmp_path / "moved")
+    assert f"is not there: {photos}. Is its disk mounted?" in cli("run", "--user", "folder").line
+    (tmp_path / "moved" / "later.jpg").write_bytes(jpeg([2], 998))
+    assert cli("stage", "--user", "folder", "--folder", tmp_path / "moved").code == 0
+    (tmp_path / "moved").rename(tmp_path / "moved again")
+    assert cli("run", "--user", "folder", "--folder", tmp_path / "moved again").code == 0
+    originals = [Path(row["original"]) for row in cli("list", "assets", "--json").json if row["original"]]
+    assert len(originals) == 14
+    assert all(path.is_relative_to(tmp_path / "moved again") and path.is_file() for path in originals), "photos are found again"
 
 
 def test_a_cache_named_in_settings_saves_embedding(cli: CommandLine, tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_search_leaves_the_sets_that_are_meant(page: chromium.Page, report: Path
     for words, shown, told in (
         ("zoe", "faceset_003", "1 set"),
         ("4", "faceset_004", "1 set"),
+        ("2", "faceset_002", "1 set"),
         ("faceset 00", everybody, "4 sets"),
         ("nobody", "", "0 sets"),
         ("", everybody, ""),
@@ -107,6 +108,14 @@ def test_dark_light_and_still_are_as_the_reader_wishes(page: chromium.Page, repo
     assert len(colours) == 2
     page.size(1280, 900, reduced_motion=True)
     assert page.ask("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+
+
+def test_on_paper_a_long_name_takes_no_room_from_other_cards(page: chromium.Page, report: Path) -> None:
+    page.size(794, 1123, media="print")
+    page.open(report.as_uri())
+    page.ask("document.querySelector('article h3 strong').textContent = 'W'.repeat(90)")
+    widths = "[...document.querySelectorAll('article')].map(card => Math.round(card.getBoundingClientRect().width))"
+    assert page.ask(f"new Set({widths}).size") == 1
 
 
 def test_on_paper_bars_are_drawn_which_prints_without_backgrounds_too(page: chromium.Page, report: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from facesets.changes.plan import standing_of
 from facesets.identity.decide import decide
 from facesets.identity.table import FaceTable
 from facesets.identity.verdict import Decision
+from facesets.reason_texts import SENTENCES
 from facesets.records import Face, FaceSet, Reason
 from facesets.registry import Registry, faces, measurements, sets
 from facesets.report.gather import face_facts
@@ -70,13 +71,20 @@ def test_every_reason_of_a_face_makes_whole_sentences() -> None:
         assert "None" not in " ".join(lines)
 
 
+def test_a_recognised_face_is_not_told_that_its_set_is_older_than_the_run() -> None:
+    """A run looks again at what none of its groups took: the set may be of that very run."""
+    story = " ".join(face_story(FaceFacts("f1", 120.0, Reason.RECOGNISED, set_name="faceset_002", distance=0.15)))
+    assert story.endswith("0.15 from the set's average. Its folder's faces had been chosen before, so it stays as it is.")
+    assert "existed" not in story + SENTENCES[Reason.RECOGNISED]
+
+
 def test_a_file_says_whose_it_is_when_it_was_taken_and_where_it_is() -> None:
     file = FileFacts("a.jpg", "anna", Reason.EMBEDDED, "2019-05-04T10:00:00", None, 1, kept="photos/anna/a.jpg", is_there=True)
     story = " ".join(file_story(file))
     assert story.startswith("a.jpg, taken on 2019-05-04 at 10:00, belongs to anna.")
     assert "Its source found 1 face in it. It is kept as photos/anna/a.jpg." in story
     assert "is not there any more" in " ".join(file_story(replace(file, is_there=False)))
-    assert file_story(replace(file, taken_at=None))[0] == "a.jpg has no date. It belongs to anna."
+    assert file_story(replace(file, taken_at=None))[0] == "a.jpg, of unknown date, belongs to anna."
 
 
 def test_a_set_says_of_what_it_was_made_and_what_is_near() -> None:

@@ -248,10 +248,9 @@ def _code_of(app: App, words: list[str]) -> int:
         message, code = "a pipe broke in the middle of the work; run the same command again and it goes on", 1
         _say(message)
     except click.UsageError as err:
-        err.show()
-        message, code = err.format_message(), err.exit_code
-        if isinstance(err, click.NoSuchOption) and err.option_name == "-C":
-            click.echo("-C DIR stands before the verb: facesets -C DIR VERB ...", err=True)
+        said = _of_the_other_side(err) if isinstance(err, click.NoSuchOption) else err
+        said.show()
+        message, code = said.format_message(), said.exit_code
     except BaseException as err:  # noqa: BLE001 - the last door: nobody is shown a traceback, and nothing is swallowed
         message, code = _in_a_line(err, app, words)
         _say(message)
@@ -259,9 +258,22 @@ def _code_of(app: App, words: list[str]) -> int:
     return code
 
 
+def _of_the_other_side(err: click.NoSuchOption) -> click.UsageError:
+    """The same of an option that stands on the wrong side of the verb, with where it belongs; a look-alike of that side is no help."""
+    name = err.option_name
+    if name in ("-C", "-v", "--verbose"):
+        place = f"It stands before the verb: facesets {'-C DIR' if name == '-C' else name} VERB ..."
+    elif err.ctx is not None and err.ctx.parent is None and (name == "--json" or not err.possibilities):
+        place = f"What a verb takes stands behind it: facesets VERB {name} ..."
+    else:
+        return err
+    return click.UsageError(f"No such option {name!r} here. {place}", err.ctx)
+
+
 def _in_a_line(err: BaseException, app: App, words: list[str]) -> tuple[str, int]:
     """What is said of an error, and the exit code."""
     from facesets.secrets import scrub  # noqa: PLC0415 - --help need not wait for it
+    from facesets.wording import printable  # noqa: PLC0415
 
     match err:
         case FacesetsError():
@@ -276,6 +288,8 @@ def _in_a_line(err: BaseException, app: App, words: list[str]) -> tuple[str, int
             message, code = str(disk_error(err)), 1
         case MemoryError():
             message, code = "not enough memory. Close other programs or raise the limit, then run the same command again; it goes on", 1
+        case UnicodeEncodeError(object=text, start=start, end=end) if any(str(text)[start:end] in word for word in words):
+            message, code = f"{printable(text)} is no text in UTF-8: is the terminal set to another encoding?", 2
         case Exception():
             from facesets.cli.crash import keep_traceback  # noqa: PLC0415
 

@@ -23,4 +23,4 @@ def accept(app: App, faceset: str, dry_run: bool) -> None:
     workspace = app.workspace()
     with workspace.lock(), workspace.registry() as registry:
         outcome = people.accept(workspace, registry, faceset, dry_run=dry_run)
-    app.answer(outcome.as_dict(), lambda: "\n".join(lines_of(outcome)))
+    app.answer(outcome.as_dict(), lambda: "\n".join(lines_of(app, outcome)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from facesets.reason_texts import SENTENCES
 from facesets.records import FaceSet, Reason
 from facesets.registry import AssetRow, FaceRow, Registry, assets, eras, faces, gallery, originals, people, preembedded, sets
 from facesets.report import explained_set, face_facts, face_reasons, face_story, file_facts, file_story, set_story
+from facesets.sources import folder_of, shown
 from facesets.wording import count_of, day_of, folded, listed, printable
 from facesets.workspace import Workspace
 
@@ -45,7 +47,7 @@ def explain(app: App, what: str) -> None:
     """
     workspace = app.workspace()
     with workspace.registry_to_read() as registry:
-        story = _Teller(workspace, registry).story(what)
+        story = _Teller(workspace, registry).story(shown(what))
     app.answer(story.document, lambda: "\n".join(map(printable, story.lines)))
 
 
@@ -135,6 +137,7 @@ class _Teller:
         if not rows:
             path = Path(what).absolute()
             rows = assets.named(self.registry, str(path)) or assets.named(self.registry, self.workspace.relative(path))
+        rows = rows or list(self._in_folders(what)) or assets.called_alike(self.registry, what)
         if not rows:
             return None
         stories = [self._of_file(row) for row in rows]
@@ -142,6 +145,16 @@ class _Teller:
             return stories[0]
         lines = [f"{count_of(len(rows), 'file')} are called {what}.", *(line for story in stories for line in ("", *story.lines))]
         return Story({"assets": [story.document for story in stories]}, lines)
+
+    def _in_folders(self, what: str) -> Iterator[AssetRow]:
+        """Files of the folders of photos, by the path they have on this machine: also those that were never used."""
+        at = Path(os.path.realpath(Path(what).parent), Path(what).name)
+        for user in assets.users(self.registry):
+            folder = folder_of(self.registry, user.label)
+            if folder is not None and at.is_relative_to(folder):
+                inside = at.relative_to(folder).as_posix()
+                rows = assets.named(self.registry, inside)
+                yield from (row for row in rows if row.label == user.label and row.asset.original_path == inside)
 
     def _of_file(self, row: AssetRow) -> Story:
         document: dict[str, Any] = {
@@ -212,6 +225,7 @@ class _Teller:
             "person": faceset.number,
             "name": faceset.person_name,
             "origin": faceset.origin,
+            "standing": person and person.standing,
             "pack": faceset.pack,
             "files": len(sets.files(self.registry, faceset.name)),
             "faces_by_reason": reasons,

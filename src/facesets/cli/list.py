@@ -16,7 +16,7 @@ from rich.text import Text
 
 from facesets.cli import App, json_option
 from facesets.errors import UsageError
-from facesets.reason_texts import STATES, name_of
+from facesets.reason_texts import STATES, is_face_reason, name_of
 from facesets.records import Reason, State
 from facesets.registry import Registry, assets, faces, gallery, originals, people, sets
 from facesets.wording import count_of, day_of, listed, printable
@@ -25,7 +25,7 @@ from facesets.wording import count_of, day_of, listed, printable
 _COLUMNS = {
     "assets": ("asset_id", "user", "state", "reason", "path", "file_name"),
     "faces": ("face_id", "asset_id", "state", "reason", "set", "distance", "file_name"),
-    "sets": ("set", "person", "name", "origin", "faces", "written"),
+    "sets": ("set", "person", "name", "origin", "faces", "written", "standing"),
     "people": ("person", "name", "set", "faces", "recognised", "year_from", "year_to", "standing", "eras"),
 }
 # what a terminal shows: heading -> key
@@ -35,7 +35,7 @@ _SHOWN = {
               "Face": "face_id"},
     "people": {"Number": "person", "Name": "name", "Faces": "faces", "Recognised": "recognised", "From": "year_from", "To": "year_to",
                "Standing": "standing", "Eras": "eras", "Set": "set"},
-    "sets": {"Set": "set", "Name": "name", "Faces": "faces", "Origin": "origin", "On disk": "written"},
+    "sets": {"Set": "set", "Name": "name", "Faces": "faces", "Origin": "origin", "On disk": "written", "Standing": "standing"},
 }  # fmt: skip
 _ONE = {"assets": "asset", "faces": "face", "sets": "set", "people": "person"}
 _LIMIT = 100  # rows on a terminal, unless --limit says otherwise
@@ -59,7 +59,7 @@ def list_(app: App, what: str, labels: tuple[str, ...], state: str | None, reaso
     table = not app.as_json and on_terminal()
     most = (_LIMIT if limit is None and table else limit) or None
     with app.workspace().registry_to_read() as registry:
-        _check(registry, labels, reason)
+        _check(registry, what, labels, state, reason)
         found = (
             row for row in _ROWS[what](registry, labels) if state in (None, row.get("state")) and reason in (None, row.get("reason"))
         )
@@ -76,17 +76,31 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def _check(registry: Registry, labels: Sequence[str], reason: str | None) -> None:
-    """Raises UsageError for a user or a reason that does not exist: an empty list would look like an answer."""
+def check_users(registry: Registry, labels: Sequence[str]) -> None:
+    """Raises UsageError for a user that no run has met."""
     known = [user.label for user in assets.users(registry)]
     for label in labels:
         if label not in known:
             there = f"known here: {listed(known)}" if known else "nobody is known here yet; facesets run --user NAME comes first"
             raise UsageError(f"no user is called {label!r}; {there}")
+
+
+def _check(registry: Registry, what: str, labels: Sequence[str], state: str | None, reason: str | None) -> None:
+    """Raises UsageError for what nothing can be, a user that does not exist say: an empty list would look like an answer."""
+    for given, option in ((labels, "--user"), (state, "--state"), (reason, "--reason")):
+        if given and what in ("sets", "people"):
+            raise UsageError(f"{option} chooses among assets or faces; {what} are listed without it")
+    check_users(registry, labels)
     if reason is not None and reason not in (names := [str(each) for each in Reason]):
         matches = get_close_matches(reason, names, 1)
         hint = f"did you mean {matches[0]}?" if matches else "facesets status shows those that occur"
         raise UsageError(f"no reason is called {reason!r}; {hint}")
+    theirs = [each for each in Reason if is_face_reason(each) is (what == "faces")]
+    other = "assets" if what == "faces" else "faces"
+    have = {"state": {str(each.state) for each in theirs}, "reason": {str(each) for each in theirs}}
+    for option, asked in (("state", state), ("reason", reason)):
+        if asked is not None and asked not in have[option]:
+            raise UsageError(f"{asked} is a {option} of {other}: facesets list {other} --{option} {asked}")
 
 
 def _assets(registry: Registry, labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -117,11 +131,12 @@ def _faces(registry: Registry, labels: tuple[str, ...]) -> Iterator[dict[str, An
 
 def _sets(registry: Registry, _labels: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     sizes, waiting = gallery.faces_by_set(registry), {s.name for s in sets.select(registry, written=False)}
+    standing = {person.set_name: person.standing for person in people.select(registry)}
     for faceset in sets.select(registry):
         yield {
             "set": faceset.name, "person": faceset.number, "name": faceset.person_name, "origin": faceset.origin,
             "faces": sizes[faceset.name],
-            "pack": faceset.pack, "written": faceset.name not in waiting,
+            "pack": faceset.pack, "written": faceset.name not in waiting, "standing": standing.get(faceset.name),
         }  # fmt: skip
 
 

@@ -34,9 +34,17 @@ def runs_again(registry: Registry) -> list[str]:
     return ([f"run {immich}"] if immich else []) + calls
 
 
+def first_run(app: App) -> list[str]:
+    """Nobody's photos are known yet."""
+    own = ("run --user NAME", "photos of an Immich: IMMICH_URL and IMMICH_API_KEY say whose")
+    return table(app, [("run --user NAME --folder ~/Pictures", "a folder of photos"), own])
+
+
 def after_a_run(app: App, registry: Registry) -> list[str]:
     """Where the sets are written: look at them, name people, hand them on. Without sets: why there are none."""
     there = [person for person in people.select(registry, standing=("active",)) if person.written and not person.retired]
+    if not assets.users(registry):
+        return first_run(app)
     if not there and not assets.counts(registry):
         return table(app, [("run --help", "how to name another folder, or another user")])
     if not there:

@@ -35,19 +35,20 @@ def _open(app: App) -> Iterator[tuple[Workspace, Registry]]:
 
 
 def _answer(app: App, outcome: Outcome, after: Sequence[str] = ()) -> None:
-    app.answer(outcome.as_dict(), lambda: "\n".join([*lines_of(outcome), *after]))
+    app.answer(outcome.as_dict(), lambda: "\n".join([*lines_of(app, outcome), *after]))
 
 
-def lines_of(outcome: Outcome) -> list[str]:
+def lines_of(app: App, outcome: Outcome) -> list[str]:
     """What an act came to, for a terminal."""
     lines = [*outcome.sentences, *(f"note: {note}" for note in outcome.notes)]
     if outcome.dry_run:
         lines.append("nothing was changed (--dry-run)")
     elif outcome.decision is not None:
-        back = f"; take it back with: facesets undo {outcome.decision}" if outcome.changes.get("act") != published.PUBLISH else ""
+        undo = next_steps.command(app, f"undo {outcome.decision}")
+        back = f"; take it back with: {undo}" if outcome.changes.get("act") != published.PUBLISH else ""
         lines.append(f"decision {outcome.decision}{back}")
         if outcome.folders:
-            lines.append("on disk this follows with the next run, or now: facesets write")
+            lines.append(f"on disk this follows with the next run, or now: {next_steps.command(app, 'write')}")
     return [printable(line) for line in lines]
 
 
@@ -213,8 +214,10 @@ def suggest(app: App) -> None:
     """Say what to look at next: most faces put right by one decision first, each with the command that makes it."""
     with app.workspace().registry_to_read() as registry:
         found = people.suggest(registry)
-    lines = [f"{each.faces:7.1f}  {each.text}\n         {each.command}" for each in found]
-    app.answer([each.as_dict() for each in found], lambda: "\n".join(map(_lines, lines)) or "nothing to suggest")
+    here = [next_steps.command(app, each.command.removeprefix("facesets ")) for each in found]
+    lines = [f"{each.faces:7.1f}  {each.text}\n         {command}" for each, command in zip(found, here, strict=True)]
+    head = ["  faces  that an answer puts right, by estimate; what is asked; the command that says yes"] if found else []
+    app.answer([each.as_dict() for each in found], lambda: "\n".join(map(_lines, [*head, *lines])) or "nothing to suggest")
 
 
 def _lines(text: str) -> str:

@@ -56,7 +56,7 @@ def publish(
     more = [f"{count_of(left, 'thing')} more {plural(left, 'is')} not written; without --apply the answer says why"] if left else []
     app.answer(
         {**outcome.as_dict(), "applied": True, "diff": found.as_dict()},
-        lambda: "\n".join([*lines_of(outcome), *more]),
+        lambda: "\n".join([*lines_of(app, outcome), *more]),
     )  # fmt: skip
 
 

@@ -12,11 +12,13 @@ import click
 from facesets import settings
 from facesets.cli import App, json_option, new_server_option, next_steps
 from facesets.cli.fetch import fetch_if_missing, yes_option
+from facesets.cli.list import check_users
 from facesets.cli.summary_text import summary_text
 from facesets.errors import FacesetsError, UsageError
 from facesets.pipeline import STEPS, Summary
 from facesets.pipeline import run as run_steps
-from facesets.registry import assets
+from facesets.registry import Registry, assets
+from facesets.sources import folder_of
 from facesets.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,7 +26,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 user_option = click.option("--user", "labels", multiple=True, metavar="NAME", help="Whose photos: a name of yours (may be repeated).")
 everybody_option = click.option("--all-users", "everybody", is_flag=True, help="Everybody known here: by settings, key or login.")
 folder_option = click.option(
-    "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A plain folder of photos instead of Immich."
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A plain folder of photos instead of Immich; later runs know it.",
 )
 pack_option = click.option(
     "--pack", metavar="NAME|FOLDER", help="Model pack: auto, open, mobileface, buffalo_l, immich-db, ... or a folder."
@@ -72,8 +76,11 @@ def chosen(app: App, labels: tuple[str, ...], everybody: bool) -> tuple[str, ...
         return tuple(dict.fromkeys(labels))
     workspace = app.workspace()
     with workspace.registry() as registry:
-        bound = {user.label for user in assets.users(registry) if not user.user_id.startswith("folder:")}
+        folders = {user.label for user in assets.users(registry) if user.user_id.startswith("folder:")}
+        bound = {user.label for user in assets.users(registry)} - folders
     found = bound | settings.labels(workspace.settings, workspace.root) | set(labels)
+    if not found and folders:
+        raise UsageError(f"a folder of photos has a call of its own: facesets run --user {min(folders)}")
     if not found:
         raise UsageError("nobody is known here yet: name somebody with --user, or give each a key: export IMMICH_API_KEY_<NAME>=...")
     return tuple(sorted(found))
@@ -91,6 +98,11 @@ def do(
 ) -> None:
     """Do these steps and print what came of it; ``verify_duplicates`` and ``accept_old`` stand for the settings of these names."""
     workspace = app.workspace()
+    with workspace.registry_to_read() as registry:
+        if "stage" not in steps:
+            check_users(registry, labels)
+        elif options.get("folder") is None:
+            options["folder"] = _known_folder(registry, labels)
     if "embed" in steps:
         fetch_if_missing(app, options.get("pack_name") or workspace.settings.embed.pack, yes=yes)
     if verify_duplicates:
@@ -102,6 +114,18 @@ def do(
     summary, left = run_steps(workspace, labels, steps=steps, progress=app.progress, **options)
     made = _write_report(app, workspace) if steps == STEPS else None
     report(app, summary, left, {"report": str(made)} if made else None, next_steps=_next(app, workspace, summary, steps))
+
+
+def _known_folder(registry: Registry, labels: Sequence[str]) -> Path | None:
+    """The folder that the user of a call stands for since an earlier one. Raises UsageError where it is not there, or not alone."""
+    folders = {label: folder for label in labels if (folder := folder_of(registry, label)) is not None}
+    for label, folder in folders.items():
+        if len(labels) > 1:
+            raise UsageError(f"user {label!r} is a folder of photos, which has a call of its own: facesets run --user {label}")
+        if not folder.is_dir():
+            raise UsageError(f"the folder of user {label!r} is not there: {folder}. Is its disk mounted? If it has moved: --folder DIR")
+        return folder
+    return None
 
 
 def _write_report(app: App, workspace: Workspace) -> Path | None:

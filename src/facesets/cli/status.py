@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from facesets.changes import eras_pending, pending
+from facesets.changes import HISTORY, eras_pending, pending
 from facesets.cli import App, json_option, next_steps
 from facesets.cli.summary_text import ledger, spared
 from facesets.pipeline import Summary, count
@@ -62,6 +62,7 @@ def status(app: App) -> None:
             "eras": len(eras.select(registry)),
             "eras_to_follow": eras_pending(registry),
             "people_named": sum(person.name is not None for person in people.select(registry, standing=("active",))),
+            "people_ignored": len(people.select(registry, standing=("ignored",))),
             "retryable": summary.retryable,
             "originals_spared": summary.originals_spared,
             "bytes_spared": summary.bytes_spared,
@@ -83,35 +84,52 @@ def status(app: App) -> None:
 
 
 def on_disk(workspace: Workspace) -> dict[str, int]:
-    """Bytes that each part of a workspace takes, as its files say; a part that is not there takes none."""
+    """Bytes that each part of a workspace takes, as its files say; a part that is not there takes none.
+
+    A file of several names (eras and earlier revisions link to what a set holds) counts where it is met first: deleting one of its
+    other names frees nothing.
+    """
     root = workspace.root
     places = {
         "originals": [root / "photos"],
         "crops": [root / "crops"],
         "thumbnails": [root / "thumbnails"],
         "sets": [workspace.facesets],
-        "history": [workspace.facesets / ".history"],
+        "history": [workspace.facesets / HISTORY],
         "backups": [root / "backups"],
         "registry": [Path(f"{workspace.registry_file}{suffix}") for suffix in ("", "-wal", "-shm")],
         "reports": [root / "reports"],
         "exchange": [root / "queue", root / "caches"],
         "logs": [root / "logs"],
     }
-    sizes = {part: sum(map(_size, paths)) for part, paths in places.items()}
-    return sizes | {"sets": sizes["sets"] - sizes["history"]}
+    met = set[tuple[int, int]]()
+    return {part: sum(_size(path, met) for path in paths) for part, paths in places.items()}
 
 
-def _size(path: Path) -> int:
-    """Of a file, or of all files below a folder; what vanishes meanwhile counts nothing."""
+def _size(path: Path, met: set[tuple[int, int]]) -> int:
+    """Of a file, or of all files below a folder but for the earlier revisions there; what vanishes meanwhile counts nothing."""
     try:
         if not path.is_dir():
-            return path.stat().st_size
+            return _new(path.stat(), met)
+        size = 0
         with os.scandir(path) as entries:
-            return sum(
-                e.stat(follow_symlinks=False).st_size if not e.is_dir(follow_symlinks=False) else _size(Path(e)) for e in entries
-            )
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    size += _new(entry.stat(follow_symlinks=False), met)
+                elif entry.name != HISTORY:
+                    size += _size(Path(entry), met)
     except FileNotFoundError:
         return 0
+    return size
+
+
+def _new(file: os.stat_result, met: set[tuple[int, int]]) -> int:
+    """A file's size, unless it was met before under another name."""
+    if file.st_nlink > 1:
+        if (file.st_dev, file.st_ino) in met:
+            return 0
+        met.add((file.st_dev, file.st_ino))
+    return file.st_size
 
 
 def _text(document: dict[str, Any], summary: Summary, owners: list[tuple[User, Path | None]]) -> Iterator[str]:
@@ -128,7 +146,9 @@ def _text(document: dict[str, Any], summary: Summary, owners: list[tuple[User, P
         line = f"{count_of(gone, 'more file')} {plural(gone, 'is')} no longer at the source"
         yield f"{line}; faces that were found there stay in sets that are written."
     eras_too = f", {count_of(document['eras'], 'era')} beside them" if document["eras"] else ""
-    yield from ("", f"{count_of(document['sets'], 'set')}{eras_too}.")
+    said = [f"{n:,} {what}" for what in ("named", "ignored") if (n := document[f"people_{what}"])]
+    known = f", {listed(said)}" if said else ""
+    yield from ("", f"{count_of(document['sets'], 'set')}{eras_too}{known}.")
     if planned := document["sets_planned"]:
         yield f"Planned and still to be written: {listed(planned)}."
     if decided := document["sets_to_revise"]:
@@ -173,7 +193,4 @@ def _next(app: App, document: dict[str, Any], again: list[str], after_a_run: lis
         return next_steps.table(app, [*tries, ("list assets --state retry", "which these are, and why")])
     if document["sets_planned"]:
         return next_steps.table(app, [("write", "writes the planned sets")])
-    if not document["users"]:
-        own = ("run --user NAME", "photos of an Immich: IMMICH_URL and IMMICH_API_KEY say whose")
-        return next_steps.table(app, [("run --user NAME --folder ~/Pictures", "a folder of photos"), own])
     return after_a_run

@@ -78,9 +78,9 @@ def _embedded(summary: Summary) -> Iterator[str]:
             f"{embed['not_measured']:,} more without a usable vector or place {rate}."
         )
         return
-    bad = f", {count_of(embed['load_errors'], 'photo')} could not be read" if embed["load_errors"] else ""
+    bad = f"; {count_of(embed['load_errors'], 'more photo')} could not be read" if embed["load_errors"] else ""
     yield (
-        f"{count_of(embed['queue'], 'photo')} looked through: {count_of(embed['new_faces'], 'face')} found, "
+        f"{count_of(embed['queue'] - embed['load_errors'], 'photo')} looked through: {count_of(embed['new_faces'], 'face')} found, "
         f"{count_of(embed['new_noface'], 'photo')} without a face{bad} {rate}."
     )
 

@@ -63,11 +63,12 @@ def models(opened: Workspace) -> Iterator[Finding]:
         fix = "" if known else "set [sources.immich_db] url or [sources.immich_dump] file (docs/how-to/immich-database.md)"
         yield Finding("models", PROBLEM if fix else OK, f"vectors are Immich's own (pack {settings.embed.pack}); {where}", fix)
         return
-    notes = list[str]()
+    notes, failed = list[str](), ""
     try:
         pack = load_pack(settings.embed.pack, urls=settings.embed.immich_ml, note=notes.append)
     except PackUnavailable as err:
-        yield Finding("models", PROBLEM, f"model pack {settings.embed.pack}: {err}")
+        failed = str(err)
+        yield Finding("models", PROBLEM, f"model pack {settings.embed.pack}: {failed}")
     else:
         yield Finding("models", OK, f"model pack {pack.id} ({pack.licence})", "; ".join(notes), {"pack": pack.id})
     if settings.embed.pack.partition(":")[0] == "immich-ml":
@@ -75,7 +76,8 @@ def models(opened: Workspace) -> Iterator[Finding]:
     try:
         providers = importlib.import_module("onnxruntime").get_available_providers()
     except ImportError:
-        yield Finding("models", NOTE, "onnxruntime is not installed", f"{extras.get('open')}, or a build for your accelerator")
+        if "onnxruntime" not in failed:
+            yield Finding("models", NOTE, "onnxruntime is not installed", f"{extras.get('open')}, or a build for your accelerator")
         return
     names = [name.removesuffix("ExecutionProvider") for name in providers]
     fast = [name for name in names if name not in ("CPU", "Azure")]

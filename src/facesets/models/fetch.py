@@ -25,4 +25,4 @@ def fetch_pack(name: str, *, note: Callable[[str], None], how_else: str) -> None
     except Exception as error:  # whatever a download makes it raise
         half = Path("~/.insightface/models").expanduser() / f"{name}.zip"
         half.unlink(missing_ok=True)
-        raise PackUnavailable(f"InsightFace could not download {name} ({error or type(error).__name__}). {how_else}") from error
+        raise PackUnavailable(f"InsightFace could not download {name} ({error or type(error).__name__}); {how_else}") from error

@@ -21,7 +21,7 @@ from facesets.people import extend_as_ordered
 from facesets.photos import DecoderPool
 from facesets.pipeline.steps import Steps
 from facesets.pipeline.summary import Summary, add_counts, count
-from facesets.progress import Logged, Progress, ProgressFile
+from facesets.progress import Logged, Progress, ProgressFile, Silent
 from facesets.registry import Registry, backups, runs
 from facesets.secrets import ScrubbingFormatter
 from facesets.settings import LABEL
@@ -48,7 +48,7 @@ def run(
     full: bool = False,
     look_again: bool = False,
     new_server: bool = False,
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> tuple[Summary, FacesetsError | None]:
     """Do ``steps`` for the users with these labels. Returns the summary, and RetryableLeft where that is why it stopped early.
 
@@ -58,7 +58,7 @@ def run(
     """
     _check_labels(labels, needed="stage" in steps)
     started = time.perf_counter()
-    progress = Logged(published := ProgressFile(progress, workspace.progress_file))
+    progress = Logged(published := ProgressFile(progress or Silent(), workspace.progress_file))
     with (
         workspace.lock(),
         workspace.registry() as registry,

@@ -12,6 +12,7 @@ from operator import attrgetter
 from facesets.records import Asset, FaceBox, Reason, State, User
 from facesets.registry import photos, source_people
 from facesets.registry.database import Registry
+from facesets.wording import folded
 
 _COLUMNS = tuple(f.name for f in fields(Asset))
 _MORE = (
@@ -293,6 +294,17 @@ def named(registry: Registry, text: str) -> list[AssetRow]:
     """Assets with this file name (in any case), path at the source, or path of the staged original."""
     sql = f"{ROWS} WHERE a.file_name = ? COLLATE NOCASE OR a.original_path = ? OR p.path = ? ORDER BY a.id"
     return [row_of(row) for row in registry.db.execute(sql, (text, text, text))]
+
+
+def called_alike(registry: Registry, name: str) -> list[AssetRow]:
+    """Assets with this file name in any case and any of Unicode's forms: a Mac writes an umlaut as two characters.
+
+    What is plain ASCII has one form, which :func:`named` finds.
+    """
+    if name.isascii():
+        return []
+    names = registry.db.execute("SELECT id, file_name FROM assets ORDER BY id")
+    return [get(registry, row_id) for row_id, file_name in names if folded(file_name or "") == folded(name)]
 
 
 def get(registry: Registry, row_id: int) -> AssetRow:

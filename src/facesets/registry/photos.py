@@ -74,6 +74,15 @@ def size(registry: Registry, photo_id: int) -> tuple[int, int] | None:
     return (width, height) if width and height else None
 
 
+def move_folder(registry: Registry, before: str, now: str) -> None:
+    """A folder of photos lies elsewhere: so do the files in it, at any depth."""
+    registry.db.execute(
+        "UPDATE photos SET path = ?2 || substr(path, length(?1) + 1) "
+        "WHERE substr(path, 1, length(?1)) = ?1 AND substr(path, length(?1) + 1, 1) IN ('/', '\\')",
+        (before, now),
+    )
+
+
 def set_bytes(
     registry: Registry, row_id: int, sha256: str, *, path: str | None = None, pixels: str | None = None, size: int | None = None
 ) -> int:

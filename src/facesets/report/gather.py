@@ -48,7 +48,7 @@ def gather(
     pages = []
     with ThreadPoolExecutor(min(4, cpu_count() or 1)) as pool, progress.task("drawing the report", len(written), "sets") as task:
         shown, changed = originals.asset_by_key(registry), originals.changed_asset_by_key(registry)
-        work = _Work(workspace, registry, thumbnails, shown, changed, blur_except, centroids, pool)
+        work = _Work(workspace, registry, thumbnails, shown, changed, blur_except, centroids, pool, _ignored(registry))
         for faceset in written:
             pages.append(work.page(faceset, on_disk.get(faceset.name)))
             task.advance()
@@ -75,7 +75,8 @@ def state_of(workspace: Workspace, registry: Registry) -> list[object]:
         times = [place.stat().st_mtime_ns if place.is_dir() else 0 for place in (folder, folder / FACES)]
         changed.append([found.name, found.origin, found.person_name, *times])
     waiting = [faceset.name for faceset in sets.select(registry, written=False)]
-    return [sorted(assets.counts(registry).items()), sorted(faces.counts(registry).items()), changed, waiting]
+    counts = sorted(assets.counts(registry).items()), sorted(faces.counts(registry).items())
+    return [*counts, changed, waiting, sorted(_ignored(registry))]
 
 
 def accounting(noun: str, counts: Mapping[Reason, int], order: Sequence[State]) -> Accounting:
@@ -137,7 +138,13 @@ def explained_set(registry: Registry, faceset: FaceSet) -> SetFacts:
         sets.centroids(registry, faceset.pack, whole=True),
         written=all(waiting.name != faceset.name for waiting in sets.select(registry, written=False)),
         own=len(own),
+        ignored=faceset.name in _ignored(registry),
     )
+
+
+def _ignored(registry: Registry) -> set[str]:
+    """The sets of people who are of no interest."""
+    return {person.set_name for person in people.select(registry, standing=("ignored",))}
 
 
 def _set_facts(
@@ -148,6 +155,7 @@ def _set_facts(
     *,
     written: bool,
     own: int,
+    ignored: bool,
 ) -> SetFacts:
     """``rows`` are all faces that have to do with the set; ``own``: how many images of its owner's own it has."""
     mine = [row for row in rows if row.reason in (Reason.MEMBER, Reason.RECOGNISED)]
@@ -160,6 +168,7 @@ def _set_facts(
         written=written,
         faces=len(members),
         own=own,
+        ignored=ignored,
         photos=len({row.face.sha256 for row in members}),
         years=_years(mine, photos),
         distances=(min(known), max(known)) if known else None,
@@ -189,6 +198,7 @@ class _Work:
     blur_except: Collection[str] | None
     centroids: Mapping[str, list[Centroid]]
     pool: ThreadPoolExecutor
+    ignored: Collection[str]  # sets of people of no interest
 
     def page(self, faceset: FaceSet, found: ExistingSet | None) -> SetPage:
         blur = self.blur_except is not None and faceset.name not in self.blur_except
@@ -203,7 +213,8 @@ class _Work:
             (row for row in rows if row.reason is Reason.RECOGNISED), key=lambda row: (row.distance or 0.0, row.face.face_id)
         )
         centroids = self.centroids.get(faceset.pack, [])
-        facts = _set_facts(faceset, rows, {**self.changed, **self.photos}, centroids, written=True, own=len(images) - len(members))
+        own, photos = len(images) - len(members), {**self.changed, **self.photos}
+        facts = _set_facts(faceset, rows, photos, centroids, written=True, own=own, ignored=faceset.name in self.ignored)
         if self.blur_except is not None:
             facts = replace(facts, person=None)
         return SetPage(
@@ -211,6 +222,7 @@ class _Work:
             number=faceset.number,
             person=None if self.blur_except is not None else faceset.person_name,
             made=faceset.origin == "made",
+            ignored=facts.ignored,
             tiles=self._pictures(faceset, images, blur=blur),
             matched=len(matched),
             recognised=list(self.pool.map(self.face_tile, matched[:_RECOGNISED])),

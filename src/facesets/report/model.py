@@ -37,6 +37,7 @@ class SetPage:
     number: int
     person: str | None
     made: bool
+    ignored: bool
     tiles: Sequence[Tile]
     matched: int
     recognised: Sequence[Tile]

@@ -58,12 +58,13 @@ class SetFacts:
     left_out: Mapping[Reason, int]
     neighbour: tuple[str, float] | None
     own: int = 0  # images of its owner's own
+    ignored: bool = False
 
 
 def file_story(file: FileFacts) -> list[str]:
     """What became of a file, and where it is."""
-    when = f", taken on {_moment(file.taken_at)}," if file.taken_at else " has no date. It"
-    lines = [f"{file.name}{when} belongs to {file.label}.", SENTENCES[file.reason]]
+    when = f"taken on {_moment(file.taken_at)}" if file.taken_at else "of unknown date"  # what was left aside was not read
+    lines = [f"{file.name}, {when}, belongs to {file.label}.", SENTENCES[file.reason]]
     if file.detail and not file.duplicate_of:
         lines.append(f"More exactly: {file.detail.rstrip('.')}.")
     if file.duplicate_of:
@@ -98,6 +99,8 @@ def set_story(a_set: SetFacts) -> list[str]:
     else:
         came = f"{who} was there before facesets, which only reads it: {count_of(a_set.faces + a_set.own, 'picture')}."
     lines = [came]
+    if a_set.ignored:
+        lines.append("You said that it is of no interest (ignored): its faces are still recognised, and it is left alone.")
     if a_set.made and a_set.own:
         lines.append(f"{count_of(a_set.own, 'image')} of your own {plural(a_set.own, 'was')} put into it.")
     if not a_set.written:
@@ -122,7 +125,7 @@ def _place(face: FaceFacts) -> Iterator[str]:
     if face.reason is Reason.MEMBER:
         yield f"It is in {who}{far}."
     elif face.reason is Reason.RECOGNISED:
-        yield f"It shows the person of {who}{far}. That set existed before, so it stays as it is."
+        yield f"It shows the person of {who}{far}. Its folder's faces had been chosen before, so it stays as it is."
     else:
         yield SENTENCES[face.reason]
         if face.set_name and face.distance is not None:

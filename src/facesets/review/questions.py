@@ -54,11 +54,13 @@ def questions(registry: Registry) -> list[Question]:
     found = [question for each in suggest(registry) for question in _of(each)]
     unnamed = [p for p in gallery.people(registry) if p.name is None and p.written]
     found += [
-        _question("who", BULK, f"These {p.members:,} faces are one person.", float(p.members), p.set_name, None, None, None)
-        for p in unnamed
-        if p.members
+        _question("who", BULK, _one_person(p.members), float(p.members), p.set_name, None, None, None) for p in unnamed if p.members
     ]
     return sorted(found, key=lambda each: (-each.faces, each.id))
+
+
+def _one_person(faces: int) -> str:
+    return "This face is somebody." if faces == 1 else f"These {faces:,} faces are one person."
 
 
 def _question(

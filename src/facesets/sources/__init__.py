@@ -9,6 +9,7 @@ from facesets.sources import immich_vectors
 from facesets.sources.binding import bind, folder_of
 from facesets.sources.configured import DEFAULT_MODEL
 from facesets.sources.dump_files import open_dump
+from facesets.sources.folder import shown
 from facesets.sources.immich import ImmichSource, open_client
 from facesets.sources.immich_db import ImmichDbSource
 from facesets.sources.immich_dump_source import ImmichDumpSource, discard_dump
@@ -46,5 +47,6 @@ __all__ = [
     "open_dump",
     "open_source",
     "open_vectors",
+    "shown",
     "verify_keys",
 ]

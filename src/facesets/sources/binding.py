@@ -9,7 +9,7 @@ from facesets.errors import Refused, UsageError, UserMismatch
 from facesets.immich import Client, server
 from facesets.progress import Progress
 from facesets.records import User
-from facesets.registry import Registry, assets, rebinding
+from facesets.registry import Registry, assets, photos, rebinding
 from facesets.settings import LABEL, Settings
 from facesets.sources.folder import shown
 from facesets.sources.immich import ImmichSource
@@ -106,6 +106,8 @@ def bind_folder(label: str, root: Path, settings: Settings, registry: Registry, 
         progress.note(f"The folder of user {label!r} has moved: {before} is now {here}.")
     with registry.transaction():
         registry.set_fact(fact, here)
+        if before not in (None, here):
+            photos.move_folder(registry, str(before), here)
     return _remember(registry, User(label, owner_id, shown(root.resolve().name)))
 
 

@@ -6,11 +6,13 @@
     const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
     const rows = [...document.querySelectorAll("[data-find]")].map((row) => [row, plain(row.dataset.find)]);
     const found = document.getElementById("found");
+    // a short number is a set's, whole: within years and other numbers it is nearly everywhere
+    const fits = (text, word) => (/^[1-9]\d{0,2}$/.test(word) ? ` ${text} `.includes(` ${word} `) : text.includes(word));
     const filter = () => {
       const words = plain(search.value).split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const [row, text] of rows) {
-        row.hidden = !words.every((word) => text.includes(word));
+        row.hidden = !words.every((word) => fits(text, word));
         if (!row.hidden && row.tagName === "ARTICLE") shown += 1;
       }
       for (const section of document.querySelectorAll(".sets")) {
