@@ -171,6 +171,29 @@ def test_photos_newer_than_the_dump_are_asked_for_and_this_is_said(
     assert "not_measured" not in again.json["faces_by_reason"]
 
 
+def test_a_face_that_comes_later_to_a_newer_photo_is_seen_also_where_the_dump_stays(
+    cli: CommandLine, library: Library, anna: User, server: ImmichServer
+) -> None:
+    cli.set("faces_within = 2")
+    add_photos(library, anna, [3], 3, first=40)
+    newer = of_person(library, 3)[-3:]
+    late, (late.faces, more) = newer[0], (newer[0].faces[:0], newer[0].faces)
+
+    def known() -> int:
+        with Workspace.open(cli.workspace).registry() as registry:
+            (boxes,) = registry.db.execute("SELECT boxes FROM assets WHERE asset_id = ?", (late.id,)).fetchone()
+        return len(json.loads(boxes))
+
+    assert (cli(*RUN).code, known()) == (0, 0)
+    late.faces = more
+    asked = [cli(*RUN).json["steps"]["stage"]["anna"]["faces_asked_again"] for _ in range(2)]
+    assert known() == 1
+    assert sum(asked) >= 3
+    newer[1].faces, late.faces = newer[1].faces[:0], [*more, *newer[1].faces]  # one that is measured has another face
+    server.requests.clear()
+    assert (cli(*RUN, "--full").code, known(), server.count(FACES)) == (0, 2, 3)  # and none of those that the dump has
+
+
 def test_a_newer_photo_whose_faces_cannot_be_asked_for_holds_up_the_plan_and_nothing_else(
     cli: CommandLine, library: Library, anna: User, faults: Faults
 ) -> None:

@@ -24,6 +24,7 @@ from facesets.sources.dump_files import open_dump
 from facesets.sources.dump_store import FOLDER, DumpStore, discard
 from facesets.sources.immich import ImmichSource
 from facesets.sources.immich_dump import read_dump
+from facesets.sources.incremental import Changes
 from facesets.sources.month import Month
 from facesets.sources.source import Fetched, Reconciliation, Work
 from facesets.sources.sync_stream import Stream
@@ -37,7 +38,9 @@ _SAME = 0.99  # share of a dump's assets that must be in today's library
 
 
 class ImmichDumpSource:
-    """Lists by ``api``, with faces out of the dump in the settings. Every run lists everything: no face is asked for."""
+    """Lists by ``api``, with faces out of the dump in the settings. Every run lists everything; photos that the dump does not have are
+    asked for their faces, and again as with a key alone.
+    """
 
     name = "immich"
     knows_faces = True
@@ -60,6 +63,11 @@ class ImmichDumpSource:
         return Work(done.requests + self._fetched.requests, done.downloads, done.bytes + self._fetched.bytes)
 
     @property
+    def asks(self) -> Changes:
+        """Asks those that are not in the dump."""
+        return self.api.changes
+
+    @property
     def stream(self) -> Stream | None:
         """With a login, which tells the faces of now: then the dump gives vectors alone."""
         return self.api.stream
@@ -71,7 +79,7 @@ class ImmichDumpSource:
 
     def listing(self, progress: Progress) -> Iterator[Asset]:
         """As the API's source does. Raises as :func:`dumped`, and Refused where too much of the dump is in the library no longer."""
-        newer = 0
+        newer, untold = 0, set[str]()
         with dumped(self.workspace, self.registry, progress) as store:
             check_owner(store, self.user)
             requests, size = store.fact("traffic")
@@ -84,9 +92,15 @@ class ImmichDumpSource:
                 boxes = store.boxes(self.user.user_id, own)
                 newer += len(own) - len(boxes)
                 for asset in batch:
-                    untold = asset.boxes is None and self.stream is None
-                    yield replace(asset, boxes=boxes[asset.asset_id]) if untold and asset.asset_id in boxes else asset
+                    if asset.boxes is not None or self.stream is not None:
+                        yield asset
+                    elif asset.asset_id in boxes:
+                        yield replace(asset, boxes=boxes[asset.asset_id])
+                    else:
+                        untold.update([asset.asset_id] if asset.type == "IMAGE" else [])
+                        yield asset
             when = store.fact("made_at")
+        self.asks.only = untold or None
         if newer:
             progress.note(
                 f"{newer:,} {'photo is' if newer == 1 else 'photos are'} newer than the dump of {when}, or changed since: their faces "
