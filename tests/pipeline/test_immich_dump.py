@@ -137,6 +137,44 @@ def test_killed_while_the_dump_is_read_nothing_of_it_stays(cli: CommandLine, ano
     assert tree(cli.workspace / "facesets") == tree(undisturbed.workspace / "facesets")
 
 
+def test_what_was_published_since_the_dump_is_not_unsaid_by_it(
+    cli: CommandLine, library: Library, anna: User, nightly: Nightly, server: ImmichServer
+) -> None:
+    mum, first = library.person(anna, "Mum"), of_person(library, 1)[0]
+    for photo in of_person(library, 1)[1:]:
+        photo.faces[0].person_id = mum.id
+    nightly.dump()
+
+    def whose() -> str | None:
+        with Workspace.open(cli.workspace).registry() as registry:
+            sql = "SELECT source_person_id FROM faces JOIN assets USING (photo_id) WHERE asset_id = ?"
+            return str(registry.db.execute(sql, (first.id,)).fetchone()[0])
+
+    assert (cli(*RUN).code, whose()) == (0, "None")
+    assert cli("name", "faceset_001", "Susanne").code == 0
+    assert cli("publish", "--names", "--faces", "--user", "anna", "--apply").code == 0
+    assert (mum.name, first.faces[0].person_id) == ("Susanne", mum.id)
+    server.requests.clear()
+    assert cli(*RUN).code == 0
+    assert whose() == mum.id
+    assert server.count(FACES) <= 1  # its share of those that were written to
+    assert "nothing to suggest" in cli("suggest").out
+    assert "is called so there still" in cli("explain", "faceset_001").out
+
+
+def test_asking_for_names_leaves_nothing_of_the_dump(cli: CommandLine, library: Library, anna: User, nightly: Nightly) -> None:
+    mum = library.person(anna, "")
+    for photo in of_person(library, 1):
+        photo.faces[0].person_id = mum.id
+    nightly.dump()
+    assert cli(*RUN).code == 0
+    mum.name = "Mum"  # since the dump
+    assert cli("name", "--from-immich", "--at-least", "0.7", "--json").json["changes"]["named"] == {"faceset_001": "Mum"}
+    library.keys[library.key_for("anna")].permissions = ("asset.read", "asset.download", "face.read", "user.read")
+    assert cli("name", "--from-immich").code == 0
+    assert not (cli.workspace / ".dump").exists()
+
+
 def test_secrets_of_the_dump_are_nowhere_in_the_workspace(cli: CommandLine, nightly: Nightly) -> None:
     assert b"hash-of-a-password" in gzip.decompress((nightly.folder / NAME).read_bytes())
     assert cli("-v", *RUN).code == 0

@@ -11,14 +11,15 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-from facesets.errors import BadAnswer, FacesetsError, Refused, UsageError
+from facesets.errors import BadAnswer, FacesetsError, MissingPermission, Refused, UsageError
 from facesets.immich import timeline
 from facesets.progress import Progress, Silent
 from facesets.records import Asset, FaceBox, SourcePerson, User
-from facesets.registry import Registry, assets
+from facesets.registry import Registry, assets, published
 from facesets.sources.configured import DEFAULT_MODEL, Configured
 from facesets.sources.dump_files import open_dump
 from facesets.sources.dump_store import FOLDER, DumpStore, discard
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _BATCH = 1000  # assets of the listing whose faces are looked up at a time
 _SAME = 0.99  # share of a dump's assets that must be in today's library
+_FARTHEST_EAST = timedelta(hours=14)  # no clock is further ahead of UTC
 
 
 class ImmichDumpSource:
@@ -86,9 +88,12 @@ class ImmichDumpSource:
             self._fetched = Work(requests, bytes=size)
             store.set_fact("traffic", [0, 0])  # it is counted once
             self._check_age(store, progress)
+            when = str(store.fact("made_at"))
+            written = published.faces_since(self.registry, self.user.label, _earliest(when))  # of these more is known than the dump has
             listing = self.api.listing(progress)
             while batch := list(islice(listing, _BATCH)):
-                own = {a.asset_id: a.sha1 for a in batch if a.owner_id == self.user.user_id and a.type == "IMAGE" and not a.is_trashed}
+                photos = [a for a in batch if a.type == "IMAGE" and not a.is_trashed and a.asset_id not in written]
+                own = {a.asset_id: a.sha1 for a in photos if a.owner_id == self.user.user_id}
                 boxes = store.boxes(self.user.user_id, own)
                 newer += len(own) - len(boxes)
                 for asset in batch:
@@ -99,7 +104,6 @@ class ImmichDumpSource:
                     else:
                         untold.update([asset.asset_id] if asset.type == "IMAGE" else [])
                         yield asset
-            when = store.fact("made_at")
         self.asks.only = untold or None
         if newer:
             progress.note(
@@ -134,9 +138,16 @@ class ImmichDumpSource:
         return self.api.stacked(on_top)
 
     def people(self) -> Iterator[SourcePerson]:
-        """Everybody whom the dump knows, those without a name too."""
-        with dumped(self.workspace, self.registry, Silent()) as store:
-            yield from store.people(self.user.user_id)
+        """Whom the API tells, as they are now; beside them the dump's, where this run has read it, or the key may not see people."""
+        now, refused = dict[str, SourcePerson](), False
+        try:
+            now = {one.person_id: one for one in self.api.people()}
+        except MissingPermission:
+            refused = True
+        yield from now.values()
+        if refused or _is_complete(self.workspace.root / FOLDER, _owners(self.registry)):
+            with dumped(self.workspace, self.registry, Silent()) as store:
+                yield from (one for one in store.people(self.user.user_id) if one.person_id not in now)
 
     def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
         """As the API's source does: of what is not in the dump."""
@@ -211,7 +222,7 @@ def dumped(workspace: Workspace, registry: Registry, progress: Progress) -> Iter
     Raises UsageError (no such dump), BadAnswer (damaged, cut off, no Immich's), Unreachable, MissingPermission, FacesetsError
     (disk full).
     """
-    folder, owners = workspace.root / FOLDER, sorted(u.user_id for u in assets.users(registry) if not u.user_id.startswith("folder:"))
+    folder, owners = workspace.root / FOLDER, _owners(registry)
     if not _is_complete(folder, owners):
         _read(workspace, folder, owners, progress)
     with DumpStore(folder) as store:
@@ -221,6 +232,28 @@ def dumped(workspace: Workspace, registry: Registry, progress: Progress) -> Iter
 def discard_dump(workspace: Workspace) -> None:
     """Remove what was kept of a dump."""
     discard(workspace.root / FOLDER)
+
+
+@contextmanager
+def without_dump(workspace: Workspace) -> Iterator[None]:
+    """What is kept of a dump lives no longer than the block, nor does that of a run that was killed before."""
+    discard_dump(workspace)
+    try:
+        yield
+    finally:
+        discard_dump(workspace)
+
+
+def _owners(registry: Registry) -> list[str]:
+    return sorted(user.user_id for user in assets.users(registry) if not user.user_id.startswith("folder:"))
+
+
+def _earliest(made_at: str) -> str:
+    """The first moment (ISO 8601, UTC) at which a dump may have been made: its name has it by the server's clock, wherever that is."""
+    try:
+        return (datetime.fromisoformat(made_at) - _FARTHEST_EAST).isoformat()
+    except (ValueError, OverflowError):
+        return ""
 
 
 def _is_complete(folder: Path, owners: list[str]) -> bool:
