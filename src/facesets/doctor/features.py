@@ -13,12 +13,15 @@ from facesets.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A feature by its ``name`` (what ``--for`` takes) and in words. ``by_default``: a run makes use of it where the key lets it."""
+    """A feature by its ``name`` (what ``--for`` takes) and in words. ``by_default``: a run makes use of it where the key lets it.
+    ``for_admins``: with no other's key, whatever it may do.
+    """
 
     name: str
     what: str
     needs: tuple[str, ...]
     by_default: bool = False
+    for_admins: bool = False
 
 
 FEATURES = (
@@ -27,7 +30,7 @@ FEATURES = (
     Feature("edits", "faces of edited photos on 3.x", ("asset.edit.get",), by_default=True),
     Feature("names", "names of people", ("person.read",), by_default=True),
     Feature("proof", "proof that the listing is whole, a second opinion", ("asset.statistics",), by_default=True),
-    Feature("dump", "Immich's nightly dump from the server (an administrator's key)", backups.PERMISSIONS),
+    Feature("dump", "Immich's nightly dump from the server (an administrator's key)", backups.PERMISSIONS, for_admins=True),
     *(
         Feature(f"publish-{name}", f"publishing {what}", publish.needed([kind]))
         for name, kind, what in (

@@ -37,10 +37,11 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An account of the server."""
+    """An account of the server. ``is_admin`` is None where it does not say so."""
 
     user_id: str
     name: str
+    is_admin: bool | None = None
 
 
 def connect(url: str, key: str, **options: Unpack[Options]) -> tuple[Client, Server]:
@@ -141,7 +142,12 @@ def version(client: Client) -> Server:
 def whoami(client: Client) -> Person:
     """The key's owner. Raises WrongKey, MissingPermission (``user.read``)."""
     answer = client.get("/users/me")
-    return Person(wire.uuid(answer, "id", "users/me"), wire.field(answer, "name", str, "users/me"))
+    is_admin = answer.get("isAdmin")
+    return Person(
+        wire.uuid(answer, "id", "users/me"),
+        wire.field(answer, "name", str, "users/me"),
+        is_admin if isinstance(is_admin, bool) else None,
+    )
 
 
 def permissions(client: Client) -> frozenset[str]:
