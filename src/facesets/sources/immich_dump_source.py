@@ -206,13 +206,14 @@ class DumpVectors:
 
 
 def check_owner(store: DumpStore, user: User) -> None:
-    """Raises UsageError where the dump does not know the user: then it is another Immich's."""
-    if user.user_id not in store.fact("users"):
-        others = ", ".join([*store.fact("users"), *store.fact("other_users")]) or "none at all"
-        raise UsageError(
-            f"the dump {store.fact('name')} does not know {user.name!r} ({user.user_id}), whose key this is: it belongs to another "
-            f"Immich (its users: {others})"
-        )
+    """Raises UsageError where the dump does not know the user: then it is another Immich's, or older than the account."""
+    ours = store.fact("users")
+    if user.user_id not in ours:
+        others = ", ".join(store.fact("other_users")) or "none at all"
+        why = f"it belongs to another Immich (its users: {others})"
+        if ours:  # somebody else of this workspace is in it
+            why = f"it was made on {store.fact('made_at')}, before that account was; take a newer one"
+        raise UsageError(f"the dump {store.fact('name')} does not know {user.name!r} ({user.user_id}), whose key this is: {why}")
 
 
 @contextmanager
