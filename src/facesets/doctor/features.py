@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facesets import publish
 from facesets.immich import backups
@@ -48,7 +48,13 @@ FEATURES = (
 )
 
 
+_OF_LISTING = ("edits", "names", "proof")  # which a database does without the key
+
+
 def asked_for(settings: Settings, named: Collection[str]) -> list[Feature]:
     """What a run does with the settings, and the features with these names."""
-    dump = {"dump"} if settings.immich_dump.file == "server" and not settings.immich_db.url else set[str]()
+    if settings.immich_db.url:
+        found = [one for one in FEATURES if (one.by_default and one.name not in _OF_LISTING) or one.name in named]
+        return [replace(one, needs=api.BESIDE_DATABASE) if one.name == "run" else one for one in found]
+    dump = {"dump"} if settings.immich_dump.file == "server" else set[str]()
     return [one for one in FEATURES if one.by_default or one.name in dump or one.name in named]

@@ -14,6 +14,7 @@ from facesets.immich.response import Redirected
 from facesets.immich.transport import Client, Options, origin
 
 PERMISSIONS = ("asset.read", "asset.download", "face.read", "user.read")  # what listing, staging and naming the owner need
+BESIDE_DATABASE = ("asset.download", "user.read")  # the same where Immich's database lists, and tells faces and people
 
 MAJORS = (2, 3)  # spoken here, each held against recordings of real servers; 1.x lists and searches by other fields
 
