@@ -203,6 +203,19 @@ def test_a_dump_from_the_server_is_asked_for_by_the_settings(
     assert facts(cli("doctor", "--no-sample", "--json").json, "tick") == ["backup.download", "maintenance"]
 
 
+def test_whoever_is_no_administrator_is_not_told_that_a_tick_would_get_the_dump(
+    cli: CommandLine, library: Library, server: ImmichServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ben = library.user("ben")
+    for permissions in (["all"], READING):
+        monkeypatch.setenv("IMMICH_API_KEY_BEN", library.key(ben, permissions).secret)
+        answer = cli("doctor", "--user", "ben", "--no-sample", "--json", "--for", "dump")
+        (told,) = (one for one in answer.json["findings"] if one["facts"].get("feature") == "dump")
+        assert (answer.code, told["level"], "'ben' is no administrator" in told["what"]) == (1, "problem", True)
+        lists = [name for one in answer.json["findings"] for what in ("tick", "least") for name in one["facts"].get(what, ())]
+        assert lists.count("maintenance") == lists.count("backup.download") == 0
+
+
 @pytest.mark.parametrize("version", ["2.7.2", "3.1.0"])
 def test_every_permission_that_is_named_is_one_of_immichs(shared: Path, version: str) -> None:
     document = json.loads((shared / "immich" / f"openapi-{version}.json").read_text())

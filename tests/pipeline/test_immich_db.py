@@ -408,6 +408,20 @@ def test_a_role_that_may_not_read_vectors_is_told_the_grant(cli: CommandLine, db
     assert cli(*RUN, "--pack", "immich-db:antelopev2").json["pack"] == "immich-db@antelopev2"
 
 
+def test_beside_the_database_a_key_needs_little_and_the_doctor_asks_for_no_more(
+    cli: CommandLine, library: Library, anna: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMMICH_API_KEY", library.key(anna, ["user.read"]).secret)
+    refused = cli("run", "--user", "anna", "--accept-missing").line
+    assert ("asset.download" in refused, "face.read" in refused) == (True, False)
+    told = cli("doctor", "--no-sample", "--json").json["findings"]
+    assert [one["facts"]["lacks"] for one in told if one["facts"].get("feature") == "run"] == [["asset.download"]]
+    assert {one["facts"]["feature"] for one in told if "feature" in one["facts"]} == {"run", "previews"}
+    monkeypatch.setenv("IMMICH_API_KEY", library.key(anna, ["asset.download", "user.read"]).secret)
+    assert cli("doctor", "--no-sample").code == 0
+    assert cli(*RUN).json["sets_new"] == SETS
+
+
 def test_the_model_that_immich_uses_is_the_packs_version(cli: CommandLine, db: Db) -> None:
     db.fill(model="antelopev2")
     assert cli(*RUN).json["pack"] == "immich-db@antelopev2"

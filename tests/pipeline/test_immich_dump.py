@@ -137,6 +137,44 @@ def test_killed_while_the_dump_is_read_nothing_of_it_stays(cli: CommandLine, ano
     assert tree(cli.workspace / "facesets") == tree(undisturbed.workspace / "facesets")
 
 
+def test_what_was_published_since_the_dump_is_not_unsaid_by_it(
+    cli: CommandLine, library: Library, anna: User, nightly: Nightly, server: ImmichServer
+) -> None:
+    mum, first = library.person(anna, "Mum"), of_person(library, 1)[0]
+    for photo in of_person(library, 1)[1:]:
+        photo.faces[0].person_id = mum.id
+    nightly.dump()
+
+    def whose() -> str | None:
+        with Workspace.open(cli.workspace).registry() as registry:
+            sql = "SELECT source_person_id FROM faces JOIN assets USING (photo_id) WHERE asset_id = ?"
+            return str(registry.db.execute(sql, (first.id,)).fetchone()[0])
+
+    assert (cli(*RUN).code, whose()) == (0, "None")
+    assert cli("name", "faceset_001", "Susanne").code == 0
+    assert cli("publish", "--names", "--faces", "--user", "anna", "--apply").code == 0
+    assert (mum.name, first.faces[0].person_id) == ("Susanne", mum.id)
+    server.requests.clear()
+    assert cli(*RUN).code == 0
+    assert whose() == mum.id
+    assert server.count(FACES) <= 1  # its share of those that were written to
+    assert "nothing to suggest" in cli("suggest").out
+    assert "is called so there still" in cli("explain", "faceset_001").out
+
+
+def test_asking_for_names_leaves_nothing_of_the_dump(cli: CommandLine, library: Library, anna: User, nightly: Nightly) -> None:
+    mum = library.person(anna, "")
+    for photo in of_person(library, 1):
+        photo.faces[0].person_id = mum.id
+    nightly.dump()
+    assert cli(*RUN).code == 0
+    mum.name = "Mum"  # since the dump
+    assert cli("name", "--from-immich", "--at-least", "0.7", "--json").json["changes"]["named"] == {"faceset_001": "Mum"}
+    library.keys[library.key_for("anna")].permissions = ("asset.read", "asset.download", "face.read", "user.read")
+    assert cli("name", "--from-immich").code == 0
+    assert not (cli.workspace / ".dump").exists()
+
+
 def test_secrets_of_the_dump_are_nowhere_in_the_workspace(cli: CommandLine, nightly: Nightly) -> None:
     assert b"hash-of-a-password" in gzip.decompress((nightly.folder / NAME).read_bytes())
     assert cli("-v", *RUN).code == 0
@@ -169,6 +207,29 @@ def test_photos_newer_than_the_dump_are_asked_for_and_this_is_said(
     assert "newer than the dump" not in again.err
     assert again.json["steps"]["cluster"]["already_covered"] == 2
     assert "not_measured" not in again.json["faces_by_reason"]
+
+
+def test_a_face_that_comes_later_to_a_newer_photo_is_seen_also_where_the_dump_stays(
+    cli: CommandLine, library: Library, anna: User, server: ImmichServer
+) -> None:
+    cli.set("faces_within = 2")
+    add_photos(library, anna, [3], 3, first=40)
+    newer = of_person(library, 3)[-3:]
+    late, (late.faces, more) = newer[0], (newer[0].faces[:0], newer[0].faces)
+
+    def known() -> int:
+        with Workspace.open(cli.workspace).registry() as registry:
+            (boxes,) = registry.db.execute("SELECT boxes FROM assets WHERE asset_id = ?", (late.id,)).fetchone()
+        return len(json.loads(boxes))
+
+    assert (cli(*RUN).code, known()) == (0, 0)
+    late.faces = more
+    asked = [cli(*RUN).json["steps"]["stage"]["anna"]["faces_asked_again"] for _ in range(2)]
+    assert known() == 1
+    assert sum(asked) >= 3
+    newer[1].faces, late.faces = newer[1].faces[:0], [*more, *newer[1].faces]  # one that is measured has another face
+    server.requests.clear()
+    assert (cli(*RUN, "--full").code, known(), server.count(FACES)) == (0, 2, 3)  # and none of those that the dump has
 
 
 def test_a_newer_photo_whose_faces_cannot_be_asked_for_holds_up_the_plan_and_nothing_else(

@@ -279,6 +279,15 @@ def test_a_dump_of_another_immich_is_known_by_its_user_ids(store: DumpStore) -> 
         check_owner(store, ANNA)
 
 
+def test_a_dump_that_knows_others_of_us_is_older_than_an_account_that_it_does_not_know(store: DumpStore) -> None:
+    read(store, written(rows()))
+    store.set_fact("name", "d.sql.gz")
+    store.set_fact("made_at", "2026-03-01 02:00")
+    with pytest.raises(UsageError, match=r"does not know 'Ben'.*made on 2026-03-01 02:00, before that account") as refused:
+        check_owner(store, User("ben", uid(9, 1), "Ben"))
+    assert "another Immich" not in str(refused.value)
+
+
 def test_a_user_who_was_deleted_is_known_no_longer(store: DumpStore) -> None:
     tables = rows()
     tables["user"] = [[USER, "x", "2026-01-01 00:00:00+00"]]

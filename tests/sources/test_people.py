@@ -78,7 +78,7 @@ def test_a_key_that_may_not_see_people_is_told_so(server: ImmichServer, library:
 
 @pytest.mark.parametrize("form", ["", MODERN], ids=["2.7 to 3.1", "3.2"])
 def test_out_of_the_database_and_out_of_a_dump_of_it(
-    postgres: str, library: Library, user: User, expected: set[SourcePerson], tmp_path: Path, form: str
+    postgres: str, library: Library, server: ImmichServer, user: User, expected: set[SourcePerson], tmp_path: Path, form: str
 ) -> None:
     fill(postgres, library)
     with connect(postgres) as db:
@@ -88,7 +88,8 @@ def test_out_of_the_database_and_out_of_a_dump_of_it(
     workspace = Workspace.init(tmp_path / "w")
     settings = replace(workspace.settings, immich_dump=replace(workspace.settings.immich_dump, file=str(dump)))
     workspace = replace(workspace, settings=settings)
-    with Client("http://127.0.0.1:9/api", "key") as client, workspace.registry() as registry:
+    key = library.key(library.users[user.user_id], ["asset.read"]).secret
+    with Client(server.url + "/api", key) as client, workspace.registry() as registry:
         with registry.transaction():
             assets.bind_user(registry, user)
         api = ImmichSource(client, user)

@@ -135,7 +135,14 @@ def test_a_dump_of_a_whole_cluster_has_a_last_line_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("head", "words"),
-    [(b"PGDMP\x01\x0e\x00", "custom form"), (b"\x28\xb5\x2f\xfd....", "zstd"), (b"PK\x03\x04....", "zip"), (b"\xff\xfe-\0", "UTF-16")],
+    [
+        (b"PGDMP\x01\x0e\x00", "custom form"),
+        (b"toc.dat\0", "tar form"),
+        (b"\x28\xb5\x2f\xfd....", "zstd"),
+        (b"\x04\x22\x4d\x18....", "lz4"),
+        (b"PK\x03\x04....", "zip"),
+        (b"\xff\xfe-\0", "UTF-16"),
+    ],
 )
 def test_another_form_of_dump_is_named(head: bytes, words: str) -> None:
     with pytest.raises(BadAnswer, match=words):

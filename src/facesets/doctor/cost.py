@@ -132,7 +132,7 @@ def _cost(part: str, total: int, buckets: int, sample: _Sample, rate: float, set
     size = photos * (sum(sizes) / len(sizes) if sizes else 0)
     with_boxes = sum(asset.boxes is not None for asset in sample.assets) / len(sample.assets)
     left = sum(n for reason, n in sample.reasons.items() if reason in (None, Reason.NO_FACES, Reason.NO_BIG_FACE)) * each
-    asked = 0 if with_boxes else left
+    asked = 0 if with_boxes or settings.immich_db.url or settings.immich_dump.file else left  # these tell faces, too
     requests = math.ceil(total / settings.stage.page_size) + buckets + 10 + asked + photos
     seconds = sample.seconds * each
     seconds += asked * sample.faces_seconds / sample.faces_asked if asked and sample.faces_asked else 0

@@ -120,7 +120,7 @@ def whose(
                 f"set up anew: facesets run --user {label} --new-server"
             )
             found = [Finding(part, PROBLEM, f"{what}, and {label} is {bound}", fix, facts)]
-    return found, replace(_granted(client, part, asked_for(settings, named), named), owner=owner)
+    return found, replace(_granted(client, part, asked_for(settings, named), named, owner), owner=owner)
 
 
 def database(client: Client, label: str, owner: api.Person, url: str) -> Finding:
@@ -161,10 +161,11 @@ def dump(workspace: Workspace, label: str) -> Finding:
             said = f"Immich's dump {found.name} ({found.size / 1e6:,.1f} MB) is of {found.made_at}"
             return Finding(part, OK, said, facts=facts)
     except FacesetsError as err:
-        return Finding(part, PROBLEM, f"[sources.immich_dump]: {err}", "docs/how-to/immich-database.md shows which dump, and which key")
+        said = f"[sources.immich_dump] {str(err).removeprefix('[sources.immich_dump] ')}"
+        return Finding(part, PROBLEM, said, "docs/how-to/immich-database.md shows which dump, and which key")
 
 
-def _granted(client: Client, part: str, features: Sequence[Feature], named: Collection[str]) -> Granted:
+def _granted(client: Client, part: str, features: Sequence[Feature], named: Collection[str], owner: api.Person | None) -> Granted:
     """What a key lacks for each of the ``features``, and the list to tick; one that was ``named`` is wanted for sure."""
     if client.credential == "login":
         return Granted([Finding(part, OK, "a login may do all that its user may")], stages=True)
@@ -175,11 +176,17 @@ def _granted(client: Client, part: str, features: Sequence[Feature], named: Coll
     found, every, to_tick = list[Finding](), dict[str, None](), dict[str, None]()
     for feature in features:
         lacking = api.missing(granted, feature.needs)
+        wanted = PROBLEM if feature.name == "run" or feature.name in named else NOTE
+        facts = {"feature": feature.name, "needs": [*feature.needs], "lacks": [*lacking]}
+        if feature.for_admins and owner is not None and owner.is_admin is False:  # nothing that could be ticked would help
+            what = f"{feature.what}: {owner.name!r} is no administrator, so this key cannot"
+            found.append(Finding(part, wanted, what, "give one user here, or IMMICH_API_KEY, the key of an administrator", facts))
+            continue
         every |= dict.fromkeys(feature.needs)
         to_tick |= dict.fromkeys(lacking)
-        level = OK if not lacking else PROBLEM if feature.name == "run" or feature.name in named else NOTE
+        level = OK if not lacking else wanted
         said = f"{feature.what}: permitted" if not lacking else f"{feature.what}: lacks {', '.join(lacking)}"
-        found.append(Finding(part, level, said, facts={"feature": feature.name, "needs": [*feature.needs], "lacks": [*lacking]}))
+        found.append(Finding(part, level, said, facts=facts))
     if to_tick:
         n = len(to_tick)
         what = f"in all the key lacks {count_of(n, 'permission')}"

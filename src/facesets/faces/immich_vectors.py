@@ -73,8 +73,9 @@ def import_immich_vectors(
         if lacking := done["not_measured"]:
             where, again = (f"the dump of {source.as_of}", "a newer one") if source.as_of else ("Immich's database", "it")
             have = "face has" if lacking == 1 else "faces have"
+            why = "drawn by hand, say, on a partner's photo" if source.as_of else "drawn by hand, say"
             progress.note(
-                f"{lacking:,} {have} no vector that can be used in {where}: drawn by hand, say, or not yet measured there. The next "
+                f"{lacking:,} {have} no vector that can be used in {where}: {why}, or not yet measured there. The next "
                 f"run asks {again} again (facesets list faces --reason not_measured)."
             )
     with registry.transaction():

@@ -14,6 +14,7 @@ from facesets.immich.response import Redirected
 from facesets.immich.transport import Client, Options, origin
 
 PERMISSIONS = ("asset.read", "asset.download", "face.read", "user.read")  # what listing, staging and naming the owner need
+BESIDE_DATABASE = ("asset.download", "user.read")  # the same where Immich's database lists, and tells faces and people
 
 MAJORS = (2, 3)  # spoken here, each held against recordings of real servers; 1.x lists and searches by other fields
 
@@ -37,10 +38,11 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An account of the server."""
+    """An account of the server. ``is_admin`` is None where it does not say so."""
 
     user_id: str
     name: str
+    is_admin: bool | None = None
 
 
 def connect(url: str, key: str, **options: Unpack[Options]) -> tuple[Client, Server]:
@@ -141,7 +143,12 @@ def version(client: Client) -> Server:
 def whoami(client: Client) -> Person:
     """The key's owner. Raises WrongKey, MissingPermission (``user.read``)."""
     answer = client.get("/users/me")
-    return Person(wire.uuid(answer, "id", "users/me"), wire.field(answer, "name", str, "users/me"))
+    is_admin = answer.get("isAdmin")
+    return Person(
+        wire.uuid(answer, "id", "users/me"),
+        wire.field(answer, "name", str, "users/me"),
+        is_admin if isinstance(is_admin, bool) else None,
+    )
 
 
 def permissions(client: Client) -> frozenset[str]:

@@ -11,7 +11,7 @@ from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
 from facesets.progress import Progress
 from facesets.registry import Person, Registry, SourceName, assets, people, source_people
-from facesets.sources import Source, folder_of, open_source
+from facesets.sources import Source, folder_of, open_source, without_dump
 from facesets.wording import count_of, folded, name_as_kept
 from facesets.workspace import Workspace
 
@@ -179,7 +179,7 @@ def ask_sources(workspace: Workspace, registry: Registry, progress: Progress) ->
         if folder is not None:
             continue  # a folder names nobody
         try:
-            with open_source(workspace, registry, user.label, folder, progress) as source:
+            with without_dump(workspace), open_source(workspace, registry, user.label, folder, progress) as source:
                 _learn(registry, source, progress)
         except (ServerError, UsageError) as err:
             progress.note(f"{user.label}: names are as the last run saw them ({err})")

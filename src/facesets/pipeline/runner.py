@@ -25,7 +25,7 @@ from facesets.progress import Logged, Progress, ProgressFile, Silent
 from facesets.registry import Registry, backups, runs
 from facesets.secrets import ScrubbingFormatter
 from facesets.settings import LABEL
-from facesets.sources import discard_dump
+from facesets.sources import without_dump
 from facesets.wording import count_of
 from facesets.workspace import Workspace
 
@@ -65,7 +65,7 @@ def run(
         _recorded(workspace, registry, steps) as (run_id, summary),
         _away_once_it_answered(summary),
         DecoderPool() as decoders,
-        _without_dump(workspace),
+        without_dump(workspace),
         closing(published),
     ):
         log.info("facesets %s: %s for %s", __version__, " ".join(steps), ", ".join(labels) or "everybody")
@@ -155,16 +155,6 @@ def _check_labels(labels: Sequence[str], *, needed: bool) -> None:
     for label in labels:
         if not LABEL.fullmatch(label):
             raise UsageError(f"--user {label!r}: a label is 1 to 64 of a-z, 0-9, - and _ (it names files)")
-
-
-@contextmanager
-def _without_dump(workspace: Workspace) -> Iterator[None]:
-    """What is kept of a dump lives no longer than a run, nor does that of one that was killed."""
-    discard_dump(workspace)
-    try:
-        yield
-    finally:
-        discard_dump(workspace)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ _BY_FACES = (
 
 # Knuth's multiplicative hash: what alternates in a library (a JPEG and its RAW) does not in the shards
 _SHARD = "(id * 2654435761 % 4294967296 / 65536)"
+_ONLY = "(? OR asset_id IN (SELECT value FROM json_each(?)))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,25 +115,33 @@ def mark_gone(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> in
     ).rowcount
 
 
-def left_aside_for_faces(registry: Registry, label: str, source: str, *, limit: int = -1, skip: int = 0) -> list[AssetRow]:
-    """Assets left aside for what the source said of their faces; changed last come first: a detector gets to them last."""
-    sql = (
-        f"{ROWS} WHERE a.label = ? AND a.source = ? AND a.boxes IS NOT NULL "
-        f"AND a.reason IN ({', '.join('?' * len(_LEFT_ASIDE))}) ORDER BY a.updated_at DESC, a.id LIMIT ? OFFSET ?"
-    )
-    return [row_of(row) for row in registry.db.execute(sql, (label, source, *_LEFT_ASIDE, limit, skip))]
+def left_aside_for_faces(
+    registry: Registry, label: str, source: str, *, only: Collection[str] | None = None, limit: int = -1, skip: int = 0
+) -> list[AssetRow]:
+    """Assets left aside for what the source said of their faces; changed last come first: a detector gets to them last.
 
-
-def refreshable(registry: Registry, label: str, source: str, shard: int = 0, shards: int = 1) -> array[int]:
-    """Row ids of the present assets whose faces were asked for and matter; those of one ``shard`` out of ``shards``.
-
-    A row has its shard for good, so that of any ``shards`` shards in a row each row is in one.
+    ``only``: of those with these ids.
     """
     sql = (
-        f"SELECT id FROM assets WHERE label = ? AND source = ? AND reason IN ({', '.join('?' * len(_BY_FACES))}) "
+        f"{ROWS} WHERE a.label = ? AND a.source = ? AND a.boxes IS NOT NULL AND {_ONLY} "
+        f"AND a.reason IN ({', '.join('?' * len(_LEFT_ASIDE))}) ORDER BY a.updated_at DESC, a.id LIMIT ? OFFSET ?"
+    )
+    return [row_of(row) for row in registry.db.execute(sql, (label, source, *_these(only), *_LEFT_ASIDE, limit, skip))]
+
+
+def refreshable(
+    registry: Registry, label: str, source: str, shard: int = 0, shards: int = 1, *, only: Collection[str] | None = None
+) -> array[int]:
+    """Row ids of the present assets whose faces were asked for and matter; those of one ``shard`` out of ``shards``.
+
+    A row has its shard for good, so that of any ``shards`` shards in a row each row is in one. ``only``: as above.
+    """
+    sql = (
+        f"SELECT id FROM assets WHERE label = ? AND source = ? AND {_ONLY} AND reason IN ({', '.join('?' * len(_BY_FACES))}) "
         f"AND boxes IS NOT NULL AND seen_run > 0 AND {_SHARD} % ? = ? ORDER BY id"
     )
-    return array("q", (row[0] for row in registry.db.execute(sql, (label, source, *_BY_FACES, shards, shard % shards))))
+    values = (label, source, *_these(only), *_BY_FACES, shards, shard % shards)
+    return array("q", (row[0] for row in registry.db.execute(sql, values)))
 
 
 def refresh_shard(registry: Registry, label: str) -> int:
@@ -175,10 +184,14 @@ def owned(registry: Registry, owner_id: str, asset_ids: Iterable[str]) -> list[A
     return [row_of(row) for row in found if row is not None]
 
 
-def forget_faces(registry: Registry, label: str, source: str) -> int:
-    """Ask anew about everything that was left aside for its faces; returns how many."""
+def forget_faces(registry: Registry, label: str, source: str, *, only: Collection[str] | None = None) -> int:
+    """Ask anew about everything that was left aside for its faces (``only``: as above); returns how many."""
     return registry.db.execute(
-        "UPDATE assets SET reason = 'listed', detail = NULL, boxes = NULL WHERE label = ? AND source = ? "
+        f"UPDATE assets SET reason = 'listed', detail = NULL, boxes = NULL WHERE label = ? AND source = ? AND {_ONLY} "
         f"AND reason IN ({', '.join('?' * len(_LEFT_ASIDE))})",
-        (label, source, *_LEFT_ASIDE),
+        (label, source, *_these(only), *_LEFT_ASIDE),
     ).rowcount
+
+
+def _these(only: Collection[str] | None) -> tuple[bool, str]:
+    return only is None, json.dumps(list(only or ()))

@@ -100,6 +100,12 @@ def standing(registry: Registry, label: str = "") -> list[PublishedStep]:
     return list(_steps(registry, f"(?1 = '' OR label = ?1) AND state IN ({marks}) AND {here}", label))
 
 
+def faces_since(registry: Registry, label: str, moment: str) -> set[str]:
+    """Ids of the assets whose faces were given to somebody, or drawn, in a user's Immich at ``moment`` (ISO 8601, UTC) or later."""
+    sql = "SELECT DISTINCT json_extract(wanted, '$.asset') FROM published WHERE label = ? AND at >= ?"
+    return {row[0] for row in registry.db.execute(sql, (label, moment)) if row[0] is not None}
+
+
 def unfinished(registry: Registry, label: str) -> tuple[int, int, Mapping[str, Any]] | None:
     """The publish of a user that was cut off: its change, its decision, and what it was told to do."""
     row = registry.db.execute(

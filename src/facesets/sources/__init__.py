@@ -12,7 +12,7 @@ from facesets.sources.dump_files import open_dump
 from facesets.sources.folder import shown
 from facesets.sources.immich import ImmichSource, open_client
 from facesets.sources.immich_db import ImmichDbSource
-from facesets.sources.immich_dump_source import ImmichDumpSource, discard_dump
+from facesets.sources.immich_dump_source import ImmichDumpSource, discard_dump, without_dump
 from facesets.sources.incremental import Changes, ChangeSet, SyncCursor
 from facesets.sources.month import Month
 from facesets.sources.open_source import connect_user, open_source, verify_keys
@@ -49,4 +49,5 @@ __all__ = [
     "open_vectors",
     "shown",
     "verify_keys",
+    "without_dump",
 ]

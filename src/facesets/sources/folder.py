@@ -44,7 +44,7 @@ class FolderSource:
 
     name = "folder"
     knows_faces = False
-    changes = mark = reconciliation = stream = None  # looking through a folder is quick, and names all there is
+    changes = asks = mark = reconciliation = stream = None  # looking through a folder is quick, and names all there is
 
     def __init__(self, root: Path, user: User, decoders: DecoderPool, own: Iterable[Path] = ()) -> None:
         self.root, self.user, self._decoders = root.resolve(), user, decoders

@@ -42,6 +42,11 @@ class ImmichSource:
         self._looks_for_faces: bool | None = None  # whether the server's own face detection is switched on; asked once
 
     @property
+    def asks(self) -> Changes:
+        """As ``changes``: the same asks for both."""
+        return self.changes
+
+    @property
     def work(self) -> Work:
         """What it has done so far."""
         traffic = self.client.traffic

@@ -75,7 +75,7 @@ class ImmichDbSource:
     name = "immich"
     knows_faces = True
     unlisted = ()
-    changes = mark = stream = None
+    changes = asks = mark = stream = None
 
     def __init__(self, api: ImmichSource, url: str) -> None:
         self.api, self.url = api, url

@@ -11,19 +11,21 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-from facesets.errors import BadAnswer, FacesetsError, Refused, UsageError
+from facesets.errors import BadAnswer, FacesetsError, MissingPermission, Refused, UsageError
 from facesets.immich import timeline
 from facesets.progress import Progress, Silent
 from facesets.records import Asset, FaceBox, SourcePerson, User
-from facesets.registry import Registry, assets
+from facesets.registry import Registry, assets, published
 from facesets.sources.configured import DEFAULT_MODEL, Configured
 from facesets.sources.dump_files import open_dump
 from facesets.sources.dump_store import FOLDER, DumpStore, discard
 from facesets.sources.immich import ImmichSource
 from facesets.sources.immich_dump import read_dump
+from facesets.sources.incremental import Changes
 from facesets.sources.month import Month
 from facesets.sources.source import Fetched, Reconciliation, Work
 from facesets.sources.sync_stream import Stream
@@ -34,10 +36,13 @@ log = logging.getLogger(__name__)
 
 _BATCH = 1000  # assets of the listing whose faces are looked up at a time
 _SAME = 0.99  # share of a dump's assets that must be in today's library
+_FARTHEST_EAST = timedelta(hours=14)  # no clock is further ahead of UTC
 
 
 class ImmichDumpSource:
-    """Lists by ``api``, with faces out of the dump in the settings. Every run lists everything: no face is asked for."""
+    """Lists by ``api``, with faces out of the dump in the settings. Every run lists everything; photos that the dump does not have are
+    asked for their faces, and again as with a key alone.
+    """
 
     name = "immich"
     knows_faces = True
@@ -60,6 +65,11 @@ class ImmichDumpSource:
         return Work(done.requests + self._fetched.requests, done.downloads, done.bytes + self._fetched.bytes)
 
     @property
+    def asks(self) -> Changes:
+        """Asks those that are not in the dump."""
+        return self.api.changes
+
+    @property
     def stream(self) -> Stream | None:
         """With a login, which tells the faces of now: then the dump gives vectors alone."""
         return self.api.stream
@@ -71,22 +81,30 @@ class ImmichDumpSource:
 
     def listing(self, progress: Progress) -> Iterator[Asset]:
         """As the API's source does. Raises as :func:`dumped`, and Refused where too much of the dump is in the library no longer."""
-        newer = 0
+        newer, untold = 0, set[str]()
         with dumped(self.workspace, self.registry, progress) as store:
             check_owner(store, self.user)
             requests, size = store.fact("traffic")
             self._fetched = Work(requests, bytes=size)
             store.set_fact("traffic", [0, 0])  # it is counted once
             self._check_age(store, progress)
+            when = str(store.fact("made_at"))
+            written = published.faces_since(self.registry, self.user.label, _earliest(when))  # of these more is known than the dump has
             listing = self.api.listing(progress)
             while batch := list(islice(listing, _BATCH)):
-                own = {a.asset_id: a.sha1 for a in batch if a.owner_id == self.user.user_id and a.type == "IMAGE" and not a.is_trashed}
+                photos = [a for a in batch if a.type == "IMAGE" and not a.is_trashed and a.asset_id not in written]
+                own = {a.asset_id: a.sha1 for a in photos if a.owner_id == self.user.user_id}
                 boxes = store.boxes(self.user.user_id, own)
                 newer += len(own) - len(boxes)
                 for asset in batch:
-                    untold = asset.boxes is None and self.stream is None
-                    yield replace(asset, boxes=boxes[asset.asset_id]) if untold and asset.asset_id in boxes else asset
-            when = store.fact("made_at")
+                    if asset.boxes is not None or self.stream is not None:
+                        yield asset
+                    elif asset.asset_id in boxes:
+                        yield replace(asset, boxes=boxes[asset.asset_id])
+                    else:
+                        untold.update([asset.asset_id] if asset.type == "IMAGE" else [])
+                        yield asset
+        self.asks.only = untold or None
         if newer:
             progress.note(
                 f"{newer:,} {'photo is' if newer == 1 else 'photos are'} newer than the dump of {when}, or changed since: their faces "
@@ -120,9 +138,16 @@ class ImmichDumpSource:
         return self.api.stacked(on_top)
 
     def people(self) -> Iterator[SourcePerson]:
-        """Everybody whom the dump knows, those without a name too."""
-        with dumped(self.workspace, self.registry, Silent()) as store:
-            yield from store.people(self.user.user_id)
+        """Whom the API tells, as they are now; beside them the dump's, where this run has read it, or the key may not see people."""
+        now, refused = dict[str, SourcePerson](), False
+        try:
+            now = {one.person_id: one for one in self.api.people()}
+        except MissingPermission:
+            refused = True
+        yield from now.values()
+        if refused or _is_complete(self.workspace.root / FOLDER, _owners(self.registry)):
+            with dumped(self.workspace, self.registry, Silent()) as store:
+                yield from (one for one in store.people(self.user.user_id) if one.person_id not in now)
 
     def boxes(self, asset: Asset) -> tuple[FaceBox, ...]:
         """As the API's source does: of what is not in the dump."""
@@ -181,13 +206,14 @@ class DumpVectors:
 
 
 def check_owner(store: DumpStore, user: User) -> None:
-    """Raises UsageError where the dump does not know the user: then it is another Immich's."""
-    if user.user_id not in store.fact("users"):
-        others = ", ".join([*store.fact("users"), *store.fact("other_users")]) or "none at all"
-        raise UsageError(
-            f"the dump {store.fact('name')} does not know {user.name!r} ({user.user_id}), whose key this is: it belongs to another "
-            f"Immich (its users: {others})"
-        )
+    """Raises UsageError where the dump does not know the user: then it is another Immich's, or older than the account."""
+    ours = store.fact("users")
+    if user.user_id not in ours:
+        others = ", ".join(store.fact("other_users")) or "none at all"
+        why = f"it belongs to another Immich (its users: {others})"
+        if ours:  # somebody else of this workspace is in it
+            why = f"it was made on {store.fact('made_at')}, before that account was; take a newer one"
+        raise UsageError(f"the dump {store.fact('name')} does not know {user.name!r} ({user.user_id}), whose key this is: {why}")
 
 
 @contextmanager
@@ -197,7 +223,7 @@ def dumped(workspace: Workspace, registry: Registry, progress: Progress) -> Iter
     Raises UsageError (no such dump), BadAnswer (damaged, cut off, no Immich's), Unreachable, MissingPermission, FacesetsError
     (disk full).
     """
-    folder, owners = workspace.root / FOLDER, sorted(u.user_id for u in assets.users(registry) if not u.user_id.startswith("folder:"))
+    folder, owners = workspace.root / FOLDER, _owners(registry)
     if not _is_complete(folder, owners):
         _read(workspace, folder, owners, progress)
     with DumpStore(folder) as store:
@@ -207,6 +233,28 @@ def dumped(workspace: Workspace, registry: Registry, progress: Progress) -> Iter
 def discard_dump(workspace: Workspace) -> None:
     """Remove what was kept of a dump."""
     discard(workspace.root / FOLDER)
+
+
+@contextmanager
+def without_dump(workspace: Workspace) -> Iterator[None]:
+    """What is kept of a dump lives no longer than the block, nor does that of a run that was killed before."""
+    discard_dump(workspace)
+    try:
+        yield
+    finally:
+        discard_dump(workspace)
+
+
+def _owners(registry: Registry) -> list[str]:
+    return sorted(user.user_id for user in assets.users(registry) if not user.user_id.startswith("folder:"))
+
+
+def _earliest(made_at: str) -> str:
+    """The first moment (ISO 8601, UTC) at which a dump may have been made: its name has it by the server's clock, wherever that is."""
+    try:
+        return (datetime.fromisoformat(made_at) - _FARTHEST_EAST).isoformat()
+    except (ValueError, OverflowError):
+        return ""
 
 
 def _is_complete(folder: Path, owners: list[str]) -> bool:

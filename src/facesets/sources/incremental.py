@@ -7,7 +7,7 @@ what was added, deleted or moved unmarked; and faces of some assets, others each
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -93,6 +93,7 @@ class Changes:
         self, client: Client, user: User, boxes_of: Callable[[Asset], tuple[FaceBox, ...]], *, page_size: int, workers: int
     ) -> None:
         self.client, self.user, self.boxes_of, self.page_size, self.workers = client, user, boxes_of, page_size, workers
+        self.only: Collection[str] | None = None  # ids of the assets whose faces have to be asked for again; None: of all
         self._undated: dict[Month, set[Bucket]] = {}
 
     def since(self, before: SyncCursor) -> ChangeSet | None:

@@ -102,7 +102,8 @@ def _lacking(workspace: Workspace, label: str, err: MissingPermission) -> list[s
     """All that the key lacks for a run, asked by a client of its own: the other may have been stopped."""
     try:
         with open_client(workspace.settings, api_key(label, workspace.root))[0] as client:
-            return sorted({err.permission, *api.missing(api.permissions(client))})
+            wanted = api.BESIDE_DATABASE if workspace.settings.immich_db.url else api.PERMISSIONS
+            return sorted({err.permission, *api.missing(api.permissions(client), wanted)})
     except ServerError:
         return [err.permission]
 

@@ -26,6 +26,8 @@ _DONE = (b"-- PostgreSQL database dump complete", b"-- PostgreSQL database clust
 _CLUSTER = b"-- PostgreSQL database cluster dump"  # pg_dumpall: several databases, and a last line of its own
 _OTHERS = {
     b"PGDMP": "pg_dump's custom form",
+    b"toc.dat\0": "pg_dump's tar form",
+    b"\x04\x22\x4d\x18": "packed by lz4",
     b"\x28\xb5\x2f\xfd": "packed by zstd",
     b"BZh": "packed by bzip2",
     b"\xfd7zXZ": "packed by xz",

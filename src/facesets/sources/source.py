@@ -125,6 +125,13 @@ class Source(Protocol):
         """What asks for the changes since a mark; None where only listing everything shows them."""
 
     @property
+    def asks(self) -> Changes | None:
+        """What asks photos again for their faces: of all of them, or, where the last listing told those of most, of its ``only``.
+
+        None where the source tells all of them by itself.
+        """
+
+    @property
     def stream(self) -> Stream | None:
         """Faces of all assets at once, and then what changed of them; None where there is no login."""
 

@@ -62,7 +62,9 @@ class Listing:
         if self.source.stream is not None:
             self._record_stream(self.source.stream, progress, full=full)
         shards = 1 if full else self.asked.faces_within
-        refreshing = None if self.lists_boxes is None or self.source.stream is not None else changes
+        asks = self.source.asks
+        told = self.source.stream is not None or (self.lists_boxes is None and (asks is None or asks.only is None))
+        refreshing = None if told else asks
         refresh_boxes.refresh(self.registry, self.source, refreshing, shard, 0 if self.lists_boxes else shards, self.counters, progress)
         self.counters.total_assets_seen = listings.present(self.registry, [self.label])
 

@@ -1,7 +1,8 @@
 """Staging room: photos are asked again for their faces, since no server marks one whose faces change. Touches source and registry.
 
 Each run asks those that changed last, to which Immich's detector gets last. Where the listing has no boxes (3.x with a key), it asks
-one shard of all, too, so that within a stated number of runs each photo is asked.
+one shard of all, too, so that within a stated number of runs each photo is asked; where a dump has those of most, so it goes with the
+others.
 """
 
 from __future__ import annotations
@@ -42,13 +43,14 @@ def refresh(
 class _Refresher:
     def __init__(self, registry: Registry, source: Source, changes: Changes) -> None:
         self.registry, self.label, self.name, self.changes = registry, source.user.label, source.name, changes
+        self.only = changes.only
         self.asked = self.changed = 0
         self.unanswered = list[int]()  # row ids of those that gave no answer
 
     def newest(self) -> None:
         """From the newest of those left aside for their faces on, as far as there are changes."""
         step, skip = _NEWEST, 0
-        while rows := listings.left_aside_for_faces(self.registry, self.label, self.name, limit=step, skip=skip):
+        while rows := listings.left_aside_for_faces(self.registry, self.label, self.name, only=self.only, limit=step, skip=skip):
             changed = self._compare(rows)
             if not changed:
                 return
@@ -56,8 +58,8 @@ class _Refresher:
 
     def refresh(self, shard: int, shards: int, progress: Progress) -> listings.Refresh:
         """A shard, and those that gave no answer last time; if many of them have changed, all that were left aside are asked."""
-        every = listings.refreshable(self.registry, self.label, self.name)
-        due = listings.refreshable(self.registry, self.label, self.name, shard, shards)
+        every = listings.refreshable(self.registry, self.label, self.name, only=self.only)
+        due = listings.refreshable(self.registry, self.label, self.name, shard, shards, only=self.only)
         due.extend(sorted(set(listings.unanswered(self.registry, self.label)).intersection(every).difference(due)))
         self.unanswered.clear()  # the newest are asked again in any case
         drifted = 0
@@ -70,7 +72,7 @@ class _Refresher:
             listings.set_unanswered(self.registry, self.label, self.unanswered if len(self.unanswered) <= _MANY_UNANSWERED else ())
             if drifted * _FEW > len(due) and shards > 1:  # else all are asked in any case
                 log.warning("faces have changed: asking again for those of all photos that were left aside for them")
-                listings.forget_faces(self.registry, self.label, self.name)
+                listings.forget_faces(self.registry, self.label, self.name, only=self.only)
         return listings.Refresh(len(every), len(due) - len(self.unanswered), len(self.unanswered))
 
     def _compare(self, rows: list[AssetRow]) -> int:
