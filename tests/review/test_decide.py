@@ -69,6 +69,31 @@ def test_a_quick_hand_takes_back_one_answer_after_the_other(tab: Page, doubts: l
     assert decided(registry) == ["distinct", "reject", "undo", "undo"]
 
 
+def test_an_answer_that_was_taken_back_is_given_anew_although_the_queue_was_searched_meanwhile(
+    tab: Page, doubts: list[str], registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(questions, "_AGAIN", -1.0)
+    tab.goto("/decide")
+    tab.keyboard.press("n")
+    expect(tab.locator("#question .why")).to_contain_text("0.50 away")
+    tab.keyboard.press("n")
+    expect(tab.locator("#question .why")).to_contain_text("0.60 away")
+    tab.wait_for_load_state("networkidle")
+    right = int(tab.locator("[data-right]").inner_text())
+    tab.keyboard.press("z")
+    expect(tab.locator("#question .why")).to_contain_text("0.50 away")
+    expect(tab.locator("[data-right]")).to_have_text(str(right - 1))
+    tab.get_by_role("button", name="Do it again").click()
+    expect(tab.locator("#question .why")).to_contain_text("0.60 away")
+    expect(tab.locator("[data-right]")).to_have_text(str(right))
+    tab.keyboard.press("z")
+    expect(tab.locator("#question .why")).to_contain_text("0.50 away")
+    tab.keyboard.press("y")
+    expect(tab.locator(".toast").last).to_contain_text("confirmed")
+    expect(tab.locator("[data-right]")).to_have_text(str(right))
+    assert decided(registry) == ["distinct", "reject", "undo", "undo", "undo", "confirm"]
+
+
 def test_the_page_is_there_before_a_long_search_has_ended_and_then_asks(
     tab: Page, doubts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip

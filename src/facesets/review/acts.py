@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -23,7 +24,8 @@ from facesets.review.forms import Form, read_form
 from facesets.wording import count_of, folded, plural
 from facesets.workspace import Workspace
 
-Answer = dict[str, object]
+Answer = dict[str, Any]
+T = TypeVar("T")
 
 
 def answer_of(outcomes: Sequence[Outcome], *, left_alone: int = 0, offers: Sequence[Answer] = ()) -> Answer:
@@ -36,6 +38,7 @@ def answer_of(outcomes: Sequence[Outcome], *, left_alone: int = 0, offers: Seque
         "said": [sentence for outcome in outcomes for sentence in outcome.sentences],
         "notes": notes,
         "decisions": [outcome.decision for outcome in outcomes if outcome.decision is not None],
+        "undone": [outcome.changes.get("undone") for outcome in outcomes if outcome.decision is not None],  # by each of these
         "offers": [*offers],
     }
 
@@ -77,10 +80,10 @@ def _name(workspace: Workspace, registry: Registry, form: Form) -> Answer:
     return answer_of([outcome], offers=offers)
 
 
-def _each(names: Sequence[str], do: Callable[[str], Outcome]) -> Answer:
+def _each(several: Sequence[T], do: Callable[[T], Outcome]) -> Answer:
     """The same act on several sets, each a decision of its own; where some cannot be, the others are, and this is said."""
     outcomes, failures = [], list[FacesetsError]()
-    for one in names:
+    for one in several:
         try:
             outcomes.append(do(one))
         except FacesetsError as err:
@@ -170,11 +173,9 @@ def _is_publish(registry: Registry, number: int | None) -> bool:
 
 def _undo(workspace: Workspace, registry: Registry, form: Form) -> Answer:
     """Several, the last one first; without a number the last that was made, unless it is a publish: a key alone changes no Immich."""
-    if not (numbers := _numbers(form)):
-        if _is_publish(registry, None):
-            raise Refused("the last decision is a publish, which is taken back in Immich: by the Undo beside it, under History")
-        return answer_of([people.undo(workspace, registry)])
-    return answer_of([people.undo(workspace, registry, number) for number in numbers])
+    if not (numbers := _numbers(form)) and _is_publish(registry, None):
+        raise Refused("the last decision is a publish, which is taken back in Immich: by the Undo beside it, under History")
+    return _each(numbers or [people.to_undo(registry, None).id], lambda number: people.undo(workspace, registry, number))
 
 
 def _undo_there(workspace: Workspace, registry: Registry, form: Form, progress: Progress) -> Answer:
@@ -185,7 +186,7 @@ def _undo_there(workspace: Workspace, registry: Registry, form: Form, progress: 
             return publish.undo(workspace, registry, number, progress)
         return people.undo(workspace, registry, number)
 
-    return answer_of([back(number) for number in _numbers(form)])
+    return _each(_numbers(form), back)
 
 
 #: Name in the address -> what it does. All run in the one thread that writes, while the workspace is held.
@@ -219,8 +220,12 @@ async def act(request: Request) -> JSONResponse:
 
     if do is _undo and await review.threads.read(lambda registry: any(_is_publish(registry, number) for number in _numbers(form))):
         work = review.long.start("publish", done)
-        return JSONResponse(await asyncio.shield(asyncio.wrap_future(work)))
-    return JSONResponse(await review.threads.act(done))
+        answer = await asyncio.shield(asyncio.wrap_future(work))
+    else:
+        answer = await review.threads.act(done)
+    for undone, undo in zip(answer["undone"], answer["decisions"], strict=True):
+        review.queue.taken_back(undone, undo)
+    return JSONResponse({**answer, "right": round(review.queue.right)})
 
 
 ROUTES = [Route("/act/{name}", act, methods=["POST"])]

@@ -148,7 +148,7 @@ async def answer(request: Request) -> JSONResponse:
     except NotFound:
         review.queue.dropped(question)
         raise
-    review.queue.answered(question)
+    review.queue.answered(question, made["decisions"])
     return JSONResponse({**made, "right": round(review.queue.right)})
 
 
