@@ -130,7 +130,7 @@ def _names(review: Review, registry: Registry, asked: Form) -> list[dict[str, An
 
     def rank(person: gallery.PersonCounts) -> Any:
         name = plain(person.name or "")
-        is_meant = text in (name, person.set_name, str(person.number))  # the whole name or number comes before those that begin with it
+        is_meant = bool(text) and text in (name, person.set_name, str(person.number))  # the whole name or number comes before those that begin with it
         return not is_meant, not name.startswith(text), SORTS["named"][1](person, {})
 
     found.sort(key=rank)
