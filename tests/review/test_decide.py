@@ -219,6 +219,33 @@ def test_pages_show_how_far_a_run_is_and_that_it_has_ended(tab: Page, workspace:
     expect(tab.locator("[data-busy]")).to_be_hidden()
 
 
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        ("/people?show=likely", "#total", "1"),
+        ("/person/faceset_001", "[data-section=likely] h2", "Likely 2"),
+        ("/happened", "table >> nth=1", "2likely"),
+        ("/decide", "[data-left=eyes]", "2"),
+    ],
+)
+def test_a_page_shows_what_a_run_has_found_once_it_has_ended(
+    tab: Page, workspace: Workspace, registry: Registry, path: str, before: str, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(questions, "_AGAIN", -1.0)
+    tab.goto(path)
+    expect(tab.locator(before)).not_to_contain_text(after)
+    keys = [key for _, key, _ in sets.members(registry, TWO)][:2]
+    with workspace.lock():
+        run = runs.start(registry, "run")
+        expect(tab.locator("[data-busy]")).to_be_visible()
+        with registry.transaction():
+            for key in keys:
+                sets.remove_member(registry, key)
+                people.give(registry, key, 1, Reason.LIKELY, 0.5)
+        runs.finish(registry, run, 0, {})
+    expect(tab.locator(before)).to_contain_text(after)
+
+
 def test_the_stream_of_events_is_for_whoever_has_the_session(review: Served) -> None:
     assert review.ask("GET", "/live").status == 403
     connection = http.client.HTTPConnection("127.0.0.1", review.options.port, timeout=30)

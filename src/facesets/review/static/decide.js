@@ -126,6 +126,13 @@ document.addEventListener(
   { capture: true },
 );
 
+// there may be something to ask by now
+document.addEventListener("facesets:run-ended", async () => {
+  if (busy || shown()) return;
+  await load();
+  next();
+});
+
 here.querySelector(".who-is-it")?.focus({ preventScroll: true });
 load();
 if (here.querySelector("[data-searching]")) next();
