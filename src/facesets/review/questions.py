@@ -151,7 +151,7 @@ class Queue:
         """It was answered, which made these decisions."""
         self.dropped(question)
         self._given[question.id] = question
-        self._made |= {decision: (question, True) for decision in decisions[:1]}
+        self._made |= dict.fromkeys(decisions[:1], (question, True))
         self.right += max(1.0, question.faces)
 
     def taken_back(self, decision: int | None, undo: int) -> None:

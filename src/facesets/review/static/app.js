@@ -51,6 +51,19 @@ export function say(answer, name = "") {
   toast([...answer.said, ...answer.notes], { buttons });
 }
 
+/** To another page, which says what an act did. */
+export function go(address, answer, name) {
+  sessionStorage.setItem("facesets-said", JSON.stringify({ answer, name }));
+  location.assign(address);
+}
+const before = sessionStorage.getItem("facesets-said");
+if (before) {
+  sessionStorage.removeItem("facesets-said");
+  const { answer, name } = JSON.parse(before);
+  last = answer.decisions;
+  say(answer, name);
+}
+
 /** Say what went wrong. */
 export function failed(error) {
   toast([error.message], { failed: true });
