@@ -344,6 +344,11 @@ def test_whose_whole_name_or_number_was_typed_comes_before_larger_ones_that_only
         assert json.loads(review.get(f"/names?{urlencode({'q': typed})}").body)[0]["set"] == first, typed
 
 
+def test_what_is_not_there_is_missing_and_leads_nowhere_else(review: Served) -> None:
+    for path in ("/look/" + "0" * 64, "/people/", f"/person/{ONE}/"):
+        assert review.get(path).status == 404, path
+
+
 def test_named_people_are_offered_before_anything_is_typed(review: Served) -> None:
     assert review.act("name", {"set": THREE, "name": "Zoë"}).status == 200
     assert [each["set"] for each in json.loads(review.get("/names?q=").body)] == [THREE, ONE, TWO]
@@ -467,7 +472,7 @@ def test_a_server_killed_in_mid_act_has_done_it_whole_or_not_at_all(browser: Bro
         assert decided(registry) == ["reject"]
     finally:
         context.close()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # as a service manager stops it
         process.communicate(timeout=60)
     assert not [made for made in decisions.select(registry) if not made.stands]
     assert len(list((workspace.facesets / ONE / "faces").iterdir())) == 8, "when it ends, folders follow what was decided"
