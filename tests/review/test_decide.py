@@ -130,8 +130,11 @@ def test_what_is_put_off_comes_last_and_nothing_is_decided_by_looking(tab: Page,
 
 
 def test_a_whole_group_gets_its_name_in_one_go(tab: Page, registry: Registry) -> None:
+    tab.set_viewport_size({"width": 360, "height": 560})
     tab.goto("/decide?lane=bulk")
     expect(tab.locator(TITLE)).to_have_text("Who is this?")
+    assert tab.locator("#question ul").evaluate("list => list.scrollHeight > list.clientHeight")
+    assert Axe().run(tab).violations_count == 0
     tab.keyboard.type("Zoë")
     tab.keyboard.press("Enter")
     expect(tab.locator("[data-right]")).to_have_text("9")

@@ -1,5 +1,8 @@
 // What all pages share: asking for a change, saying what it did with an undo beside it, keys, and the list of keys.
 
+// on a phone the page's own name may lie beyond the edge of the row that it stands in
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 export const base = document.body.dataset.base;
 export const url = (...parts) => [base, ...parts.map(encodeURIComponent)].join("/");
 
