@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from facesets.review import options_of
 from facesets.workspace import Workspace
 from tests.review.home import Attributes, Served, decided, keys_in, served
 
-ONE = "faceset_001"
+ONE, TWO = "faceset_001", "faceset_002"
 
 
 @pytest.fixture
@@ -170,6 +171,17 @@ def test_names_are_text_and_never_markup(review: Served, registry: Registry) -> 
         inline = {name for name in Attributes(text).names if name == "style" or name.startswith("on")}
         assert inline == set(), "nothing inline, which the policy would refuse"
     assert review.get("/names?q=img").headers["content-type"].startswith("application/json")
+
+
+def test_a_blurred_review_names_nobody(workspace: Workspace, registry: Registry) -> None:
+    with served(workspace, blur=True) as running:
+        running.enter()
+        told = [running.act("name", {"set": name, "name": called}).text for name, called in ((ONE, "Zoë Secret"), (TWO, "Omar Secret"))]
+        told.append(running.act("merge", {"sets": ONE, "into": TWO, "name": "Omar Secret"}).text)
+        assert [json.loads(each)["decisions"] for each in told] == [[1], [2], [3]]
+        pages = ("/people", "/people?q=secret", "/names?q=", "/names?q=o&also=sources", f"/person/{TWO}", "/decide?lane=bulk", "/history")
+        for text in [*told, *(running.get(page).text for page in pages)]:
+            assert "Secret" not in text
 
 
 def test_what_is_no_form_is_refused_and_changes_nothing(review: Served, registry: Registry) -> None:

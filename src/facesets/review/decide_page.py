@@ -149,7 +149,7 @@ async def answer(request: Request) -> JSONResponse:
         review.queue.dropped(question)
         raise
     review.queue.answered(question, made["decisions"])
-    return JSONResponse({**made, "right": round(review.queue.right)})
+    return JSONResponse({**acts.without_names(review, made), "right": round(review.queue.right)})
 
 
 def _act(question: Question, form: Form) -> tuple[str, dict[str, str]] | None:
