@@ -278,6 +278,19 @@ def test_recognised_faces_are_confirmed_and_put_into_the_set(tab: Page, registry
     assert decided(registry) == ["extend", "confirm"]
 
 
+def test_what_was_confirmed_is_not_rejected_along_with_the_next_one(tab: Page, registry: Registry) -> None:
+    tab.goto(f"/person/{ONE}")
+    confirmed, rejected = members(registry, ONE)[:2]
+    tab.locator(f"[data-id='{confirmed}']").click()
+    tab.keyboard.press("c")
+    expect(tab.locator("#actions")).to_be_hidden()
+    tab.locator(f"[data-id='{rejected}']").click()
+    tab.keyboard.press("r")
+    expect(tab.locator(MEMBERS)).to_have_count(8)
+    assert confirmed in members(registry, ONE)
+    assert decided(registry) == ["confirm", "reject"]
+
+
 def test_the_history_takes_back_what_nothing_stands_on(tab: Page, registry: Registry) -> None:
     for name in ("Anna", "Anne"):
         tab.locator(f"{tile(tab, ONE)} input.name").fill(name)

@@ -198,7 +198,7 @@ document.addEventListener("click", (event) => {
 document.addEventListener("facesets:changed", async ({ detail }) => {
   headingSoon();
   if (detail.name === "name") return;
-  if (detail.name !== "confirm") lists[0].clear();
+  lists[0].clear();
   const gone = ["reject", "move", "split"].includes(detail.name) && detail.values.to !== set;
   if (look.open && gone && !(await step(1)) && !(await step(-1))) look.close();
   if (gone) for (const list of lists) list.remove(detail.values.faces);
