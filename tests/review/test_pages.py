@@ -17,6 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from facesets import people as acts
+from facesets.records import Reason
 from facesets.registry import Registry, decisions, people, runs, sets
 from facesets.review import options_of
 from facesets.workspace import Workspace
@@ -238,6 +239,21 @@ def test_a_face_is_seen_large_with_its_photo_and_looking_decides_nothing(tab: Pa
     chosen = tab.locator(MEMBERS).nth(1).get_attribute("data-id")
     tab.goto("/people")
     assert str(chosen) in (tab.locator(f"{tile(tab, ONE)} img").get_attribute("src") or "")
+
+
+def test_a_face_that_is_seen_large_is_told_of_as_it_is_after_each_act(tab: Page, registry: Registry) -> None:
+    key = members(registry, TWO)[0]
+    with registry.transaction():
+        sets.remove_member(registry, key)
+        people.give(registry, key, 1, Reason.LIKELY, 0.5)
+    tab.goto(f"/person/{ONE}")
+    tab.locator(FACES.format("likely")).dblclick()
+    expect(tab.locator("#look .about")).to_contain_text("may be the person of a set")
+    tab.keyboard.press("c")
+    expect(tab.locator("#look .about")).not_to_contain_text("may be the person of a set")
+    tab.keyboard.press("z")
+    expect(tab.locator("#look .about")).to_contain_text("may be the person of a set")
+    assert decided(registry) == ["confirm", "undo"]
 
 
 def test_a_face_that_is_seen_large_is_rejected_there_and_the_next_one_shown(tab: Page, registry: Registry) -> None:

@@ -202,7 +202,10 @@ document.addEventListener("facesets:changed", async ({ detail }) => {
   const gone = ["reject", "move", "split"].includes(detail.name) && detail.values.to !== set;
   if (look.open && gone && !(await step(1)) && !(await step(-1))) look.close();
   if (gone) for (const list of lists) list.remove(detail.values.faces);
-  else await refresh();
+  else {
+    if (look.open) show(looked);
+    await refresh();
+  }
 });
 const refresh = () => Promise.all([...lists].sort((a, b) => b.isSeen - a.isSeen).map((list) => list.refresh()));
 const anew = () => Promise.all([heading(), refresh()]);
