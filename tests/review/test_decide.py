@@ -69,6 +69,31 @@ def test_a_quick_hand_takes_back_one_answer_after_the_other(tab: Page, doubts: l
     assert decided(registry) == ["distinct", "reject", "undo", "undo"]
 
 
+def test_an_answer_that_was_taken_back_is_given_anew_although_the_queue_was_searched_meanwhile(
+    tab: Page, doubts: list[str], registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(questions, "_AGAIN", -1.0)
+    tab.goto("/decide")
+    tab.keyboard.press("n")
+    expect(tab.locator("#question .why")).to_contain_text("0.50 away")
+    tab.keyboard.press("n")
+    expect(tab.locator("#question .why")).to_contain_text("0.60 away")
+    tab.wait_for_load_state("networkidle")
+    right = int(tab.locator("[data-right]").inner_text())
+    tab.keyboard.press("z")
+    expect(tab.locator("#question .why")).to_contain_text("0.50 away")
+    expect(tab.locator("[data-right]")).to_have_text(str(right - 1))
+    tab.get_by_role("button", name="Do it again").click()
+    expect(tab.locator("#question .why")).to_contain_text("0.60 away")
+    expect(tab.locator("[data-right]")).to_have_text(str(right))
+    tab.keyboard.press("z")
+    expect(tab.locator("#question .why")).to_contain_text("0.50 away")
+    tab.keyboard.press("y")
+    expect(tab.locator(".toast").last).to_contain_text("confirmed")
+    expect(tab.locator("[data-right]")).to_have_text(str(right))
+    assert decided(registry) == ["distinct", "reject", "undo", "undo", "undo", "confirm"]
+
+
 def test_the_page_is_there_before_a_long_search_has_ended_and_then_asks(
     tab: Page, doubts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
@@ -105,8 +130,11 @@ def test_what_is_put_off_comes_last_and_nothing_is_decided_by_looking(tab: Page,
 
 
 def test_a_whole_group_gets_its_name_in_one_go(tab: Page, registry: Registry) -> None:
+    tab.set_viewport_size({"width": 360, "height": 560})
     tab.goto("/decide?lane=bulk")
     expect(tab.locator(TITLE)).to_have_text("Who is this?")
+    assert tab.locator("#question ul").evaluate("list => list.scrollHeight > list.clientHeight")
+    assert Axe().run(tab).violations_count == 0
     tab.keyboard.type("Zoë")
     tab.keyboard.press("Enter")
     expect(tab.locator("[data-right]")).to_have_text("9")
@@ -192,6 +220,33 @@ def test_pages_show_how_far_a_run_is_and_that_it_has_ended(tab: Page, workspace:
             expect(busy).to_contain_text("facesets run is at work: finding and embedding faces: 0 of 2,400 photos")
     runs.finish(registry, run, 0, {})
     expect(tab.locator("[data-busy]")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        ("/people?show=likely", "#total", "1"),
+        ("/person/faceset_001", "[data-section=likely] h2", "Likely 2"),
+        ("/happened", "table >> nth=1", "2likely"),
+        ("/decide", "[data-left=eyes]", "2"),
+    ],
+)
+def test_a_page_shows_what_a_run_has_found_once_it_has_ended(
+    tab: Page, workspace: Workspace, registry: Registry, path: str, before: str, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(questions, "_AGAIN", -1.0)
+    tab.goto(path)
+    expect(tab.locator(before)).not_to_contain_text(after)
+    keys = [key for _, key, _ in sets.members(registry, TWO)][:2]
+    with workspace.lock():
+        run = runs.start(registry, "run")
+        expect(tab.locator("[data-busy]")).to_be_visible()
+        with registry.transaction():
+            for key in keys:
+                sets.remove_member(registry, key)
+                people.give(registry, key, 1, Reason.LIKELY, 0.5)
+        runs.finish(registry, run, 0, {})
+    expect(tab.locator(before)).to_contain_text(after)
 
 
 def test_the_stream_of_events_is_for_whoever_has_the_session(review: Served) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +21,7 @@ from facesets.review import options_of
 from facesets.workspace import Workspace
 from tests.review.home import Attributes, Served, decided, keys_in, served
 
-ONE = "faceset_001"
+ONE, TWO = "faceset_001", "faceset_002"
 
 
 @pytest.fixture
@@ -172,6 +175,25 @@ def test_names_are_text_and_never_markup(review: Served, registry: Registry) -> 
     assert review.get("/names?q=img").headers["content-type"].startswith("application/json")
 
 
+def test_a_blurred_review_names_nobody(workspace: Workspace, registry: Registry) -> None:
+    with served(workspace, blur=True) as running:
+        running.enter()
+        told = [running.act("name", {"set": name, "name": called}).text for name, called in ((ONE, "Zoë Secret"), (TWO, "Omar Secret"))]
+        told.append(running.act("merge", {"sets": ONE, "into": TWO, "name": "Omar Secret"}).text)
+        assert [json.loads(each)["decisions"] for each in told] == [[1], [2], [3]]
+        pages = (
+            "/people",
+            "/people?q=secret",
+            "/names?q=",
+            "/names?q=o&also=sources",
+            f"/person/{TWO}",
+            "/decide?lane=bulk",
+            "/history",
+        )
+        for text in [*told, *(running.get(page).text for page in pages)]:
+            assert "Secret" not in text
+
+
 def test_what_is_no_form_is_refused_and_changes_nothing(review: Served, registry: Registry) -> None:
     ours = {"Cookie": review.cookie, "Origin": f"http://{review.host}", "X-Facesets": "1"}
     for body in (b"\xff\xfe=1", b"a" * (5 << 20), b"not a form"):
@@ -227,6 +249,22 @@ def test_behind_a_proxy_all_addresses_begin_with_its_path_whether_or_not_it_stri
         home = {"Host": "home.example", "Origin": "https://home.example"}
         assert running.act("undo", {}, home).status == 404, "nothing was decided yet"
         assert running.act("undo", {}, home | {"Origin": "http://home.example"}).status == 403
+
+
+def test_the_file_that_leads_a_browser_there_is_private_and_where_a_sandbox_reads(workspace: Workspace, tmp_path: Path) -> None:
+    seen, browser = tmp_path / "seen", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >{seen}\nstat -c %a "$(dirname "${{1#file://}}")" >>{seen}\n')
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "facesets", "-C", str(workspace.root), "review", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "BROWSER": str(browser)})
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    address, mode = seen.read_text().splitlines()
+    assert address.startswith(f"{workspace.root.as_uri()}/"), "not in /tmp, which a browser from a snap or flatpak sees another one of"
+    assert mode == "700"
+    assert not list(workspace.root.glob(".review-*"))
 
 
 def test_the_token_is_in_the_printed_link_and_nowhere_else(workspace: Workspace) -> None:

@@ -16,6 +16,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from facesets import people as acts
+from facesets.records import Reason
 from facesets.registry import Registry, decisions, people, runs, sets
 from facesets.review import options_of
 from facesets.workspace import Workspace
@@ -67,6 +69,51 @@ def test_two_of_one_name_are_offered_to_be_merged_and_the_undo_brings_both_back(
     expect(tab.locator(".people [data-id]")).to_have_count(3)
     assert len(members(registry, ONE)) == 9
     assert decided(registry) == ["name", "name", "merge", "undo"]
+
+
+def test_a_name_that_is_taken_back_is_seen_nowhere_any_more(tab: Page, registry: Registry) -> None:
+    field = tab.locator(f"{tile(tab, ONE)} input.name")
+    field.fill("Anna")
+    tab.keyboard.press("Enter")
+    expect(tab.locator(".toast")).to_contain_text("Anna")
+    field.focus()
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("z")
+    expect(field).to_have_value("")
+    expect(tab.locator(f"{tile(tab, ONE)} a")).to_be_focused()
+    tab.goto(f"/person/{ONE}")
+    tab.locator("input.title").fill("Berta")
+    tab.keyboard.press("Enter")
+    expect(tab.locator("h1")).to_have_text("Berta")
+    tab.keyboard.press("z")
+    expect(tab.locator("h1")).to_have_text(ONE)
+    expect(tab.locator("input.title")).to_have_value("")
+    assert names(registry) == [None, None, None]
+
+
+def test_a_persons_page_shows_what_is_so_after_each_act_and_says_it_where_it_leads_elsewhere(tab: Page, registry: Registry) -> None:
+    tab.goto(f"/person/{ONE}")
+    extend = tab.get_by_role("button", name="Put 2 recognised into the set")
+    extend.click()
+    expect(extend).to_have_count(0)
+    tab.get_by_role("button", name="Ignore").click()
+    back = tab.get_by_role("button", name="Bring back")
+    expect(back).to_be_focused()
+    expect(tab.locator(".who")).to_contain_text("ignored")
+    back.click()
+    tab.get_by_role("button", name="Merge into …").click()
+    tab.get_by_role("combobox", name="Who are they the same as?").fill(TWO)
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(f"**/person/{TWO}")
+    expect(tab.locator(".toast")).to_contain_text(f"{ONE} is part of {TWO} now")
+    tab.goto(f"/person/{ONE}")
+    expect(tab.get_by_role("heading", name=f"{ONE} is retired")).to_be_visible()
+    for key in ("ArrowDown", "a", "r"):
+        tab.keyboard.press(key)
+    tab.go_back()
+    tab.keyboard.press("z")
+    expect(tab.locator(".toast").last).to_contain_text("taken back")
+    assert decided(registry) == ["extend", "ignore", "undo", "merge", "undo"]
 
 
 def test_many_are_selected_by_key_and_range_and_become_one_person_with_a_new_name(tab: Page, registry: Registry) -> None:
@@ -194,6 +241,21 @@ def test_a_face_is_seen_large_with_its_photo_and_looking_decides_nothing(tab: Pa
     assert str(chosen) in (tab.locator(f"{tile(tab, ONE)} img").get_attribute("src") or "")
 
 
+def test_a_face_that_is_seen_large_is_told_of_as_it_is_after_each_act(tab: Page, registry: Registry) -> None:
+    key = members(registry, TWO)[0]
+    with registry.transaction():
+        sets.remove_member(registry, key)
+        people.give(registry, key, 1, Reason.LIKELY, 0.5)
+    tab.goto(f"/person/{ONE}")
+    tab.locator(FACES.format("likely")).dblclick()
+    expect(tab.locator("#look .about")).to_contain_text("may be the person of a set")
+    tab.keyboard.press("c")
+    expect(tab.locator("#look .about")).not_to_contain_text("may be the person of a set")
+    tab.keyboard.press("z")
+    expect(tab.locator("#look .about")).to_contain_text("may be the person of a set")
+    assert decided(registry) == ["confirm", "undo"]
+
+
 def test_a_face_that_is_seen_large_is_rejected_there_and_the_next_one_shown(tab: Page, registry: Registry) -> None:
     tab.goto(f"/person/{THREE}")
     keys = members(registry, THREE)
@@ -230,6 +292,19 @@ def test_recognised_faces_are_confirmed_and_put_into_the_set(tab: Page, registry
     tab.get_by_role("button", name="Confirm all").click()
     expect(tab.locator(".toast").last).to_contain_text("11 faces of faceset_001 confirmed")
     assert decided(registry) == ["extend", "confirm"]
+
+
+def test_what_was_confirmed_is_not_rejected_along_with_the_next_one(tab: Page, registry: Registry) -> None:
+    tab.goto(f"/person/{ONE}")
+    confirmed, rejected = members(registry, ONE)[:2]
+    tab.locator(f"[data-id='{confirmed}']").click()
+    tab.keyboard.press("c")
+    expect(tab.locator("#actions")).to_be_hidden()
+    tab.locator(f"[data-id='{rejected}']").click()
+    tab.keyboard.press("r")
+    expect(tab.locator(MEMBERS)).to_have_count(8)
+    assert confirmed in members(registry, ONE)
+    assert decided(registry) == ["confirm", "reject"]
 
 
 def test_the_history_takes_back_what_nothing_stands_on(tab: Page, registry: Registry) -> None:
@@ -296,6 +371,16 @@ def test_whose_whole_name_or_number_was_typed_comes_before_larger_ones_that_only
         assert review.act("name", {"set": name, "name": called}).status == 200
     for typed, first in (("zoë", THREE), ("3", THREE), ("faceset_003", THREE), ("zo", ONE), ("3 g", TWO)):
         assert json.loads(review.get(f"/names?{urlencode({'q': typed})}").body)[0]["set"] == first, typed
+
+
+def test_what_is_not_there_is_missing_and_leads_nowhere_else(review: Served) -> None:
+    for path in ("/look/" + "0" * 64, "/people/", f"/person/{ONE}/"):
+        assert review.get(path).status == 404, path
+
+
+def test_named_people_are_offered_before_anything_is_typed(review: Served) -> None:
+    assert review.act("name", {"set": THREE, "name": "Zoë"}).status == 200
+    assert [each["set"] for each in json.loads(review.get("/names?q=").body)] == [THREE, ONE, TWO]
 
 
 def test_keys_go_on_from_where_a_face_was(tab: Page, registry: Registry) -> None:
@@ -416,7 +501,7 @@ def test_a_server_killed_in_mid_act_has_done_it_whole_or_not_at_all(browser: Bro
         assert decided(registry) == ["reject"]
     finally:
         context.close()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # as a service manager stops it
         process.communicate(timeout=60)
     assert not [made for made in decisions.select(registry) if not made.stands]
     assert len(list((workspace.facesets / ONE / "faces").iterdir())) == 8, "when it ends, folders follow what was decided"
@@ -547,6 +632,15 @@ def test_acts_of_several_pages_come_one_after_the_other(review: Served, registry
         thread.join()
     assert decided(registry) == ["reject"] * 6
     assert len(members(registry, ONE)) == 3
+
+
+def test_of_several_decisions_those_are_taken_back_that_can_be(review: Served, workspace: Workspace, registry: Registry) -> None:
+    assert json.loads(review.act("ignore", {"sets": f"{ONE},{TWO}"}).body)["decisions"] == [1, 2]
+    acts.undo(workspace, registry, 2)
+    answer = json.loads(review.act("undo", {"decisions": "1,2"}).body)
+    assert answer["undone"] == [1]
+    assert "taken back already" in answer["notes"][0]
+    assert [person.standing for person in people.select(registry)] == ["active"] * 3
 
 
 def test_options_of_the_command_line_are_checked_before_anything_is_served(workspace: Workspace, tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def review(app: App, port: int, no_browser: bool, host: str, base: str, blur: bo
     """
     workspace = app.workspace()
     options = options_of(host, port, base, os.environ.get(PASSWORD) or None, blur=blur)
-    with tempfile.TemporaryDirectory(prefix="facesets-") as private:
+    # beside the photos: a browser that runs in a sandbox of its own (snap, flatpak) sees no /tmp of ours
+    with tempfile.TemporaryDirectory(prefix=".review-", dir=workspace.root) as private:
 
         def started(link: str) -> None:
             opened = not no_browser and webbrowser.open(_page(Path(private), link).as_uri())

@@ -6,7 +6,9 @@ A page that has been open for a while may speak of a face that is somebody else'
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -18,12 +20,13 @@ from facesets.people import Outcome
 from facesets.progress import Progress
 from facesets.registry import Person, Registry, decisions, gallery, published
 from facesets.registry import people as known_people
-from facesets.review.context import review_of
+from facesets.review.context import Review, review_of
 from facesets.review.forms import Form, read_form
 from facesets.wording import count_of, folded, plural
 from facesets.workspace import Workspace
 
-Answer = dict[str, object]
+Answer = dict[str, Any]
+T = TypeVar("T")
 
 
 def answer_of(outcomes: Sequence[Outcome], *, left_alone: int = 0, offers: Sequence[Answer] = ()) -> Answer:
@@ -36,8 +39,16 @@ def answer_of(outcomes: Sequence[Outcome], *, left_alone: int = 0, offers: Seque
         "said": [sentence for outcome in outcomes for sentence in outcome.sentences],
         "notes": notes,
         "decisions": [outcome.decision for outcome in outcomes if outcome.decision is not None],
+        "undone": [outcome.changes.get("undone") for outcome in outcomes if outcome.decision is not None],  # by each of these
         "offers": [*offers],
     }
+
+
+def without_names(review: Review, answer: Answer) -> Answer:
+    """What an act did, in words without a name where these are left out."""
+    if review.options.names or not answer["decisions"]:
+        return answer
+    return {**answer, "said": [f"recorded as number {number} of the history" for number in answer["decisions"]], "notes": []}
 
 
 def faces_to_act_on(registry: Registry, form: Form) -> tuple[list[str], int]:
@@ -46,19 +57,26 @@ def faces_to_act_on(registry: Registry, form: Form) -> tuple[list[str], int]:
     shown = known_people.of_set(registry, of) if of else None
     if of and shown is None:
         raise NotFound(f"there is no set {of} any more; nothing was changed")
-    kept = [ref for key in wanted if (ref := _still_of(registry, key, shown)) is not None]
+    own = cache(lambda: _own_files(registry, shown))  # read once for all of them, and only where one is asked for
+    kept = [ref for key in wanted if (ref := _still_of(registry, key, shown, own)) is not None]
     if wanted and not kept:
         raise NotFound(f"{count_of(len(wanted), 'face')} had moved meanwhile; nothing was changed")
     return kept, len(wanted) - len(kept)
 
 
-def _still_of(registry: Registry, key: str, shown: Person | None) -> str | None:
+def _own_files(registry: Registry, shown: Person | None) -> dict[str, str]:
+    """The id of each image of its owner's own, in this person's set or in any -> the file that it is."""
+    found = gallery.own_images(registry, None if shown is None else [shown.id])
+    owners = {who: owner for who in found if (owner := known_people.of_id(registry, who)) is not None}
+    files = [(sha256, f"{owner.set_name}/{path}") for who, owner in owners.items() for path, sha256 in found[who]]
+    return dict(reversed(files))  # the first of those with the same bytes
+
+
+def _still_of(registry: Registry, key: str, shown: Person | None, own: Callable[[], Mapping[str, str]]) -> str | None:
     """What the acts call the face with this id; None where it is not there, or not of the person any more that the page showed."""
     if (seen := decisions.seen(registry, key)) is not None:
         return key if shown is None or seen.person == shown.id else None
-    place = gallery.own_file(registry, key, None if shown is None else shown.id)  # an image of its owner's own
-    owner = known_people.of_id(registry, place[0]) if place else None
-    return f"{owner.set_name}/{place[1]}" if owner and place else None
+    return own().get(key)
 
 
 def _name(workspace: Workspace, registry: Registry, form: Form) -> Answer:
@@ -77,10 +95,10 @@ def _name(workspace: Workspace, registry: Registry, form: Form) -> Answer:
     return answer_of([outcome], offers=offers)
 
 
-def _each(names: Sequence[str], do: Callable[[str], Outcome]) -> Answer:
+def _each(several: Sequence[T], do: Callable[[T], Outcome]) -> Answer:
     """The same act on several sets, each a decision of its own; where some cannot be, the others are, and this is said."""
     outcomes, failures = [], list[FacesetsError]()
-    for one in names:
+    for one in several:
         try:
             outcomes.append(do(one))
         except FacesetsError as err:
@@ -170,11 +188,9 @@ def _is_publish(registry: Registry, number: int | None) -> bool:
 
 def _undo(workspace: Workspace, registry: Registry, form: Form) -> Answer:
     """Several, the last one first; without a number the last that was made, unless it is a publish: a key alone changes no Immich."""
-    if not (numbers := _numbers(form)):
-        if _is_publish(registry, None):
-            raise Refused("the last decision is a publish, which is taken back in Immich: by the Undo beside it, under History")
-        return answer_of([people.undo(workspace, registry)])
-    return answer_of([people.undo(workspace, registry, number) for number in numbers])
+    if not (numbers := _numbers(form)) and _is_publish(registry, None):
+        raise Refused("the last decision is a publish, which is taken back in Immich: by the Undo beside it, under History")
+    return _each(numbers or [people.to_undo(registry, None).id], lambda number: people.undo(workspace, registry, number))
 
 
 def _undo_there(workspace: Workspace, registry: Registry, form: Form, progress: Progress) -> Answer:
@@ -185,7 +201,7 @@ def _undo_there(workspace: Workspace, registry: Registry, form: Form, progress: 
             return publish.undo(workspace, registry, number, progress)
         return people.undo(workspace, registry, number)
 
-    return answer_of([back(number) for number in _numbers(form)])
+    return _each(_numbers(form), back)
 
 
 #: Name in the address -> what it does. All run in the one thread that writes, while the workspace is held.
@@ -219,8 +235,12 @@ async def act(request: Request) -> JSONResponse:
 
     if do is _undo and await review.threads.read(lambda registry: any(_is_publish(registry, number) for number in _numbers(form))):
         work = review.long.start("publish", done)
-        return JSONResponse(await asyncio.shield(asyncio.wrap_future(work)))
-    return JSONResponse(await review.threads.act(done))
+        answer = await asyncio.shield(asyncio.wrap_future(work))
+    else:
+        answer = await review.threads.act(done)
+    for undone, undo in zip(answer["undone"], answer["decisions"], strict=True):
+        review.queue.taken_back(undone, undo)
+    return JSONResponse({**without_names(review, answer), "right": round(review.queue.right)})
 
 
 ROUTES = [Route("/act/{name}", act, methods=["POST"])]

@@ -70,6 +70,7 @@ def application(workspace: Workspace, options: Options) -> Starlette:
         lifespan=lifespan,
         exception_handlers={FacesetsError: _said, HTTPException: _missing, Exception: _failed},
     )
+    app.router.redirect_slashes = False  # to where nothing of a proxy's address or path is known
     app.state.review = review
     return app
 

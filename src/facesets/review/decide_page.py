@@ -148,8 +148,8 @@ async def answer(request: Request) -> JSONResponse:
     except NotFound:
         review.queue.dropped(question)
         raise
-    review.queue.answered(question)
-    return JSONResponse({**made, "right": round(review.queue.right)})
+    review.queue.answered(question, made["decisions"])
+    return JSONResponse({**acts.without_names(review, made), "right": round(review.queue.right)})
 
 
 def _act(question: Question, form: Form) -> tuple[str, dict[str, str]] | None:

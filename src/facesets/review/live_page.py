@@ -46,7 +46,9 @@ async def _events(review: Review, request: Request) -> AsyncIterator[str]:
 async def live(request: Request) -> StreamingResponse:
     """GET /live: the stream."""
     return StreamingResponse(
-        _events(review_of(request), request), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        _events(review_of(request), request),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -71,7 +71,7 @@ def listing(review: Review, registry: Registry, asked: Form, standing: str, firs
     sort = SORTS.get(asked.one("sort"), SORTS["named"])[1]
     doubts = gallery.doubtful(registry) if asked.one("sort") == "doubtful" else {}
     found = [
-        person for person in review.people.people(registry, standing)
+        person for person in _shown(review, review.people.people(registry, standing))
         if wanted(person) and person.members + person.recognised >= least and (not words or _has(person, words))
     ]  # fmt: skip
     found.sort(key=lambda person: sort(person, doubts))
@@ -80,6 +80,11 @@ def listing(review: Review, registry: Registry, asked: Form, standing: str, firs
     hints = {} if not review.options.names or standing == "ignored" else review.people.hints(registry)
     tiles = [Tile(p, faces.get(p.id), hints.get(p.set_name), years.get(p.id), first + at) for at, p in enumerate(shown)]
     return Listing(len(found), tiles)
+
+
+def _shown(review: Review, people: Sequence[gallery.PersonCounts]) -> Sequence[gallery.PersonCounts]:
+    """As they may be shown: without names where these are left out."""
+    return people if review.options.names else [replace(person, name=None) for person in people]
 
 
 def _has(person: gallery.PersonCounts, words: Sequence[str]) -> bool:
@@ -126,11 +131,13 @@ async def names(request: Request) -> JSONResponse:
 def _names(review: Review, registry: Registry, asked: Form) -> list[dict[str, Any]]:
     text = plain(asked.one("q"))
     words, but = text.split(), asked.one("but")
-    found = [person for person in review.people.people(registry) if _has(person, words) and person.set_name != but]
+    everybody = _shown(review, review.people.people(registry))
+    found = [person for person in everybody if _has(person, words) and person.set_name != but]
 
     def rank(person: gallery.PersonCounts) -> Any:
         name = plain(person.name or "")
-        is_meant = text in (name, person.set_name, str(person.number))  # the whole name or number comes before those that begin with it
+        # the whole name or number comes before those that begin with it
+        is_meant = bool(text) and text in (name, person.set_name, str(person.number))
         return not is_meant, not name.startswith(text), SORTS["named"][1](person, {})
 
     found.sort(key=rank)
@@ -138,7 +145,7 @@ def _names(review: Review, registry: Registry, asked: Form) -> list[dict[str, An
     offered: list[dict[str, Any]] = [
         {"set": p.set_name, "name": p.name, "faces": p.members + p.recognised, "face": faces.get(p.id)} for p in found[:_OFFERED]
     ]
-    if asked.one("also") == "sources":
+    if asked.one("also") == "sources" and review.options.names:
         offered += [{"name": name} for name in gallery.source_names(registry) if all(word in plain(name) for word in words)][:_OFFERED]
     return offered
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from facesets.errors import NotFound
 from facesets.records import Reason
-from facesets.registry import Person, Registry, face_lists, faces, people
+from facesets.registry import Person, Registry, face_lists, faces, gallery, people
 from facesets.report import face_facts, face_reasons
 from facesets.review.context import Review, fragment, page, review_of
 from facesets.review.forms import Form, query
@@ -142,6 +142,8 @@ class Shown:
 def face_shown(review: Review, registry: Registry, key: str) -> Shown:
     """What a card says of a face: a measured one, or an image of its owner's own. Raises NotFound."""
     row, photo = faces.find(registry, key), face_lists.photo(registry, key)
+    if row is None and gallery.picture(registry, key) is None:
+        raise NotFound("there is no such face here any more")
     if row is None or photo is None:
         return Shown(key, str(Reason.MEMBER), None, None, None, None, None, None, [], ["An image of your own."], None)
     person = people.of_set(registry, row.set_name) if row.set_name else None

@@ -10,7 +10,7 @@ import hashlib
 import shlex
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -108,6 +108,8 @@ class Queue:
         self._search: Future[list[Question]] | None = None
         self._lock = threading.Lock()
         self._answered: dict[str, int] = {}  # id -> after how many acts
+        self._given: dict[str, Question] = {}  # what was answered, by id: an undo asks it again
+        self._made: dict[int, tuple[Question, bool]] = {}  # decision -> what it is about; whether it answers it or takes that back
         self._later: list[str] = []
         self.right = 0.0  # faces put right in this session
 
@@ -143,14 +145,29 @@ class Queue:
         return next((each for each in self.left(lane) if each.id not in held), None)
 
     def find(self, key: str) -> Question | None:
-        """A question that is still open."""
+        """A question that was asked; whether it still fits, its act says."""
         with self._lock:
-            return next((each for each in self._all if each.id == key), None)
+            return next((each for each in self._all if each.id == key), None) or self._given.get(key)
 
-    def answered(self, question: Question) -> None:
-        """It was answered."""
+    def answered(self, question: Question, decisions: Sequence[int]) -> None:
+        """It was answered, which made these decisions."""
         self.dropped(question)
+        self._given[question.id] = question
+        self._made |= dict.fromkeys(decisions[:1], (question, True))
         self.right += max(1.0, question.faces)
+
+    def taken_back(self, decision: int | None, undo: int) -> None:
+        """A decision was undone (None: none was): its question is open again, or answered as before where that was an undo itself."""
+        if decision is None or decision not in self._made:
+            return
+        question, answers = self._made.pop(decision)
+        if answers:
+            self.right -= max(1.0, question.faces)
+            self._made[undo] = (question, False)
+            with self._lock:
+                self._answered.pop(question.id, None)
+        else:
+            self.answered(question, [undo])
 
     def dropped(self, question: Question) -> None:
         """It was answered, or fits no more; the search that has begun before must not bring it back."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
+import threading
 from collections.abc import Callable
 
 from facesets.changes import write_revisions
@@ -25,6 +27,9 @@ except ImportError as err:
 def serve(workspace: Workspace, options: Options, progress: Progress, started: Callable[[str], None]) -> None:
     """See :func:`facesets.review.serve`."""
     listening = bound(options)
+    before = signal.getsignal(signal.SIGTERM)
+    if is_ours := threading.current_thread() is threading.main_thread() and before is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # the stop of a service manager is as good as Ctrl-C
     try:
         options = options.at(listening.getsockname()[1])
         server = uvicorn_server(workspace, options)
@@ -34,6 +39,8 @@ def serve(workspace: Workspace, options: Options, progress: Progress, started: C
         pass  # this is how it ends
     finally:
         listening.close()
+        if is_ours:
+            signal.signal(signal.SIGTERM, before)
     _write(workspace, progress)
 
 

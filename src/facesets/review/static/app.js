@@ -1,5 +1,8 @@
 // What all pages share: asking for a change, saying what it did with an undo beside it, keys, and the list of keys.
 
+// on a phone the page's own name may lie beyond the edge of the row that it stands in
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 export const base = document.body.dataset.base;
 export const url = (...parts) => [base, ...parts.map(encodeURIComponent)].join("/");
 
@@ -49,6 +52,19 @@ export function say(answer, name = "") {
     buttons.push([label, () => act("undo", { decisions: answer.decisions })]);
   }
   toast([...answer.said, ...answer.notes], { buttons });
+}
+
+/** To another page, which says what an act did. */
+export function go(address, answer, name) {
+  sessionStorage.setItem("facesets-said", JSON.stringify({ answer, name }));
+  location.assign(address);
+}
+const before = sessionStorage.getItem("facesets-said");
+if (before) {
+  sessionStorage.removeItem("facesets-said");
+  const { answer, name } = JSON.parse(before);
+  last = answer.decisions;
+  say(answer, name);
 }
 
 /** Say what went wrong. */

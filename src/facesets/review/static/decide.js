@@ -44,7 +44,7 @@ async function answer(word) {
   busy = true;
   try {
     const made = await (await ask(url("decide", "answer"), { form: { question: idOf(question), answer: word, name } })).json();
-    main.querySelector("[data-right]").textContent = made.right.toLocaleString("en");
+    count(made);
     past.push({ question, decisions: made.decisions });
     if (past.length > 40) past.shift();
     document.getElementById("toasts").replaceChildren(); // one is enough, and none covers the next question
@@ -61,20 +61,42 @@ async function answer(word) {
   }
 }
 
+function count({ right }) {
+  main.querySelector("[data-right]").textContent = right.toLocaleString("en");
+}
+
 async function takeBack() {
   if (busy) return;
   busy = true;
   const last = past.at(-1);
   if (last.decisions.length) await act("undo", { decisions: last.decisions });
-  else here.replaceChildren(past.pop().question); // put off: nothing to take back
+  else reask(past.pop().question); // put off: nothing to take back
   busy = false;
 }
 
-// an undo asks the question again, in its place
-document.addEventListener("facesets:changed", ({ detail }) => {
-  if (detail.name !== "undo") return;
-  const back = past.pop();
-  if (back) here.replaceChildren(back.question);
+/** Ask it in the place of the one that is shown, which is then the next. */
+async function reask(question) {
+  const shelved = shown();
+  here.replaceChildren(question);
+  await loading;
+  if (shelved) coming.replaceChildren(shelved);
+}
+
+// an undo asks the question again, in its place; an undo of that answers it as before
+document.addEventListener("facesets:changed", async ({ detail: { answer } }) => {
+  count(answer);
+  const undone = String(answer.undone);
+  const back = past.findLastIndex(({ decisions }) => decisions.length && String(decisions) === undone);
+  const question = shown();
+  if (back >= 0) {
+    const [again] = past.splice(back, 1);
+    again.question.dataset.undo = answer.decisions;
+    reask(again.question);
+  } else if (question?.dataset.undo === undone) {
+    past.push({ question, decisions: answer.decisions });
+    question.remove();
+    await next();
+  }
 });
 
 here.addEventListener("click", (event) => {
@@ -103,6 +125,13 @@ document.addEventListener(
   },
   { capture: true },
 );
+
+// there may be something to ask by now
+document.addEventListener("facesets:run-ended", async () => {
+  if (busy || shown()) return;
+  await load();
+  next();
+});
 
 here.querySelector(".who-is-it")?.focus({ preventScroll: true });
 load();

@@ -175,8 +175,7 @@ export class WindowedList {
     holder.innerHTML = text;
     for (const item of [...holder.content.children]) {
       const before = this.#items.get(Number(item.dataset.at));
-      // what is being typed into stays
-      if (before?.contains(document.activeElement) && before.dataset.id === item.dataset.id) continue;
+      if (before?.contains(document.activeElement) && before.dataset.id === item.dataset.id && isTypedInto(document.activeElement)) continue;
       this.#items.set(Number(item.dataset.at), item);
     }
     if (this.#items.size > KEPT && ![...this.#requests].some((request) => request.needed)) {
@@ -331,6 +330,8 @@ export class WindowedList {
     item?.scrollIntoView({ block: "nearest" });
   }
 }
+
+const isTypedInto = (field) => field.matches("input:not([type=checkbox])") && field.value !== field.defaultValue;
 
 /** Out of the page: what its pictures are still to bring is not waited for, so that those that are seen come first. */
 function leave(item) {

@@ -3,17 +3,16 @@ import { base } from "./app.js";
 
 const line = document.querySelector("[data-busy]");
 let stream = null;
-let run;
+let run; // the last that had ended; null: none since this page is here, which was opened while one was at work
 
 function say({ busy, progress, run: now }) {
   line.hidden = !busy;
   if (busy) {
-    const what = document.createElement("strong");
-    what.textContent = `facesets ${busy}`;
-    const far = progress ? ` ${told(progress)}.` : "";
-    line.replaceChildren(what, ` is at work:${far || " it has begun."} You can look at everything; changes wait until it ends.`);
+    const [what, far] = line.children;
+    if (what.textContent !== `facesets ${busy}`) what.textContent = `facesets ${busy}`; // read out once, and not each second
+    far.textContent = progress ? `: ${told(progress)}` : "";
   } else if (run !== undefined && now !== run) document.dispatchEvent(new CustomEvent("facesets:run-ended"));
-  if (!busy) run = now;
+  run = busy ? run ?? null : now;
 }
 
 function told({ what, done, total, unit, rate, left_s: left }) {

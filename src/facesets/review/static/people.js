@@ -93,6 +93,7 @@ function anew() {
   list.refresh();
 }
 document.addEventListener("facesets:outdated", anew);
+document.addEventListener("facesets:run-ended", () => list.refresh());
 
 document.addEventListener("keydown", (event) => {
   if (isTyping(event) || document.querySelector("dialog[open]")) return;

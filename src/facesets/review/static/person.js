@@ -1,5 +1,5 @@
 // One person: faces are picked by click, Shift, drag or x, and then rejected, confirmed, moved, split off.
-import { act, ask, failed, isTyping, undo, url } from "./app.js";
+import { act, ask, failed, go, isTyping, undo, url } from "./app.js";
 import { WindowedList, arrows } from "./list.js";
 import { keep, offer, restore } from "./names.js";
 import { pick } from "./picker.js";
@@ -17,23 +17,60 @@ const current = () => document.activeElement?.closest?.("ul[data-list] [data-id]
 let looked = null; // the face that is shown large
 
 // ---- the name
-const title = document.querySelector("input.title");
-title?.addEventListener("input", () => offer(title));
-title?.addEventListener("change", () => keep(title, set));
-title?.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") restore(title);
-  if (event.key === "Enter" || event.key === "Escape") title.blur();
+const title = () => main.querySelector("input.title");
+main.addEventListener("input", ({ target }) => target === title() && offer(target));
+main.addEventListener("change", ({ target }) => target === title() && keep(target, set));
+main.addEventListener("keydown", ({ target, key }) => {
+  if (target !== title()) return;
+  if (key === "Escape") restore(target);
+  if (key === "Enter" || key === "Escape") target.blur();
 });
 
+/** What stands above the lists, as it is by now: the name, what can be done, the years. */
+async function heading() {
+  const who = main.querySelector(".who");
+  if (!who || title() === document.activeElement) return;
+  let page;
+  try {
+    page = new DOMParser().parseFromString(await (await ask(location.pathname)).text(), "text/html");
+  } catch {
+    return; // the lists, which are asked for as well, say so
+  }
+  document.title = page.title;
+  if (!page.querySelector(".who")) {
+    lists.length = 0; // part of another one by now
+    return main.replaceChildren(...page.getElementById("content").childNodes);
+  }
+  main.querySelector("h1").textContent = page.querySelector("h1").textContent;
+  const held = who.contains(document.activeElement);
+  who.replaceWith(page.querySelector(".who"));
+  if (held) main.querySelector(".who button").focus({ preventScroll: true });
+  const [band, years] = [main, page].map((each) => each.querySelector(".band"));
+  if (band && years && !band.contains(document.activeElement)) {
+    band.replaceChildren(...years.childNodes);
+    drawYears();
+  }
+}
+let timer = 0;
+function headingSoon() {
+  clearTimeout(timer); // once after many quick acts
+  timer = setTimeout(heading, 250);
+}
+
 // ---- years and order
-for (const year of document.querySelectorAll(".year")) year.style.setProperty("--share", year.dataset.share);
-function within(from, to) {
-  filters.from.value = from;
-  filters.to.value = to;
+function drawYears() {
+  const [from, to] = [filters.from.value, filters.to.value];
   for (const year of document.querySelectorAll(".year")) {
     const pressed = from !== "" && Number(year.dataset.year) >= Number(from) && Number(year.dataset.year) <= Number(to);
     year.setAttribute("aria-pressed", String(pressed));
+    year.style.setProperty("--share", year.dataset.share);
   }
+}
+if (filters) drawYears();
+function within(from, to) {
+  filters.from.value = from;
+  filters.to.value = to;
+  drawYears();
   const said = filters.querySelector("[data-years]");
   said.hidden = from === "";
   said.firstElementChild.textContent = from === to ? `Only ${from}` : `Only ${from}–${to}`;
@@ -137,7 +174,8 @@ async function perform(what) {
   if (what === "confirm-all") return act("confirm", { set });
   if (what === "merge") {
     const into = await pick({ title: "Who are they the same as?", but: set });
-    if (into && (await act("merge", { sets: set, into: into.set }))) location.assign(url("person", into.set));
+    const answer = into && (await act("merge", { sets: set, into: into.set }, { quiet: true }));
+    if (answer) go(url("person", into.set), answer, "merge");
     return null;
   }
   if (!faces.length) return null;
@@ -158,21 +196,24 @@ document.addEventListener("click", (event) => {
   if (chosen) perform(chosen.dataset.do);
 });
 document.addEventListener("facesets:changed", async ({ detail }) => {
-  if (detail.name === "name") {
-    document.querySelector("h1").textContent = detail.values.name;
-    return;
-  }
-  if (detail.name !== "confirm") lists[0].clear();
+  headingSoon();
+  if (detail.name === "name") return;
+  lists[0].clear();
   const gone = ["reject", "move", "split"].includes(detail.name) && detail.values.to !== set;
   if (look.open && gone && !(await step(1)) && !(await step(-1))) look.close();
   if (gone) for (const list of lists) list.remove(detail.values.faces);
-  else await refresh();
+  else {
+    if (look.open) show(looked);
+    await refresh();
+  }
 });
 const refresh = () => Promise.all([...lists].sort((a, b) => b.isSeen - a.isSeen).map((list) => list.refresh()));
+const anew = () => Promise.all([heading(), refresh()]);
 document.addEventListener("facesets:outdated", () => {
   lists[0]?.clear();
-  refresh();
+  anew();
 });
+document.addEventListener("facesets:run-ended", anew);
 
 // ---- a face large
 async function show(key) {
@@ -217,7 +258,7 @@ look.addEventListener("close", () => {
 // ---- keys
 const KEYS = { r: "reject", c: "confirm", m: "move", s: "split", p: "best" };
 document.addEventListener("keydown", (event) => {
-  if (isTyping(event) || document.querySelector("dialog[open]:not(#look)")) return;
+  if (!lists.length || isTyping(event) || document.querySelector("dialog[open]:not(#look)")) return;
   if (look.open) {
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") step(event.key === "ArrowLeft" ? -1 : 1);
     else if (event.key === "z") undo();
@@ -233,10 +274,10 @@ document.addEventListener("keydown", (event) => {
   else if (face && event.key === "Enter") open(face);
   else if (event.key === "a") list.load(0, list.total).then(() => list.chooseAll(Array.from({ length: list.total }, (_, i) => list.at(i)).filter((each) => each?.dataset.id)));
   else if (event.key === "Escape") list.clear();
-  else if (event.key === "n") title?.select();
+  else if (event.key === "n") title().select();
   else if (KEYS[event.key] && targets().length) perform(KEYS[event.key]);
   else return null;
   return event.preventDefault();
 });
 
-addEventListener("focus", refresh);
+addEventListener("focus", anew);
