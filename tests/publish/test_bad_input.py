@@ -338,3 +338,30 @@ def test_a_user_who_is_a_folder_has_no_immich(home: Home, tmp_path: Path) -> Non
     answer = home("publish", "--user", "carl")
     assert answer.code == 2
     assert "'carl' is a folder of photos" in answer.line
+
+
+def test_a_person_who_was_named_or_hidden_in_immich_after_the_diff_keeps_their_faces_and_gets_none(home: Home) -> None:
+    for k in range(2):
+        home.face(3, k).person_id = home.face(2, k).person_id = None
+    found = diff(home)
+    second, cleo, berta = (home.library.people[home.face(n, k).person_id or ""] for n, k in ((4, 4), (3, 4), (2, 4)))
+    second.name, cleo.name, berta.is_hidden = "Grandma", "Cleo of next door", True
+    with home.open() as (workspace, registry):
+        done = publish.apply(workspace, registry, found, Silent())
+    said = "\n".join(done.notes)
+    assert "a face of Dora: the person who has it was '' in Immich and is 'Grandma' now (2 times)" in said
+    assert "a face of Cleo: the person who is to have it was 'Cleo' in Immich and is 'Cleo of next door' now (2 times)" in said
+    assert "a face of Berta: the person who is to have it was hidden in Immich (2 times)" in said
+    assert (home.whose(4)[3:], home.whose(3)[:2], home.whose(2)[:2]) == (["Grandma"] * 2, [None] * 2, [None] * 2)
+    # who was named by the publish itself is no other person
+    assert done.changes["written"]["people_named"] == 6
+
+
+def test_a_name_that_somebody_got_in_immich_after_the_diff_is_not_given_twice(home: Home) -> None:
+    found = diff(home)
+    anna = next(user for user in home.library.users.values() if user.name == "anna")
+    home.library.person(anna, "anna")
+    with home.open() as (workspace, registry):
+        done = publish.apply(workspace, registry, found, Silent())
+    assert "not written, the name of Anna: somebody else in Immich is called 'Anna' by now" in done.notes
+    assert not [person for person in home.library.people.values() if person.name == "Anna"]

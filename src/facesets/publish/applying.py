@@ -156,6 +156,8 @@ class _Writer:
                     return None
                 result = landed
             self.journal.done(n, write, result)
+            if write.action == NAME:
+                self.context.named[write.wanted["person"]] = write.wanted["name"]
             return result
         raise AssertionError("every attempt returns, goes on or raises")
 

@@ -102,7 +102,7 @@ class FaceRules:
             "asset": pair.face.asset_id, "face": seen.face_id, "person": person and person.person_id,
             "place": _rounded(unit(pair.face.box, pair.face.size)),
         }  # fmt: skip
-        before = {"person": seen.person_id, "name": has.name if has else "", **_first(person)}
+        before = {"person": seen.person_id, "name": has.name if has else "", **_to(person)}
         found.writes.append(Write(FACE, one.number, wanted, before))
 
     def _kept(self, one: Ours, pair: Pair, has: PersonNow | None, *, disturbed: bool) -> str | None:
@@ -144,7 +144,7 @@ class FaceRules:
             "asset": face.asset_id, "person": target.person and target.person.person_id, "place": _rounded(place),
             "box": _pixels(place, frame), "frame": list(frame),
         }  # fmt: skip
-        before = {"faces": sorted(each.face_id for each in seen), **_first(target.person)}
+        before = {"faces": sorted(each.face_id for each in seen), **_to(target.person)}
         found.writes.append(Write(DRAW, one.number, wanted, before))
 
     def _told(self, pair: Pair) -> ToldFace | None:
@@ -195,9 +195,11 @@ def _cannot(kind: str, name: str, n: int, one: Ours) -> Cannot:
     return Cannot(kind, why, n, advice)
 
 
-def _first(person: PersonNow | None) -> dict[str, bool]:
-    """Whether Immich makes a person's picture of what they are given now; of somebody who is made it goes with them."""
-    return {"first": True} if person is not None and not person.has_picture else {}
+def _to(person: PersonNow | None) -> dict[str, str | bool]:
+    """What who is to have a face is called, and whether Immich makes their picture of it; of somebody who is made it goes with them."""
+    if person is None:
+        return {}
+    return {"to": person.name, "first": True} if not person.has_picture else {"to": person.name}
 
 
 def _before_birth(person: PersonNow | None, face: PlacedFace) -> bool:
