@@ -137,3 +137,28 @@ def test_a_tag_that_another_program_wrote_into_every_photo_changes_nothing_of_wh
     assert home.publish("--names", "--faces", "--albums", "--json").json["counts"] == {}
     assert home.apply()["decision"] is None
     assert home.state()["albums"] == published
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_two_names_that_were_mixed_up_change_places_and_back(home: Home) -> None:
+    home.apply("--names", "--faces")
+    before = home.state()
+    anna, berta, emil = (home.sets_of(name) for name in ("Anna", "Berta", "Emil"))
+    for set_name, name in ((anna, "?"), (berta, "Anna"), (anna, "Berta")):
+        assert home("name", set_name, name).code == 0
+    shown = home.publish("--names", "--faces").out
+    assert f"Anna ({berta}): the person 'Berta' in Immich is called 'Anna'" in shown
+    assert "merge the two" not in shown
+    assert home.apply("--names", "--faces")["changes"]["written"] == {"people_named": 2}
+    assert (home.whose(1), home.whose(2)) == (["Berta"] * PHOTOS, ["Anna"] * PHOTOS)
+    assert home.publish("--names", "--faces", "--json").json["counts"] == {}
+    assert home("undo").code == 0
+    assert home.state() == before
+    # one of them was renamed there since: the other does not get a name that is not given up
+    home.person("Berta").name = "Betty"
+    assert home("name", emil, "Anna Maria").code == 0
+    assert home("name", anna, "Emil").code == 0
+    assert kinds(home, "Emil") == {}
+    home.person("Emil").name = "emil"
+    assert kinds(home, "Anna Maria") == {"renamed_there": 1}
+    assert kinds(home, "Emil") == {"name_taken": 1}

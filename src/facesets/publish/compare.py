@@ -11,7 +11,7 @@ from facesets.progress import Progress
 from facesets.publish.collection_diff import album_diff, bearers_of, tag_diff
 from facesets.publish.diff import ADD_FACES_WARNING, MAKE, NAME, TAGS_WARNING, Cannot, Diff, PersonDiff, What, Write, quoted
 from facesets.publish.faces_diff import FaceRules, Pair, not_to_be_written, pairs_of, sentences
-from facesets.publish.targets import Ours, Target, choose, name_of, votes_of
+from facesets.publish.targets import Ours, Target, choose, giving_up, name_of, votes_of
 from facesets.publish.there import There
 from facesets.records import Asset, Box, Reason, User
 from facesets.registry import Made, PlacedFace, Registry, assets, decisions, listings, people, published, same_places
@@ -50,6 +50,7 @@ def compare(registry: Registry, there: There, what: What, progress: Progress) ->
         by_number.setdefault(pair.face.number, []).append(pair)
     diff = _Person(registry, there, said, what, user.user_id, made, stand, rejected)
     diff.merged = merged
+    diff.given_up = giving_up(ours, targets, there, said, what.overrule) if what.names else set()
     diff.bearers = bearers_of((one, [pair.face.asset_id for pair in by_number[one.number]]) for one in ours)
     people_ = tuple(diff.of(one, targets[one.number], by_number[one.number]) for one in ours)
     cut_off = sorted({step.decision for step in published.open_steps(registry, user.label) if step.state == published.UNDOING})
@@ -75,6 +76,7 @@ class _Person:
         self.tags = {tag.name: tag.id for tag in write_back.tags(there.client)} if what.tags else {}
         self.merged: Mapping[int, Sequence[tuple[int, str | None]]] = {}
         self.bearers: Mapping[str, set[str]] = {}
+        self.given_up: set[str] = set()
 
     def of(self, one: Ours, target: Target, pairs: list[Pair]) -> PersonDiff:
         """What is to be written about a person."""
@@ -99,7 +101,7 @@ class _Person:
             elif person is not None and person.name == self.said.tokens.get(person.person_id):  # made, and cut off before the name
                 writes.append(Write(NAME, one.number, {"person": person.person_id, "name": one.name}, {"name": person.name}))
             elif person is not None and self.what.names:
-                name = name_of(one, person, self.there, self.said, overrule=one.number in self.what.overrule)
+                name = name_of(one, person, self.there, self.said, self.given_up, overrule=one.number in self.what.overrule)
                 writes += [name] if isinstance(name, Write) else []
                 cannot += [name] if isinstance(name, Cannot) else []
             writes += found.writes

@@ -140,15 +140,36 @@ def _by_faces(people: Sequence[Ours], there: There, claimed: set[str]) -> list[t
     return pairs
 
 
-def name_of(one: Ours, target: PersonNow, there: There, told: Told, *, overrule: bool) -> Write | Cannot | None:
-    """What is to be done about the target's name: the later word holds where it is known which that is, else it is asked."""
+def giving_up(people: Sequence[Ours], targets: Mapping[int, Target], there: There, told: Told, overrule: Collection[int]) -> set[str]:
+    """Ids of people in Immich who are to get another name, so that the one they have is free: two whose names were mixed up, say."""
+    who = {one.number: person for one in people if (person := targets[one.number].person) and folded(person.name) != folded(one.name)}
+    while True:
+        ids = {person.person_id for person in who.values()}
+        still = {
+            one.number: who[one.number] for one in people if one.number in who
+            and isinstance(name_of(one, who[one.number], there, told, ids, overrule=one.number in overrule), Write)
+        }  # fmt: skip
+        if len(still) == len(who):
+            return ids
+        who = still
+
+
+def name_of(
+    one: Ours, target: PersonNow, there: There, told: Told, given_up: Collection[str], *, overrule: bool
+) -> Write | Cannot | None:
+    """What is to be done about the target's name: the later word holds where it is known which that is, else it is asked.
+
+    ``given_up``: ids of people whose name another one may have.
+    """
     now = target.name
     if now == one.name:
         return None
-    if others := [each for each in there.called(one.name) if each.person_id != target.person_id]:
+    same = [each.person_id for each in there.called(one.name) if each.person_id != target.person_id]
+    if others := [each for each in same if each not in given_up]:
         why = f"Immich has {count_of(len(others), 'other person')} called {quoted(one.name)}, and is given no second one"
         return Cannot("name_taken", why, 1, "merge the two in Immich, or give one another name")
-    write = Write(NAME, one.number, {"person": target.person_id, "name": one.name}, {"name": now})
+    free = {"given_up_by": same} if same else {}
+    write = Write(NAME, one.number, {"person": target.person_id, "name": one.name}, {"name": now, **free})
     before = told.names.get(target.person_id)
     if overrule or now == before or (not now and before is None) or (before is None and later(one.named_at, target.updated_at)):
         return write
