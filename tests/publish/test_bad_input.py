@@ -197,6 +197,21 @@ def test_a_server_that_goes_away_is_said_and_the_same_command_goes_on(home: Home
     assert home.publish("--json").json["counts"] == {}
 
 
+def test_what_was_decided_between_a_publish_that_was_cut_off_and_the_next_is_the_earlier_word(home: Home) -> None:
+    home.cli.set("attempts = 1")
+    home.faults.add(faults.dropped(), "*", skip=110)
+    assert home.publish("--names", "--faces", "--apply").code == 3
+    home.faults.clear()
+    face = home("explain", home.asset(5, 4).id, "--json").json["faces"][0]["face_id"]
+    assert home.face(5, 4).person_id != home.face(5, 3).person_id
+    assert home("confirm", face).code == 0
+    home.apply("--names", "--faces")
+    assert [row["act"] for row in home("history", "--json").json[-3:]] == ["publish", "confirm", "publish"]
+    home.face(5, 4).person_id = home.person("Cleo").id
+    assert kinds(home, "Emil", "--faces") == {"moved_there": 1}
+    assert [home("undo", str(n)).code for n in (13, 11)] == [0, 0]
+
+
 def test_a_second_publish_beside_it_waits_or_finds_it_done(home: Home, tmp_path: Path) -> None:
     with home.open():
         assert home.publish("--names").code == 5

@@ -35,7 +35,7 @@ from facesets.publish.diff import (
 from facesets.publish.people_actions import PEOPLE_ACTIONS, Action, Changed, Context, changed_since, photo_gone
 from facesets.publish.remembering import remember_written
 from facesets.records import Asset, User
-from facesets.registry import PublishedStep, Registry, changes, listings, published
+from facesets.registry import PublishedStep, Registry, changes, decisions, listings, published
 from facesets.sources import ImmichSource
 from facesets.wording import count_of
 
@@ -200,7 +200,9 @@ class _Journal:
     def _open(self) -> None:
         said = {"label": self.diff.label, "user_id": self.user.user_id, **self.diff.what.as_dict()}
         cut_off = published.unfinished(self.registry, self.diff.label)
-        if cut_off is not None and dict(cut_off[2]) == said:
+        last = decisions.select(self.registry, most=1)
+        # one with the next of its kind, unless something was decided in between: what is written now is then the later word
+        if cut_off is not None and dict(cut_off[2]) == said and last[-1].id == cut_off[1]:
             self.change, self.decision = cut_off[:2]
             return
         if cut_off is not None:
