@@ -49,6 +49,34 @@ def test_a_face_that_became_a_person_of_its_own_in_immich_was_moved_by_hand(home
     assert home.whose(7) == ["Greta"] * PHOTOS
 
 
+def test_one_face_alone_that_was_moved_by_hand_is_no_reset(home: Home) -> None:
+    home.apply("--names", "--faces")
+    anna = next(user for user in home.library.users.values() if user.name == "anna")
+    home.face(5, 4).person_id = home.library.person(anna).id  # of Emil's faces the only one that was published
+    shown = home.publish("--faces").out
+    assert "1 face was given to somebody without a name in Immich since (facesets confirm FACE; --overrule" in shown
+    face = str(home("explain", home.asset(5, 4).id, "--json").json["faces"][0]["face_id"])
+    assert home("confirm", face).code == 0
+    assert home.apply("--faces")["changes"]["written"] == {"faces_moved": 1}
+
+
+def test_a_face_that_was_looked_at_before_somebody_moved_it_in_immich_is_asked_for(home: Home) -> None:
+    home.apply("--names", "--faces")
+    key = moved(home)
+    assert home("confirm", key).code == 0
+    assert home.apply("--names", "--faces")["decision"] is None
+    home.face(7, 0).person_id = home.person("Cleo").id
+    assert home("run", "--user", "anna").code == 0
+    assert kinds(home, "Greta") == {"moved_there": 1}
+    assert [each for each in home("suggest", "--json").json if "given to 'Cleo' in Immich since" in each["text"]]
+    assert home("confirm", key).code == 0
+    assert kinds(home, "Greta") == {}
+    assert not [each for each in home("suggest", "--json").json if "given to 'Cleo' in Immich since" in each["text"]]
+    # and moved to yet another one, whom nobody had in mind
+    home.face(7, 0).person_id = home.person("Anna").id
+    assert kinds(home, "Greta") == {"moved_there": 1}
+
+
 def test_the_later_of_two_names_holds_and_a_name_taken_away_is_not_given_again(home: Home) -> None:
     cleo = home.person("Cleo")
     cleo.name, cleo.updated_at = "Cleopatra", cleo.updated_at.replace(year=2099)
@@ -96,6 +124,21 @@ def test_people_merged_here_become_one_there_face_by_face(home: Home) -> None:
     assert home.person("Cleo")  # who stays, with nobody's face
     assert home("undo").code == 0
     assert home.state() == before
+
+
+def test_what_immich_has_as_it_was_told_is_ours_to_say_otherwise(home: Home) -> None:
+    home.apply("--names", "--faces")
+    before = home.state()
+    merged = home("merge", home.sets_of("Cleo"), home.sets_of("Anna"), "--name", "Anna", "--json").json["decision"]
+    home.apply("--names", "--faces")
+    assert home("undo", str(merged)).code == 0
+    assert kinds(home, "Cleo") == {}
+    assert home.apply("--names", "--faces")["changes"]["written"] == {"faces_moved": PHOTOS}
+    assert home.state()["faces"] == before["faces"]
+    # of somebody who has another name there by now it is asked all the same
+    assert home("merge", home.sets_of("Greta"), home.sets_of("Anna"), "--name", "Anna", "--json").code == 0
+    home.person("Greta").name = "Margarete"
+    assert kinds(home, "Anna") == {"moved_there": PHOTOS}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

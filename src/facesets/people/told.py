@@ -11,9 +11,10 @@ from facesets.registry import PublishedStep
 
 @dataclass(frozen=True, slots=True)
 class ToldFace:
-    """A face that was given to a person there. ``place`` is its box in the unit square of the upright original."""
+    """A face that was given to a person there: its box in the unit square of the upright original, and the id that it had."""
 
     place: Box
+    face_id: str | None
     person_id: str
     number: int
     decision: int
@@ -62,7 +63,8 @@ def told(steps: Iterable[PublishedStep]) -> Told:
             case "face" | "draw":
                 all_.people.setdefault(step.number, wanted["person"])
                 place: Box = tuple(wanted["place"])
-                all_.faces.setdefault(wanted["asset"], []).append(ToldFace(place, wanted["person"], step.number, step.decision))
+                face = ToldFace(place, wanted.get("face") or result.get("face"), wanted["person"], step.number, step.decision)
+                all_.faces.setdefault(wanted["asset"], []).append(face)
             case "album" if "album" in result:
                 all_.albums[step.number] = result["album"]
                 all_.album_names[result["album"]] = wanted["name"]

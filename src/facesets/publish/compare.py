@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from facesets.identity import WhatStands, what_stands
 from facesets.immich import NamedItem, write_back
-from facesets.people import LOOKED, Told, told
+from facesets.people import Told, last_look, told
 from facesets.progress import Progress
 from facesets.publish.collection_diff import album_diff, bearers_of, tag_diff
 from facesets.publish.diff import ADD_FACES_WARNING, MAKE, NAME, TAGS_WARNING, Cannot, Diff, PersonDiff, What, Write, quoted
@@ -49,6 +49,7 @@ def compare(registry: Registry, there: There, what: What, progress: Progress) ->
     for pair in pairs_of(faces, there.faces):
         by_number.setdefault(pair.face.number, []).append(pair)
     diff = _Person(registry, there, said, what, user.user_id, made, stand, rejected)
+    diff.rules.look_over(list(by_number.values()))
     diff.merged = merged
     diff.given_up = giving_up(ours, targets, there, said, what.overrule) if what.names else set()
     diff.bearers = bearers_of((one, [pair.face.asset_id for pair in by_number[one.number]]) for one in ours)
@@ -70,8 +71,7 @@ class _Person:
     ) -> None:  # fmt: skip
         self.registry, self.there, self.said, self.what, self.owner_id = registry, there, said, what, owner_id
         self.stand, self.rejected = stand, rejected
-        self.acts = {one.id: one.act for one in made}
-        self.rules = FaceRules(there, said, what, self._looked_at)
+        self.rules = FaceRules(there, said, what, last_look(registry, made, stand))
         self.albums = {album.id: album for album in write_back.albums(there.client, owner_id)} if what.albums else {}
         self.tags = {tag.name: tag.id for tag in write_back.tags(there.client)} if what.tags else {}
         self.merged: Mapping[int, Sequence[tuple[int, str | None]]] = {}
@@ -144,10 +144,6 @@ class _Person:
         asked = asset_id in self.there.assets or (asset_id in self.there.faces and self.there.faces[asset_id] is None)
         return not_to_be_written(face, self.owner_id, self.there.assets.get(asset_id), asked=asked)
 
-    def _looked_at(self, key: str) -> int | None:
-        (content,) = decisions.content_keys(self.registry, [key])
-        owner = self.stand.owner(content)
-        return owner[1] if owner is not None and self.acts.get(owner[1]) in LOOKED else None
 
 
 def _left_behind(said: Told, albums: Mapping[str, NamedItem], published_now: Collection[int]) -> list[str]:

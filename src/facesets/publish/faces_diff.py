@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from facesets.immich import AssetNow, PersonNow
-from facesets.people import Told, ToldFace
+from facesets.people import Look, Told, ToldFace
 from facesets.publish.diff import DRAW, FACE, Cannot, What, Write, quoted
 from facesets.publish.targets import Ours, Target
 from facesets.publish.there import SeenFace, There, unit
@@ -18,6 +18,7 @@ from facesets.wording import count_of, folded, plural
 _PREVIEW_SHORT = 1440  # short side of Immich's preview, which is never enlarged
 _DATED = "1971"  # a date before says nothing of when a photo was taken
 _STILL_OURS = 0.5  # share of published faces that are where they were put: from here on one elsewhere was moved by hand
+_SEVERAL = 2  # people whose faces are elsewhere, at least, where a reset in Immich is the reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,19 @@ def pairs_of(faces: Sequence[PlacedFace], seen: Mapping[str, tuple[SeenFace, ...
 class FaceRules:
     """Decides on faces. ``looked_at`` says of a face's key by which decision somebody said whose it is (None: nobody did)."""
 
-    def __init__(self, there: There, told: Told, what: What, looked_at: Callable[[str], int | None]) -> None:
+    def __init__(self, there: There, told: Told, what: What, looked_at: Callable[[str], Look | None]) -> None:
         self.there, self.told, self.what, self.looked_at = there, told, what, looked_at
+        self.was_reset = False
+
+    def look_over(self, people: Iterable[Sequence[Pair]]) -> None:
+        """See by the faces of everybody whether Immich was reset: that forgets everybody's faces, where a hand moves somebody's."""
+        rows = list(people)
+        self.was_reset = sum(map(self._disturbed, rows)) >= _SEVERAL and self._disturbed([pair for pairs in rows for pair in pairs])
 
     def decide(self, one: Ours, target: Target, pairs: Iterable[Pair], blocked: Callable[[PlacedFace], str | None]) -> Found:
         """All faces of a person. ``blocked`` says why an asset is not written to."""
         found, rows = Found(), list(pairs)
-        disturbed = self._disturbed(rows)
+        disturbed = self.was_reset and self._disturbed(rows)
         for pair in rows:
             if pair.seen is not None and target.person is not None and pair.seen.person_id == target.person.person_id:
                 found.in_step += 1
@@ -93,7 +100,7 @@ class FaceRules:
         if _before_birth(person, pair.face):
             found.cannot["before_birth", ""] += 1
             return
-        kind = self._kept(one, pair, has, disturbed=disturbed)
+        kind = self._kept(one, pair, seen, has, disturbed=disturbed)
         if kind is not None:
             found.cannot[kind, has.name if has else ""] += 1
             return
@@ -105,19 +112,26 @@ class FaceRules:
         before = {"person": seen.person_id, "name": has.name if has else "", **_to(person)}
         found.writes.append(Write(FACE, one.number, wanted, before))
 
-    def _kept(self, one: Ours, pair: Pair, has: PersonNow | None, *, disturbed: bool) -> str | None:
+    def _kept(self, one: Ours, pair: Pair, seen: SeenFace, has: PersonNow | None, *, disturbed: bool) -> str | None:
         """Why a face stays with whom Immich has it; None: it is moved."""
         if has is not None and has.is_hidden:
             return "hidden_there"
         before = self._told(pair)
         if one.number in self.what.overrule:
             return None
-        if before is not None and has is not None and (has.name or not disturbed):
-            decision = self.looked_at(pair.face.key)
-            return None if decision is not None and decision > before.decision else "moved_there"
-        if has is None or not has.name or folded(has.name) in one.former or self.looked_at(pair.face.key) is not None:
+        if has is None or (before is not None and self._as_told(before, has)):
+            return None
+        found_anew = disturbed or (before is not None and before.face_id != seen.face_id)  # given away by a machine
+        if before is not None and (has.name or not found_anew):
+            look = self.looked_at(pair.face.key)
+            return None if look is not None and look.answers(before, has.person_id) else "moved_there"
+        if not has.name or folded(has.name) in one.former or self.looked_at(pair.face.key) is not None:
             return None
         return "named_otherwise"
+
+    def _as_told(self, before: ToldFace, has: PersonNow) -> bool:
+        """Whether Immich has a face as it was last told from here: then the word that counts is ours, and may be another one by now."""
+        return has.person_id == before.person_id and has.name == self.told.names.get(has.person_id, has.name)
 
     def _missing(self, one: Ours, target: Target, face: PlacedFace, found: Found) -> None:
         if not self.what.add_faces:
@@ -161,7 +175,7 @@ class FaceRules:
         return last
 
     def _disturbed(self, pairs: Sequence[Pair]) -> bool:
-        """Whether most faces that were published for a person are not where they were put: a reset in Immich, and nobody's hand."""
+        """Whether most faces that were published for a person are not where they were put."""
         told = [(pair, row) for pair in pairs if pair.seen is not None and (row := self._told(pair)) is not None]
         ours = sum(pair.seen is not None and pair.seen.person_id == row.person_id for pair, row in told)
         return bool(told) and ours < _STILL_OURS * len(told)
@@ -189,7 +203,8 @@ def _cannot(kind: str, name: str, n: int, one: Ours) -> Cannot:
             f"Immich says {who} of {faces}", f"facesets confirm says that they are right here, --overrule {one.set_name} moves all",
         ),
         "moved_there": (
-            f"{faces} {plural(n, 'was')} given to {who} in Immich since", f"facesets suggest; --overrule {one.set_name} moves all back",
+            f"{faces} {plural(n, 'was')} given to {who} in Immich since",
+            f"{'facesets suggest' if name else 'facesets confirm FACE'}; --overrule {one.set_name} moves all back",
         ),
     }[kind]  # fmt: skip
     return Cannot(kind, why, n, advice)

@@ -172,6 +172,21 @@ def faces_there(registry: Registry, label: str, asset_id: str) -> list[FaceThere
     return [FaceThere(row[0], row[1], here[i], (told[pairs[i]][0].person_id or "") if i in pairs else "") for i, row in enumerate(rows)]
 
 
+def people_of_published(registry: Registry, keys: Collection[str]) -> list[str] | None:
+    """Ids of the people whom Immich had, when it was last asked, for those of these faces whose photos something was published about.
+
+    None where that is none of them.
+    """
+    sql = (
+        "SELECT DISTINCT a.label, a.asset_id FROM measurements AS m JOIN faces AS f ON f.id = m.face_id "
+        "JOIN assets AS a ON a.photo_id = f.photo_id WHERE m.key IN (SELECT value FROM json_each(?)) AND (a.label, a.asset_id) IN "
+        "(SELECT label, json_extract(wanted, '$.asset') FROM published WHERE action IN ('face', 'draw'))"
+    )
+    wanted, rows = frozenset(keys), registry.db.execute(sql, (_json(list(keys)),)).fetchall()
+    found = {face.person_id for label, asset_id in rows for face in faces_there(registry, label, asset_id) if face.key in wanted}
+    return sorted(found - {""}) if rows else None
+
+
 @dataclass(frozen=True, slots=True)
 class NamedThere:
     """A face of a named person here, and the visible, named person in Immich whose it is there."""
