@@ -12,7 +12,7 @@ from facesets import publish
 from facesets.progress import Silent
 from facesets.publish import Diff, What
 from facesets.registry import source_people
-from facesets.testing import Box, faults, immich_server
+from facesets.testing import Album, Box, faults, immich_server
 
 from ..pipeline.world import CommandLine, jpeg
 from .home import PHOTOS, VERSIONS, Home, family
@@ -210,6 +210,54 @@ def test_what_was_decided_between_a_publish_that_was_cut_off_and_the_next_is_the
     home.face(5, 4).person_id = home.person("Cleo").id
     assert kinds(home, "Emil", "--faces") == {"moved_there": 1}
     assert [home("undo", str(n)).code for n in (13, 11)] == [0, 0]
+
+
+def album(home: Home, name: str) -> Album:
+    (found,) = [album for album in home.library.albums.values() if album.name == name]
+    return found
+
+
+def test_a_photo_that_somebody_put_into_an_album_or_took_out_of_it_is_theirs_when_it_is_taken_back(home: Home) -> None:
+    home.apply("--albums")
+    cleo, berta = album(home, "Cleo"), album(home, "Berta")
+    there = [home("explain", home.asset(2, k).id, "--json").json["faces"][0]["face_id"] for k in range(2)]
+    assert home("move", *there, "--to", home.sets_of("Cleo")).code == 0
+    found = diff(home, What(albums=True))
+    assert found.counts() == {"album_photos_added": 2, "album_photos_removed": 2}
+    cleo.asset_ids.append(home.asset(2, 0).id)  # meanwhile, in Immich
+    berta.asset_ids.remove(home.asset(2, 0).id)
+    with home.open() as (workspace, registry):
+        done = publish.apply(workspace, registry, found, Silent())
+    assert done.changes["written"] == {"album_photos_added": 1, "album_photos_removed": 1}
+    assert home("undo").code == 0
+    assert home.asset(2, 0).id in cleo.asset_ids
+    assert home.asset(2, 1).id not in cleo.asset_ids
+    assert home.asset(2, 0).id not in berta.asset_ids
+    assert home.asset(2, 1).id in berta.asset_ids
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_album_that_somebody_made_theirs_stays(home: Home) -> None:
+    home.apply("--albums")
+    cleo, berta, trashed = album(home, "Cleo"), album(home, "Berta"), home.asset(1, 0)
+    cleo.name = "Cleo for grandma"
+    berta.asset_ids.append(trashed.id)
+    trashed.deleted_at = datetime(2026, 1, 1, tzinfo=UTC)
+    undone = home("undo").out
+    assert "the album 'Cleo' is called 'Cleo for grandma' in Immich by now, and stays" in undone
+    assert "the album 'Berta' holds photos that were put into it in Immich, and stays" in undone
+    assert {one.name: list(one.asset_ids) for one in home.library.albums.values()} == {"Cleo for grandma": [], "Berta": [trashed.id]}
+
+
+def test_of_several_photos_for_an_album_one_is_refused_and_the_answer_is_lost(home: Home) -> None:
+    found = diff(home, What(albums=True))
+    del home.library.assets[home.asset(3, 4).id]
+    home.faults.script("PUT /api/albums/{id}/assets", [faults.failed_after_writing()] * 9)
+    with home.open() as (workspace, registry):
+        done = publish.apply(workspace, registry, found, Silent())
+    assert done.changes["written"] == {"albums_made": 9, "album_photos_added": 44}
+    assert home("undo").code == 0
+    assert home.library.albums == {}
 
 
 def test_a_second_publish_beside_it_waits_or_finds_it_done(home: Home, tmp_path: Path) -> None:

@@ -187,6 +187,11 @@ def in_album(client: Client, album_id: str) -> set[str]:
     return found
 
 
+def is_album_used(client: Client, album_id: str) -> bool:
+    """Whether any asset that the key shows is in an album, those in the trash too (``asset.read``, ``album.read`` on 2.x)."""
+    return bool(in_album(client, album_id)) or _any(client, {"albumIds": [album_id]})
+
+
 def create_album(client: Client, name: str, description: str) -> str:
     """A new album; a second one of a name is a second one. Returns the id (``album.create``)."""
     return wire.uuid(client.post("/albums", {"albumName": name, "description": description}), "id", "albums")

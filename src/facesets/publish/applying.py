@@ -262,7 +262,9 @@ def counts_of(steps: list[PublishedStep], state: str = "") -> dict[str, int]:
         other = step.state != state if state else step.state == published.REFUSED
         if other or (step.action == NAME and step.wanted["person"] in made):
             continue
-        for what, n in counted(Write(step.action, step.number, step.wanted, step.before)):
+        into = step.result.get("added", step.result.get("removed"))  # or out of an album, without what somebody else had done
+        wanted = step.wanted if into is None else {**step.wanted, "assets": into}
+        for what, n in counted(Write(step.action, step.number, wanted, step.before)):
             total[what] += n
     return dict(total)
 
