@@ -134,11 +134,13 @@ class FaceRules:
         return has.person_id == before.person_id and has.name == self.told.names.get(has.person_id, has.name)
 
     def _missing(self, one: Ours, target: Target, face: PlacedFace, found: Found) -> None:
-        if not self.what.add_faces:
-            if self.what.faces:
-                found.cannot["no_face_there", ""] += 1
+        seen = self.there.faces.get(face.asset_id) or ()
+        close_by = face.size is not None and any(_one_head(unit(face.box, face.size), one.place) for one in seen if one.place)
+        if close_by or not self.what.add_faces:
+            if self.what.faces or self.what.add_faces:
+                found.cannot["close_by" if close_by else "no_face_there", ""] += 1
             return
-        now, seen = self.there.assets.get(face.asset_id), self.there.faces.get(face.asset_id) or ()
+        now = self.there.assets.get(face.asset_id)
         if now is None or now.is_edited:
             found.cannot["edited", ""] += 1
             return
@@ -196,6 +198,7 @@ def _cannot(kind: str, name: str, n: int, one: Ours) -> Cannot:
         "edited": (f"{faces} in edited photos cannot be placed there", "the key needs asset.edit.get to move those that Immich has"),
         "no_frame": (f"{photos} {have} no size that a face could be placed by", ""),
         "no_face_there": (f"Immich has no face at the place of {faces}", "--add-faces adds them"),
+        "close_by": (f"Immich has a face close to the place of {faces}, and it is not clear that it is the same", ""),
         "removed_there": (f"{faces} that {plural(n, 'was')} added {be} gone in Immich", f"--overrule {one.set_name} adds them again"),
         "before_birth": (f"{faces} {be} in photos from before the birth date that Immich has", ""),
         "hidden_there": (f"{faces} {be} with a person who is hidden in Immich", ""),
@@ -220,6 +223,16 @@ def _to(person: PersonNow | None) -> dict[str, str | bool]:
 def _before_birth(person: PersonNow | None, face: PlacedFace) -> bool:
     taken = face.taken_at or ""
     return person is not None and bool(person.birth_date) and taken > _DATED and taken[:10] < (person.birth_date or "")
+
+
+def _one_head(one: Box, other: Box) -> bool:
+    """Whether two boxes may be of one head, which Immich may have drawn narrower, wider or beside: one has the other's middle in it."""
+    return _has_middle(one, other) or _has_middle(other, one)
+
+
+def _has_middle(box: Box, other: Box) -> bool:
+    x, y = (other[0] + other[2]) / 2, (other[1] + other[3]) / 2
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
 
 
 def _preview(size: tuple[int, int] | None) -> tuple[int, int] | None:
