@@ -141,6 +141,15 @@ def test_what_immich_has_as_it_was_told_is_ours_to_say_otherwise(home: Home) -> 
     assert kinds(home, "Anna") == {"moved_there": PHOTOS}
 
 
+def test_who_was_merged_into_somebody_whom_immich_had_all_along_is_moved_to_them(home: Home) -> None:
+    home.apply("--names", "--faces")
+    cleo = home.person("Cleo")  # of whom nothing had to be published
+    assert home("merge", home.sets_of("Anna"), home.sets_of("Cleo"), "--name", "Cleo").code == 0
+    assert kinds(home, "Cleo") == {}
+    assert home.apply("--names", "--faces")["changes"]["written"] == {"faces_moved": PHOTOS}
+    assert {home.face(n, k).person_id for n in (1, 3) for k in range(PHOTOS)} == {cleo.id}
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_was_just_published_or_taken_back_is_known_without_asking_immich_again(home: Home) -> None:
     home.asset(10, 4).faces.clear()

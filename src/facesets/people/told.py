@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from facesets.records import Box
@@ -33,11 +33,10 @@ class Told:
     in_albums: dict[str, set[str]] = field(default_factory=dict)
     tagged: dict[int, dict[str, set[str]]] = field(default_factory=dict)  # by number and the tag's path
 
-    def of_number(self, number: int, merged: Mapping[int, tuple[tuple[int, str | None], ...]]) -> str | None:
-        """The person in Immich of a person here, or of one who turned out to be them."""
-        if number in self.people:
-            return self.people[number]
-        return next((self.people[n] for n, _ in merged.get(number, ()) if n in self.people), None)
+    def inherited(self, merged: Mapping[int, Sequence[tuple[int, str | None]]]) -> dict[int, str]:
+        """By number: the person in Immich of somebody who turned out to be them."""
+        found = {number: [self.people[n] for n, _ in those if n in self.people] for number, those in merged.items()}
+        return {number: ids[0] for number, ids in found.items() if ids}
 
     def tagged_of(self, numbers: Iterable[int]) -> dict[str, set[str]]:
         """The path of a tag -> assets on which it was put for these people."""

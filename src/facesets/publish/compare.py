@@ -36,12 +36,12 @@ def compare(registry: Registry, there: There, what: What, progress: Progress) ->
     said = told(published.standing(registry, user.label))
     ours = _ours(registry, faces, there, made)
     merged = published.merged_names(registry)
-    linked = {one.number: person for one in ours if (person := said.of_number(one.number, merged)) is not None}
-    targets = choose(ours, there, linked, what.overrule)
+    inherited = said.inherited(merged)
+    targets = choose(ours, there, said.people, inherited, what.overrule)
     changed = _read_changed(there, faces, targets, to_ask, what, progress)
     if changed:  # what was edited since is seen anew
         ours = _ours(registry, faces, there, made)
-        targets = choose(ours, there, linked, what.overrule)
+        targets = choose(ours, there, said.people, inherited, what.overrule)
     if what.tags:
         tagged = {asset for paths in said.tagged.values() for assets_ in paths.values() for asset in assets_}
         there.read_assets(sorted(tagged), progress)

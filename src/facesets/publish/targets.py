@@ -43,8 +43,12 @@ class Target:
     problem: Cannot | None = None
 
 
-def choose(people: Sequence[Ours], there: There, linked: Mapping[int, str], overrule: Collection[int]) -> dict[int, Target]:
-    """Number -> target. ``linked``: number -> id of the person that was published as them before."""
+def choose(
+    people: Sequence[Ours], there: There, linked: Mapping[int, str], inherited: Mapping[int, str], overrule: Collection[int]
+) -> dict[int, Target]:
+    """Number -> target. ``linked``: number -> id of the person that was published as them before; ``inherited``: as one who turned out
+    to be them, which is the weaker word: Immich may have had them themselves all along.
+    """
     found: dict[int, Target] = {}
     gone: dict[int, Cannot] = {}
     for one in people:
@@ -60,6 +64,11 @@ def choose(people: Sequence[Ours], there: There, linked: Mapping[int, str], over
         groups.setdefault(folded(one.name), []).append(one)
     for group in groups.values():
         _by_name([one for one in group if one.number not in found], group, there, claimed, found)
+    for one in people:
+        heir = there.person(inherited[one.number]) if one.number not in found and one.number in inherited else None
+        if heir is not None and heir.person_id not in claimed:
+            found[one.number] = Target(heir)
+            claimed.add(heir.person_id)
     for one, person_id in _by_faces([one for one in people if one.number not in found], there, claimed):
         person = there.person(person_id)
         assert person is not None
