@@ -16,9 +16,11 @@ from facesets.errors import NotFound
 from facesets.immich import wire
 from facesets.immich.response import Response, not_immich
 from facesets.immich.transport import Client
+from facesets.records import FaceBox
 
 _PAGE = 1000  # the most that Immich gives
 _PROMPT = 40  # characters of a name that are searched for
+_DRAWN = "manual"  # the source of a face that was drawn
 _WILD = re.compile(r"[\\%_]")
 AT_ONCE = 500  # ids in one request
 
@@ -106,6 +108,13 @@ def people_of_faces(client: Client, asset_id: str) -> dict[str, str | None]:
     """Face's id -> the id of its person, of the visible faces of an asset (``face.read``). Raises NotFound."""
     found = wire.faces(client.get("/faces", {"id": asset_id}), f"faces of {asset_id}")
     return {box.face_id: box.person_id for box in found}
+
+
+def drawn_faces(client: Client, asset_id: str) -> tuple[FaceBox, ...]:
+    """Of the visible faces of an asset those that were drawn, not found by machine or read from the file (``face.read``)."""
+    found = client.get("/faces", {"id": asset_id})
+    drawn = [face for face in found if isinstance(face, Mapping) and face.get("sourceType", _DRAWN) == _DRAWN]
+    return wire.faces(drawn, f"faces of {asset_id}")
 
 
 def asset(client: Client, asset_id: str) -> AssetNow | None:

@@ -240,8 +240,15 @@ class _Draw:
         return self.landed(context, write) or {}
 
     def landed(self, context: Context, write: Sent) -> Values | None:
-        people = _people_of(context, write.wanted["asset"]) or {}
-        new = sorted(face for face, person in people.items() if face not in write.before["faces"] and person == write.wanted["person"])
+        try:
+            drawn = write_back.drawn_faces(context.client, write.wanted["asset"])
+        except NotFound:
+            return None
+        sent = (*write.wanted["box"], *write.wanted["frame"], write.wanted["person"])
+        new = [
+            box.face_id for box in drawn if box.face_id not in write.before["faces"]
+            and (box.x1, box.y1, box.x2, box.y2, box.image_width, box.image_height, box.person_id) == sent
+        ]  # fmt: skip
         return {"face": new[0]} if new else None
 
     def take_back(self, context: Context, step: PublishedStep) -> Changed | None:
@@ -253,6 +260,8 @@ class _Draw:
             return None  # gone already
         if people[face_id] != step.wanted["person"]:
             return Changed("a face that was added was given to somebody else in Immich since, and stays" if people[face_id] else _TAKEN)
+        if face_id not in {face.face_id for face in write_back.drawn_faces(context.client, step.wanted["asset"])}:
+            return Changed("a face that was taken for one that was added is Immich's own, and stays")
         write_back.delete_face(context.client, face_id)
         return None
 
