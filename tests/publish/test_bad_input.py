@@ -184,6 +184,26 @@ def test_a_face_that_immich_fails_at_every_time_holds_nobody_up(home: Home) -> N
     assert home.apply("--names", "--faces")["changes"]["written"] == {"faces_assigned": 1}
 
 
+def test_a_server_that_is_too_busy_is_waited_for_and_then_asked_again_later_and_no_write_is_given_up(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("facesets.immich.Client.pause", lambda _client, seconds: pauses.append(seconds))
+    start = home.state()
+    home.faults.add(faults.too_many_requests(7), "PUT /api/faces/{id}", skip=2, times=3)
+    answer = home.publish("--names", "--faces", "--apply")
+    assert answer.code == 3
+    assert "run the same command again later, and it goes on" in answer.line
+    assert pauses == [7.0, 7.0, 7.0]
+    assert home.apply("--names", "--faces")["notes"] == []
+    assert [row["act"] for row in home("history", "--json").json].count("publish") == 1
+    home.faults.add(faults.status(503), "PUT /api/faces/{id}", times=2)
+    pauses.clear()
+    assert home("undo").code == 0
+    assert pauses == [1.0, 2.0]
+    assert home.state() == start
+
+
 def test_a_server_that_goes_away_is_said_and_the_same_command_goes_on(home: Home) -> None:
     home.cli.set("attempts = 1")
     home.faults.add(faults.dropped(), "*", skip=140)
@@ -290,6 +310,15 @@ def test_a_person_who_was_made_and_has_to_stay_keeps_the_name(home: Home) -> Non
     with home.open() as (_, registry):
         assert "Greta" in {one.name for one in source_people.select(registry, "anna", home.anna)}
     assert not [p.name for p in home.library.people.values() if p.name.startswith("facesets ")]
+    assert home.whose(7) == [None] * PHOTOS
+
+
+def test_a_person_who_was_made_and_got_a_birth_date_in_immich_stays(home: Home) -> None:
+    home.apply("--names", "--faces")
+    greta = home.person("Greta")
+    greta.birth_date = "1931-05-04"
+    assert "the person who was made for 'Greta' has a birth date that was given in Immich, and stays too" in home("undo").out
+    assert home.person("Greta") is greta
     assert home.whose(7) == [None] * PHOTOS
 
 

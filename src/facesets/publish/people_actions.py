@@ -104,13 +104,15 @@ class _Make:
             return None  # somebody has done so, or merged them away
         if person.name not in (step.before["token"], ""):
             return Changed(f"the person {quoted(person.name)}, who was made, has that name from Immich and stays")
-        if person.person_id not in context.keep and not write_back.has_faces(context.client, person.person_id):
+        born = bool(person.birth_date)
+        if not born and person.person_id not in context.keep and not write_back.has_faces(context.client, person.person_id):
             write_back.delete_person(context.client, person.person_id)
             return None
         name = step.wanted["name"]
         if person.name:  # not under the one by which it is found
             write_back.rename(context.client, person.person_id, name)
-        return Changed(f"the person who was made for {quoted(name)} has faces that were given in Immich, or that stay, and stays too")
+        has = "a birth date that was given in Immich" if born else "faces that were given in Immich, or that stay"
+        return Changed(f"the person who was made for {quoted(name)} has {has}, and stays too")
 
 
 class _Name:
