@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from facesets.errors import BadAnswer, NotFound, ServerError, SourceAway, Unreachable
+from facesets.connections import LONGEST_RETRY_AFTER
+from facesets.errors import BadAnswer, NotFound, ServerError, ServerFailed, SourceAway, Unreachable
+from facesets.immich.response import TemporaryFailure
 from facesets.people import Outcome
 from facesets.progress import Progress
 from facesets.publish.collection_actions import COLLECTION_ACTIONS
@@ -41,7 +43,8 @@ from facesets.wording import count_of
 
 ACTIONS: Mapping[str, Action] = {**PEOPLE_ACTIONS, **COLLECTION_ACTIONS}
 ATTEMPTS = 3  # of a write whose answer was lost and which was not done
-PAUSE = 1.0  # seconds before looking whether it was done
+PAUSE = 1.0  # seconds before looking whether it was done, the first time
+_ITS_OWN_FAULT = 500  # of the statuses that say that a server failed
 _MADE = {MAKE: "person", ALBUM: "album", TAG_MAKE: "tag"}  # what has to be made before it is written to -> what its id is called
 
 
@@ -141,10 +144,12 @@ class _Writer:
             try:
                 result = action.send(self.context, write)
             except Unreachable as err:  # no answer, or one that says that it failed: it may have been done all the same
-                self.context.client.pause(PAUSE)
+                self.context.client.pause(patience(err, attempt))
                 landed = self._landed(action, write, err)
                 if landed is None and attempt < ATTEMPTS:
                     continue
+                if landed is None and is_busy(err):
+                    raise _away(err) from err
                 if landed is None:  # the server is there, and fails at this one each time
                     self.journal.refused(n, write, f"Immich refuses: {err}")
                     return None
@@ -177,7 +182,22 @@ class _Writer:
         try:
             yield
         except Unreachable as err:
-            raise SourceAway(f"{lost}. What was written is in the journal: run the same command again later, and it goes on") from err
+            raise _away(lost) from err
+
+
+def patience(err: Unreachable, attempt: int) -> float:
+    """Seconds to wait before a write is looked for and sent again: longer each time, and as long as the server asks for."""
+    asked = err.retry_after if isinstance(err, TemporaryFailure) else 0.0
+    return max(PAUSE * (1 << attempt - 1), min(asked, LONGEST_RETRY_AFTER))
+
+
+def is_busy(err: Unreachable) -> bool:
+    """Whether it is not what was sent that fails: too many requests, or a proxy before a server that is away."""
+    return isinstance(err, ServerFailed) and err.status != _ITS_OWN_FAULT
+
+
+def _away(err: ServerError) -> SourceAway:
+    return SourceAway(f"{err}. What was written is in the journal: run the same command again later, and it goes on")
 
 
 class _Journal:
@@ -272,6 +292,7 @@ def counts_of(steps: list[PublishedStep], state: str = "") -> dict[str, int]:
 def _what(write: Write) -> str:
     """A write in words, for notes."""
     return {
-        NAME: "the name", ALBUM_NAME: "the album's name", FACE: "a face", DRAW: "an added face", ALBUM_ADD: "photos for the album",
-        ALBUM_REMOVE: "photos out of the album", TAG: "the tag", TAG_MAKE: "the tag", UNTAG: "the former tag",
+        MAKE: "a new person", NAME: "the name", FACE: "a face", DRAW: "an added face", ALBUM: "the album",
+        ALBUM_NAME: "the album's name", ALBUM_ADD: "photos for the album", ALBUM_REMOVE: "photos out of the album", TAG: "the tag",
+        TAG_MAKE: "the tag", UNTAG: "the former tag",
     }.get(write.action, write.action)  # fmt: skip
