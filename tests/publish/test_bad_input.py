@@ -13,6 +13,7 @@ from facesets.progress import Silent
 from facesets.publish import Diff, What
 from facesets.registry import source_people
 from facesets.testing import Album, Box, faults, immich_server
+from facesets.testing.immich.ids import make_thumbhash
 
 from ..pipeline.world import CommandLine, jpeg
 from .home import PHOTOS, VERSIONS, Home, family
@@ -54,6 +55,22 @@ def test_photos_that_are_not_to_be_written_to_are_left_alone_and_counted(home: H
     assert next(a.asset_ids for a in home.library.albums.values() if a.name == "Greta") == [home.asset(7, 2).id]
     assert home("undo").code == 0
     assert home.state()["faces"] == before
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_photo_whose_file_was_turned_since_its_faces_were_found_gets_none_moved_or_added(home: Home) -> None:
+    turned, swapped = home.asset(7, 0), home.asset(7, 1)
+    for asset in (turned, swapped):  # where a face was is another one now, or none
+        asset.thumbhash, asset.updated_at = make_thumbhash("upside down"), datetime.now(UTC)
+    swapped.faces.clear()
+    shown = home.publish("--faces", "--add-faces").out
+    assert "2 photos are not as when their faces were found (facesets run looks again)" in shown
+    home.apply("--faces", "--add-faces", "--albums")
+    assert home.whose(7) == [None, "Greta", "Greta", "Greta"]
+    assert swapped.faces == []
+    assert turned.id in album(home, "Greta").asset_ids
+    assert home("run", "--user", "anna").code == 0
+    assert kinds(home, "Greta", "--faces") == {"no_face_there": 1}
 
 
 def test_what_changed_between_the_diff_and_the_write_is_skipped_and_said(home: Home) -> None:

@@ -51,6 +51,7 @@ class AssetNow:
     is_edited: bool
     updated_at: str
     size: tuple[int, int] | None  # oriented pixels of the original
+    thumbhash: str | None
     tags: frozenset[str]  # ids
 
 
@@ -128,7 +129,8 @@ def asset(client: Client, asset_id: str) -> AssetNow | None:
     ids = frozenset(str(tag["id"]) for tag in (tags if isinstance(tags, list) else []) if isinstance(tag, Mapping) and "id" in tag)
     size = (found.width, found.height) if found.width and found.height else None
     return AssetNow(
-        found.asset_id, found.owner_id, found.visibility, found.is_trashed, found.is_edited, found.updated_at or "", size, ids,
+        found.asset_id, found.owner_id, found.visibility, found.is_trashed, found.is_edited, found.updated_at or "", size,
+        found.thumbhash, ids,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from facesets.people import Told, last_look, told
 from facesets.progress import Progress
 from facesets.publish.collection_diff import album_diff, bearers_of, tag_diff
 from facesets.publish.diff import ADD_FACES_WARNING, MAKE, NAME, TAGS_WARNING, Cannot, Diff, PersonDiff, What, Write, quoted
-from facesets.publish.faces_diff import FaceRules, Pair, not_to_be_written, pairs_of, sentences
+from facesets.publish.faces_diff import FaceRules, Pair, is_other_picture, not_to_be_written, pairs_of, sentences
 from facesets.publish.targets import Ours, Target, choose, giving_up, name_of, votes_of
 from facesets.publish.there import There
 from facesets.records import Asset, Box, Reason, User
@@ -49,6 +49,7 @@ def compare(registry: Registry, there: There, what: What, progress: Progress) ->
     for pair in pairs_of(faces, there.faces):
         by_number.setdefault(pair.face.number, []).append(pair)
     diff = _Person(registry, there, said, what, user.user_id, made, stand, rejected)
+    diff.listed = to_ask
     diff.rules.look_over(list(by_number.values()))
     diff.merged = merged
     diff.given_up = giving_up(ours, targets, there, said, what.overrule) if what.names else set()
@@ -77,6 +78,7 @@ class _Person:
         self.merged: Mapping[int, Sequence[tuple[int, str | None]]] = {}
         self.bearers: Mapping[str, set[str]] = {}
         self.given_up: set[str] = set()
+        self.listed: Mapping[str, Asset] = {}
 
     def of(self, one: Ours, target: Target, pairs: list[Pair]) -> PersonDiff:
         """What is to be written about a person."""
@@ -87,7 +89,7 @@ class _Person:
         if target.problem is not None and (self.what.names or self.what.faces or self.what.add_faces or hidden):
             cannot.append(target.problem)
         elif target.problem is None:
-            found = self.rules.decide(one, target, pairs, self._blocked)
+            found = self.rules.decide(one, target, pairs, self._no_face_in)
             in_step = found.in_step
             cannot += sentences(found, one) if self.what.faces or self.what.add_faces else []
             if person is not None and self.what.faces:
@@ -138,6 +140,12 @@ class _Person:
             if self._blocked(pair.face) is None:
                 found.setdefault(pair.face.key, []).append(pair.face.asset_id)
         return found
+
+    def _no_face_in(self, face: PlacedFace) -> str | None:
+        """Why no face is written to an asset."""
+        known, now = self.listed.get(face.asset_id), self.there.assets.get(face.asset_id)
+        other = known is not None and now is not None and is_other_picture(known, now)
+        return self._blocked(face) or ("other_picture" if other else None)
 
     def _blocked(self, face: PlacedFace) -> str | None:
         asset_id = face.asset_id

@@ -11,7 +11,7 @@ from facesets.people import Look, Told, ToldFace
 from facesets.publish.diff import DRAW, FACE, Cannot, What, Write, quoted
 from facesets.publish.targets import Ours, Target
 from facesets.publish.there import SeenFace, There, unit
-from facesets.records import Box, Reason
+from facesets.records import Asset, Box, Reason
 from facesets.registry import PlacedFace, same_places
 from facesets.wording import count_of, folded, plural
 
@@ -49,6 +49,17 @@ def not_to_be_written(face: PlacedFace, owner_id: str, now: AssetNow | None, *, 
     if now.is_trashed if now is not None else face.is_trashed:
         return "trashed"
     return None
+
+
+def is_other_picture(known: Asset, now: AssetNow) -> bool:
+    """Whether an asset shows another picture than the one in which its faces were found: the file was turned, mirrored or replaced.
+
+    An edit in Immich makes none: faces are given in the original's frame.
+    """
+    if known.is_edited or now.is_edited:
+        return False
+    size = (known.width, known.height) if known.width and known.height else None
+    return any(before and after and before != after for before, after in ((known.thumbhash, now.thumbhash), (size, now.size)))
 
 
 def pairs_of(faces: Sequence[PlacedFace], seen: Mapping[str, tuple[SeenFace, ...] | None]) -> list[Pair]:
@@ -196,6 +207,7 @@ def _cannot(kind: str, name: str, n: int, one: Ours) -> Cannot:
         "away": (f"{photos} {be} not shown to this key: deleted, or in the locked folder", ""),
         "trashed": (f"{photos} {be} in the trash", ""),
         "edited": (f"{faces} in edited photos cannot be placed there", "the key needs asset.edit.get to move those that Immich has"),
+        "other_picture": (f"{photos} {be} not as when {'its' if n == 1 else 'their'} faces were found", "facesets run looks again"),
         "no_frame": (f"{photos} {have} no size that a face could be placed by", ""),
         "no_face_there": (f"Immich has no face at the place of {faces}", "--add-faces adds them"),
         "close_by": (f"Immich has a face close to the place of {faces}, and it is not clear that it is the same", ""),
