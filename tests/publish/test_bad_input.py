@@ -140,6 +140,22 @@ def test_very_long_and_odd_names_go_there_and_come_back(home: Home) -> None:
     assert home.state() == start
 
 
+def test_whose_faces_get_a_name_that_is_not_theirs_is_said(home: Home) -> None:
+    """Immich has two people for one, of whom one has no name here."""
+    berta = home.sets_of("Berta")
+    for k in range(2):
+        home.face(2, k).person_id = home.face(1, 0).person_id
+    assert home("run", "--user", "anna").code == 0
+    named = next(row["decision"] for row in home("history", "--json").json if f"{berta} is Berta" in row["sentences"])
+    assert "no name here" not in home.publish("--names").out
+    assert home("undo", str(named)).code == 0
+    shown = home.publish("--names").out
+    assert f"2 faces of {berta}, which has no name here, are with them in Immich, and get this name there too" in shown
+    assert home("name", berta, "Berta").code == 0
+    home.apply("--names", "--faces")
+    assert (home.whose(1), home.whose(2)) == (["Anna"] * PHOTOS, ["Berta"] * PHOTOS)
+
+
 WRITES = (
     "POST /api/people",
     "P* /api/people/{id}",

@@ -79,6 +79,7 @@ class _Person:
         self.bearers: Mapping[str, set[str]] = {}
         self.given_up: set[str] = set()
         self.listed: Mapping[str, Asset] = {}
+        self.nameless = published.nameless_there(registry) if what.names else {}
 
     def of(self, one: Ours, target: Target, pairs: list[Pair]) -> PersonDiff:
         """What is to be written about a person."""
@@ -105,7 +106,7 @@ class _Person:
             elif person is not None and self.what.names:
                 name = name_of(one, person, self.there, self.said, self.given_up, overrule=one.number in self.what.overrule)
                 writes += [name] if isinstance(name, Write) else []
-                cannot += [name] if isinstance(name, Cannot) else []
+                cannot += [name] if isinstance(name, Cannot) else self._nameless_there(person.person_id) if name is not None else []
             writes += found.writes
         if self.what.albums and not hidden:
             more, why = album_diff(one, self.photos(pairs), self.there, self.said, self.albums, self.what)
@@ -132,6 +133,16 @@ class _Person:
         many = f"{count_of(n, 'face')} that {plural(n, 'was')} rejected here {plural(n, 'is')} with them in Immich"
         why = f"{many}, and it is not known whose {'it is' if n == 1 else 'they are'}"
         return [Cannot("rejected", why, n, "facesets move FACE --to SET says it; or in Immich, by hand")]
+
+    def _nameless_there(self, person_id: str) -> list[Cannot]:
+        """Faces of people without a name here whom Immich has for this person: what that gets of a name is theirs as well."""
+        return [
+            Cannot(
+                "nameless", f"{count_of(n, 'face')} of {set_name}, which has no name here, {plural(n, 'is')} with them in Immich, and "
+                f"{'gets' if n == 1 else 'get'} this name there too", n, f"facesets name {set_name} NAME, and --faces moves them",
+            )
+            for set_name, n in self.nameless.get(person_id, ())
+        ]  # fmt: skip
 
     def photos(self, pairs: list[Pair]) -> dict[str, list[str]]:
         """Face's key -> the assets that show it and may be written to, the one that stands for the photo first."""

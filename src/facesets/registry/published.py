@@ -244,6 +244,21 @@ def merged_names(registry: Registry) -> dict[int, tuple[tuple[int, str | None], 
     return {number: tuple(those) for number, those in found.items()}
 
 
+def nameless_there(registry: Registry) -> dict[str, tuple[tuple[str, int], ...]]:
+    """Id of a person in Immich -> sets of people without a name here, and how many of their faces that person had at last."""
+    sql = (
+        "SELECT f.source_person_id, t.name, count(DISTINCT f.id) FROM people AS p JOIN sets AS t ON t.person_id = p.id "
+        "JOIN memberships AS s ON s.person_id = p.id JOIN faces AS f ON f.id = s.face_id WHERE p.standing = 'active' "
+        "AND p.name IS NULL AND t.kind = 'canonical' AND t.retired = 0 AND s.standing IN ('member', 'recognised') "
+        "AND f.source_person_id IS NOT NULL "
+        "GROUP BY f.source_person_id, t.name ORDER BY t.name"
+    )
+    found: dict[str, list[tuple[str, int]]] = {}
+    for person_id, set_name, n in registry.db.execute(sql):
+        found.setdefault(person_id, []).append((set_name, n))
+    return {person_id: tuple(those) for person_id, those in found.items()}
+
+
 def nameless(registry: Registry) -> int:
     """How many active people have a set and no name."""
     sql = (
