@@ -13,7 +13,6 @@ from typing import Any
 
 from facesets.connections import LONGEST_RETRY_AFTER
 from facesets.errors import BadAnswer, NotFound, ServerError, ServerFailed, SourceAway, Unreachable
-from facesets.immich.response import TemporaryFailure
 from facesets.people import Outcome
 from facesets.progress import Progress
 from facesets.publish.collection_actions import COLLECTION_ACTIONS
@@ -187,7 +186,7 @@ class _Writer:
 
 def patience(err: Unreachable, attempt: int) -> float:
     """Seconds to wait before a write is looked for and sent again: longer each time, and as long as the server asks for."""
-    asked = err.retry_after if isinstance(err, TemporaryFailure) else 0.0
+    asked = err.retry_after if isinstance(err, ServerFailed) else 0.0
     return max(PAUSE * (1 << attempt - 1), min(asked, LONGEST_RETRY_AFTER))
 
 
