@@ -150,6 +150,21 @@ def test_who_was_merged_into_somebody_whom_immich_had_all_along_is_moved_to_them
     assert {home.face(n, k).person_id for n in (1, 3) for k in range(PHOTOS)} == {cleo.id}
 
 
+def test_two_who_were_one_for_a_while_are_two_in_immich_again(home: Home) -> None:
+    home.apply("--names")  # Greta is not there yet
+    jakob = home.person("Jakob")
+    merged = home("merge", home.sets_of("Jakob"), home.sets_of("Greta"), "--name", "Greta", "--json").json["decision"]
+    home.apply("--names", "--faces")
+    assert (jakob.name, home.whose(7), home.whose(10)) == ("Greta", ["Greta"] * PHOTOS, ["Greta"] * PHOTOS)
+    assert home("undo", str(merged)).code == 0
+    assert kinds(home, "Jakob") == {"named_otherwise": PHOTOS}  # and nobody's name changes from one to the other each time
+    assert home.publish("--names", "--faces", "--json").json["counts"] == {}
+    again = home.apply("--names", "--faces", "--overrule", "Jakob")["changes"]["written"]
+    assert again == {"people_made": 1, "faces_moved": PHOTOS}
+    assert (jakob.name, home.whose(7), home.whose(10)) == ("Greta", ["Greta"] * PHOTOS, ["Jakob"] * PHOTOS)
+    assert home.publish("--names", "--faces", "--json").json["counts"] == {}
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_was_just_published_or_taken_back_is_known_without_asking_immich_again(home: Home) -> None:
     home.asset(10, 4).faces.clear()

@@ -51,14 +51,14 @@ def choose(
     """
     found: dict[int, Target] = {}
     gone: dict[int, Cannot] = {}
-    for one in people:
-        before = linked.get(one.number)
-        person = None if before is None else there.person(before)
-        if person is not None:
+    claimed: set[str] = set()
+    known = [(one, before, there.person(before)) for one in people if (before := linked.get(one.number)) is not None]
+    for one, before, person in sorted(known, key=lambda each: _unlike(*each)):
+        if person is not None and before not in claimed:  # two who were one for a while were published as the same
             found[one.number] = Target(person)
-        elif before is not None and one.number not in overrule:
+            claimed.add(before)
+        elif person is None and one.number not in overrule:
             gone[one.number] = _gone(one, there)
-    claimed = {target.person.person_id for target in found.values() if target.person}
     groups: dict[str, list[Ours]] = {}
     for one in people:
         groups.setdefault(folded(one.name), []).append(one)
@@ -83,6 +83,11 @@ def choose(
         elif target.person is not None and target.person.is_hidden:
             found[one.number] = Target(None, Cannot("hidden", "this person is hidden in Immich, and stays as they are there"))
     return found
+
+
+def _unlike(one: Ours, person_id: str, person: PersonNow | None) -> tuple[bool, int, int]:
+    """Sorts by how little of a person in Immich is somebody's: the name, then the faces."""
+    return person is None or folded(person.name) != folded(one.name), -one.votes.get(person_id, 0), one.number
 
 
 def _gone(one: Ours, there: There) -> Cannot:
