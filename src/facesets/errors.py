@@ -122,11 +122,12 @@ class Unreachable(ServerError):
 
 
 class ServerFailed(Unreachable):
-    """The server answered, and said that it failed or is too busy (``status``: 5xx, 408, 425, 429)."""
+    """The server answered, and said that it failed or is too busy (``status``: 5xx, 408, 425, 429), for ``retry_after`` seconds."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after
 
 
 class IncompleteBody(Unreachable):

@@ -12,7 +12,8 @@ from facesets import publish
 from facesets.progress import Silent
 from facesets.publish import Diff, What
 from facesets.registry import source_people
-from facesets.testing import Box, faults, immich_server
+from facesets.testing import Album, Box, faults, immich_server
+from facesets.testing.immich.ids import make_thumbhash
 
 from ..pipeline.world import CommandLine, jpeg
 from .home import PHOTOS, VERSIONS, Home, family
@@ -54,6 +55,22 @@ def test_photos_that_are_not_to_be_written_to_are_left_alone_and_counted(home: H
     assert next(a.asset_ids for a in home.library.albums.values() if a.name == "Greta") == [home.asset(7, 2).id]
     assert home("undo").code == 0
     assert home.state()["faces"] == before
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_photo_whose_file_was_turned_since_its_faces_were_found_gets_none_moved_or_added(home: Home) -> None:
+    turned, swapped = home.asset(7, 0), home.asset(7, 1)
+    for asset in (turned, swapped):  # where a face was is another one now, or none
+        asset.thumbhash, asset.updated_at = make_thumbhash("upside down"), datetime.now(UTC)
+    swapped.faces.clear()
+    shown = home.publish("--faces", "--add-faces").out
+    assert "2 photos are not as when their faces were found (facesets run looks again)" in shown
+    home.apply("--faces", "--add-faces", "--albums")
+    assert home.whose(7) == [None, "Greta", "Greta", "Greta"]
+    assert swapped.faces == []
+    assert turned.id in album(home, "Greta").asset_ids
+    assert home("run", "--user", "anna").code == 0
+    assert kinds(home, "Greta", "--faces") == {"no_face_there": 1}
 
 
 def test_what_changed_between_the_diff_and_the_write_is_skipped_and_said(home: Home) -> None:
@@ -123,6 +140,22 @@ def test_very_long_and_odd_names_go_there_and_come_back(home: Home) -> None:
     assert home.state() == start
 
 
+def test_whose_faces_get_a_name_that_is_not_theirs_is_said(home: Home) -> None:
+    """Immich has two people for one, of whom one has no name here."""
+    berta = home.sets_of("Berta")
+    for k in range(2):
+        home.face(2, k).person_id = home.face(1, 0).person_id
+    assert home("run", "--user", "anna").code == 0
+    named = next(row["decision"] for row in home("history", "--json").json if f"{berta} is Berta" in row["sentences"])
+    assert "no name here" not in home.publish("--names").out
+    assert home("undo", str(named)).code == 0
+    shown = home.publish("--names").out
+    assert f"2 faces of {berta}, which has no name here, are with them in Immich, and get this name there too" in shown
+    assert home("name", berta, "Berta").code == 0
+    home.apply("--names", "--faces")
+    assert (home.whose(1), home.whose(2)) == (["Anna"] * PHOTOS, ["Berta"] * PHOTOS)
+
+
 WRITES = (
     "POST /api/people",
     "P* /api/people/{id}",
@@ -184,6 +217,26 @@ def test_a_face_that_immich_fails_at_every_time_holds_nobody_up(home: Home) -> N
     assert home.apply("--names", "--faces")["changes"]["written"] == {"faces_assigned": 1}
 
 
+def test_a_server_that_is_too_busy_is_waited_for_and_then_asked_again_later_and_no_write_is_given_up(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("facesets.immich.Client.pause", lambda _client, seconds: pauses.append(seconds))
+    start = home.state()
+    home.faults.add(faults.too_many_requests(7), "PUT /api/faces/{id}", skip=2, times=3)
+    answer = home.publish("--names", "--faces", "--apply")
+    assert answer.code == 3
+    assert "run the same command again later, and it goes on" in answer.line
+    assert pauses == [7.0, 7.0, 7.0]
+    assert home.apply("--names", "--faces")["notes"] == []
+    assert [row["act"] for row in home("history", "--json").json].count("publish") == 1
+    home.faults.add(faults.status(503), "PUT /api/faces/{id}", times=2)
+    pauses.clear()
+    assert home("undo").code == 0
+    assert pauses == [1.0, 2.0]
+    assert home.state() == start
+
+
 def test_a_server_that_goes_away_is_said_and_the_same_command_goes_on(home: Home) -> None:
     home.cli.set("attempts = 1")
     home.faults.add(faults.dropped(), "*", skip=140)
@@ -195,6 +248,69 @@ def test_a_server_that_goes_away_is_said_and_the_same_command_goes_on(home: Home
     home.apply()
     assert [row["act"] for row in home("history", "--json").json].count("publish") == 1
     assert home.publish("--json").json["counts"] == {}
+
+
+def test_what_was_decided_between_a_publish_that_was_cut_off_and_the_next_is_the_earlier_word(home: Home) -> None:
+    home.cli.set("attempts = 1")
+    home.faults.add(faults.dropped(), "*", skip=110)
+    assert home.publish("--names", "--faces", "--apply").code == 3
+    home.faults.clear()
+    face = home("explain", home.asset(5, 4).id, "--json").json["faces"][0]["face_id"]
+    assert home.face(5, 4).person_id != home.face(5, 3).person_id
+    assert home("confirm", face).code == 0
+    home.apply("--names", "--faces")
+    assert [row["act"] for row in home("history", "--json").json[-3:]] == ["publish", "confirm", "publish"]
+    home.face(5, 4).person_id = home.person("Cleo").id
+    assert kinds(home, "Emil", "--faces") == {"moved_there": 1}
+    assert [home("undo", str(n)).code for n in (13, 11)] == [0, 0]
+
+
+def album(home: Home, name: str) -> Album:
+    (found,) = [album for album in home.library.albums.values() if album.name == name]
+    return found
+
+
+def test_a_photo_that_somebody_put_into_an_album_or_took_out_of_it_is_theirs_when_it_is_taken_back(home: Home) -> None:
+    home.apply("--albums")
+    cleo, berta = album(home, "Cleo"), album(home, "Berta")
+    there = [home("explain", home.asset(2, k).id, "--json").json["faces"][0]["face_id"] for k in range(2)]
+    assert home("move", *there, "--to", home.sets_of("Cleo")).code == 0
+    found = diff(home, What(albums=True))
+    assert found.counts() == {"album_photos_added": 2, "album_photos_removed": 2}
+    cleo.asset_ids.append(home.asset(2, 0).id)  # meanwhile, in Immich
+    berta.asset_ids.remove(home.asset(2, 0).id)
+    with home.open() as (workspace, registry):
+        done = publish.apply(workspace, registry, found, Silent())
+    assert done.changes["written"] == {"album_photos_added": 1, "album_photos_removed": 1}
+    assert home("undo").code == 0
+    assert home.asset(2, 0).id in cleo.asset_ids
+    assert home.asset(2, 1).id not in cleo.asset_ids
+    assert home.asset(2, 0).id not in berta.asset_ids
+    assert home.asset(2, 1).id in berta.asset_ids
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_album_that_somebody_made_theirs_stays(home: Home) -> None:
+    home.apply("--albums")
+    cleo, berta, trashed = album(home, "Cleo"), album(home, "Berta"), home.asset(1, 0)
+    cleo.name = "Cleo for grandma"
+    berta.asset_ids.append(trashed.id)
+    trashed.deleted_at = datetime(2026, 1, 1, tzinfo=UTC)
+    undone = home("undo").out
+    assert "the album 'Cleo' is called 'Cleo for grandma' in Immich by now, and stays" in undone
+    assert "the album 'Berta' holds photos that were put into it in Immich, and stays" in undone
+    assert {one.name: list(one.asset_ids) for one in home.library.albums.values()} == {"Cleo for grandma": [], "Berta": [trashed.id]}
+
+
+def test_of_several_photos_for_an_album_one_is_refused_and_the_answer_is_lost(home: Home) -> None:
+    found = diff(home, What(albums=True))
+    del home.library.assets[home.asset(3, 4).id]
+    home.faults.script("PUT /api/albums/{id}/assets", [faults.failed_after_writing()] * 9)
+    with home.open() as (workspace, registry):
+        done = publish.apply(workspace, registry, found, Silent())
+    assert done.changes["written"] == {"albums_made": 9, "album_photos_added": 44}
+    assert home("undo").code == 0
+    assert home.library.albums == {}
 
 
 def test_a_second_publish_beside_it_waits_or_finds_it_done(home: Home, tmp_path: Path) -> None:
@@ -227,6 +343,15 @@ def test_a_person_who_was_made_and_has_to_stay_keeps_the_name(home: Home) -> Non
     with home.open() as (_, registry):
         assert "Greta" in {one.name for one in source_people.select(registry, "anna", home.anna)}
     assert not [p.name for p in home.library.people.values() if p.name.startswith("facesets ")]
+    assert home.whose(7) == [None] * PHOTOS
+
+
+def test_a_person_who_was_made_and_got_a_birth_date_in_immich_stays(home: Home) -> None:
+    home.apply("--names", "--faces")
+    greta = home.person("Greta")
+    greta.birth_date = "1931-05-04"
+    assert "the person who was made for 'Greta' has a birth date that was given in Immich, and stays too" in home("undo").out
+    assert home.person("Greta") is greta
     assert home.whose(7) == [None] * PHOTOS
 
 
@@ -338,3 +463,30 @@ def test_a_user_who_is_a_folder_has_no_immich(home: Home, tmp_path: Path) -> Non
     answer = home("publish", "--user", "carl")
     assert answer.code == 2
     assert "'carl' is a folder of photos" in answer.line
+
+
+def test_a_person_who_was_named_or_hidden_in_immich_after_the_diff_keeps_their_faces_and_gets_none(home: Home) -> None:
+    for k in range(2):
+        home.face(3, k).person_id = home.face(2, k).person_id = None
+    found = diff(home)
+    second, cleo, berta = (home.library.people[home.face(n, k).person_id or ""] for n, k in ((4, 4), (3, 4), (2, 4)))
+    second.name, cleo.name, berta.is_hidden = "Grandma", "Cleo of next door", True
+    with home.open() as (workspace, registry):
+        done = publish.apply(workspace, registry, found, Silent())
+    said = "\n".join(done.notes)
+    assert "a face of Dora: the person who has it was '' in Immich and is 'Grandma' now (2 times)" in said
+    assert "a face of Cleo: the person who is to have it was 'Cleo' in Immich and is 'Cleo of next door' now (2 times)" in said
+    assert "a face of Berta: the person who is to have it was hidden in Immich (2 times)" in said
+    assert (home.whose(4)[3:], home.whose(3)[:2], home.whose(2)[:2]) == (["Grandma"] * 2, [None] * 2, [None] * 2)
+    # who was named by the publish itself is no other person
+    assert done.changes["written"]["people_named"] == 6
+
+
+def test_a_name_that_somebody_got_in_immich_after_the_diff_is_not_given_twice(home: Home) -> None:
+    found = diff(home)
+    anna = next(user for user in home.library.users.values() if user.name == "anna")
+    home.library.person(anna, "anna")
+    with home.open() as (workspace, registry):
+        done = publish.apply(workspace, registry, found, Silent())
+    assert "not written, the name of Anna: somebody else in Immich is called 'Anna' by now" in done.notes
+    assert not [person for person in home.library.people.values() if person.name == "Anna"]

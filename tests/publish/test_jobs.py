@@ -87,6 +87,15 @@ def test_an_added_face_is_in_the_frame_of_the_others_and_goes_again(home: Home) 
     assert home.state() == start
 
 
+def test_no_face_is_added_where_immich_may_have_it_beside_or_around(home: Home) -> None:
+    beside, around = home.face(10, 4), home.face(10, 3)
+    beside.x1, beside.x2 = beside.x1 + 60, beside.x2 + 60
+    around.x1, around.x2, around.y1, around.y2 = around.x1 - 64, around.x2 + 64, around.y1 - 64, around.y2 + 64
+    for words in (("--faces",), ("--faces", "--add-faces")):
+        assert "Immich has a face close to the place of 2 faces, and it is not clear that it is the same" in home.publish(*words).out
+    assert "faces_added" not in home.apply("--faces", "--add-faces")["changes"]["written"]
+
+
 def test_tags_are_asked_for_twice_and_leave_nothing_but_the_files(home: Home) -> None:
     start = home.state()
     shown = home.publish("--tags")

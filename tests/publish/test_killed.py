@@ -12,8 +12,9 @@ from facesets.immich import Client
 from facesets.people import to_undo
 from facesets.progress import Silent
 from facesets.publish import What
+from facesets.registry import published
 
-from .home import VERSIONS, Home
+from .home import PHOTOS, VERSIONS, Home
 
 EVERYTHING = What(names=True, faces=True, albums=True, tags=True, add_faces=True)
 
@@ -108,3 +109,24 @@ def test_killed_around_every_write_and_repeated_it_ends_as_if_nothing_had_been(
         assert repeat(undo_once) > 10
         kill("", 0)
         assert home.state() == start
+
+
+def test_a_face_that_immich_found_after_a_kill_is_not_taken_for_one_that_was_added(
+    home: Home, kill: Callable[[str, int], None]
+) -> None:
+    asset, adding = home.asset(10, 4), What(faces=True, add_faces=True)
+    own = asset.faces.pop()
+    for k in range(PHOTOS - 1):
+        assert home.face(10, k).person_id == own.person_id
+    with home.open() as (workspace, registry):
+        found = publish.diff(workspace, registry, "anna", adding, Silent())
+        actions = [write.action for write in found.writes]
+        before = actions[: actions.index("draw")]
+        kill("before", len(before) + before.count("make") + 1)  # who is made is named then
+        with pytest.raises(Killed):
+            publish.apply(workspace, registry, found, Silent())
+        assert [step.action for step in published.open_steps(registry, "anna")] == ["draw"]
+    asset.faces.append(own)  # Immich's nightly job
+    home.apply("--faces", "--add-faces")
+    assert home("undo").code == 0
+    assert own in asset.faces

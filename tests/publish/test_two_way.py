@@ -62,6 +62,34 @@ def test_another_word_for_a_person_in_immich_takes_no_face_from_it_here(home: Ho
     assert offered["text"].endswith("(Cleo) is 'Old Hanna' in Immich")
 
 
+def test_one_face_alone_that_was_moved_by_hand_is_no_reset(home: Home) -> None:
+    home.apply("--names", "--faces")
+    anna = next(user for user in home.library.users.values() if user.name == "anna")
+    home.face(5, 4).person_id = home.library.person(anna).id  # of Emil's faces the only one that was published
+    shown = home.publish("--faces").out
+    assert "1 face was given to somebody without a name in Immich since (facesets confirm FACE; --overrule" in shown
+    face = str(home("explain", home.asset(5, 4).id, "--json").json["faces"][0]["face_id"])
+    assert home("confirm", face).code == 0
+    assert home.apply("--faces")["changes"]["written"] == {"faces_moved": 1}
+
+
+def test_a_face_that_was_looked_at_before_somebody_moved_it_in_immich_is_asked_for(home: Home) -> None:
+    home.apply("--names", "--faces")
+    key = moved(home)
+    assert home("confirm", key).code == 0
+    assert home.apply("--names", "--faces")["decision"] is None
+    home.face(7, 0).person_id = home.person("Cleo").id
+    assert home("run", "--user", "anna").code == 0
+    assert kinds(home, "Greta") == {"moved_there": 1}
+    assert [each for each in home("suggest", "--json").json if "given to 'Cleo' in Immich since" in each["text"]]
+    assert home("confirm", key).code == 0
+    assert kinds(home, "Greta") == {}
+    assert not [each for each in home("suggest", "--json").json if "given to 'Cleo' in Immich since" in each["text"]]
+    # and moved to yet another one, whom nobody had in mind
+    home.face(7, 0).person_id = home.person("Anna").id
+    assert kinds(home, "Greta") == {"moved_there": 1}
+
+
 def test_the_later_of_two_names_holds_and_a_name_taken_away_is_not_given_again(home: Home) -> None:
     cleo = home.person("Cleo")
     cleo.name, cleo.updated_at = "Cleopatra", cleo.updated_at.replace(year=2099)
@@ -111,6 +139,45 @@ def test_people_merged_here_become_one_there_face_by_face(home: Home) -> None:
     assert home.state() == before
 
 
+def test_what_immich_has_as_it_was_told_is_ours_to_say_otherwise(home: Home) -> None:
+    home.apply("--names", "--faces")
+    before = home.state()
+    merged = home("merge", home.sets_of("Cleo"), home.sets_of("Anna"), "--name", "Anna", "--json").json["decision"]
+    home.apply("--names", "--faces")
+    assert home("undo", str(merged)).code == 0
+    assert kinds(home, "Cleo") == {}
+    assert home.apply("--names", "--faces")["changes"]["written"] == {"faces_moved": PHOTOS}
+    assert home.state()["faces"] == before["faces"]
+    # of somebody who has another name there by now it is asked all the same
+    assert home("merge", home.sets_of("Greta"), home.sets_of("Anna"), "--name", "Anna", "--json").code == 0
+    home.person("Greta").name = "Margarete"
+    assert kinds(home, "Anna") == {"moved_there": PHOTOS}
+
+
+def test_who_was_merged_into_somebody_whom_immich_had_all_along_is_moved_to_them(home: Home) -> None:
+    home.apply("--names", "--faces")
+    cleo = home.person("Cleo")  # of whom nothing had to be published
+    assert home("merge", home.sets_of("Anna"), home.sets_of("Cleo"), "--name", "Cleo").code == 0
+    assert kinds(home, "Cleo") == {}
+    assert home.apply("--names", "--faces")["changes"]["written"] == {"faces_moved": PHOTOS}
+    assert {home.face(n, k).person_id for n in (1, 3) for k in range(PHOTOS)} == {cleo.id}
+
+
+def test_two_who_were_one_for_a_while_are_two_in_immich_again(home: Home) -> None:
+    home.apply("--names")  # Greta is not there yet
+    jakob = home.person("Jakob")
+    merged = home("merge", home.sets_of("Jakob"), home.sets_of("Greta"), "--name", "Greta", "--json").json["decision"]
+    home.apply("--names", "--faces")
+    assert (jakob.name, home.whose(7), home.whose(10)) == ("Greta", ["Greta"] * PHOTOS, ["Greta"] * PHOTOS)
+    assert home("undo", str(merged)).code == 0
+    assert kinds(home, "Jakob") == {"named_otherwise": PHOTOS}  # and nobody's name changes from one to the other each time
+    assert home.publish("--names", "--faces", "--json").json["counts"] == {}
+    again = home.apply("--names", "--faces", "--overrule", "Jakob")["changes"]["written"]
+    assert again == {"people_made": 1, "faces_moved": PHOTOS}
+    assert (jakob.name, home.whose(7), home.whose(10)) == ("Greta", ["Greta"] * PHOTOS, ["Jakob"] * PHOTOS)
+    assert home.publish("--names", "--faces", "--json").json["counts"] == {}
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_was_just_published_or_taken_back_is_known_without_asking_immich_again(home: Home) -> None:
     home.asset(10, 4).faces.clear()
@@ -150,3 +217,28 @@ def test_a_tag_that_another_program_wrote_into_every_photo_changes_nothing_of_wh
     assert home.publish("--names", "--faces", "--albums", "--json").json["counts"] == {}
     assert home.apply()["decision"] is None
     assert home.state()["albums"] == published
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_two_names_that_were_mixed_up_change_places_and_back(home: Home) -> None:
+    home.apply("--names", "--faces")
+    before = home.state()
+    anna, berta, emil = (home.sets_of(name) for name in ("Anna", "Berta", "Emil"))
+    for set_name, name in ((anna, "?"), (berta, "Anna"), (anna, "Berta")):
+        assert home("name", set_name, name).code == 0
+    shown = home.publish("--names", "--faces").out
+    assert f"Anna ({berta}): the person 'Berta' in Immich is called 'Anna'" in shown
+    assert "merge the two" not in shown
+    assert home.apply("--names", "--faces")["changes"]["written"] == {"people_named": 2}
+    assert (home.whose(1), home.whose(2)) == (["Berta"] * PHOTOS, ["Anna"] * PHOTOS)
+    assert home.publish("--names", "--faces", "--json").json["counts"] == {}
+    assert home("undo").code == 0
+    assert home.state() == before
+    # one of them was renamed there since: the other does not get a name that is not given up
+    home.person("Berta").name = "Betty"
+    assert home("name", emil, "Anna Maria").code == 0
+    assert home("name", anna, "Emil").code == 0
+    assert kinds(home, "Emil") == {}
+    home.person("Emil").name = "emil"
+    assert kinds(home, "Anna Maria") == {"renamed_there": 1}
+    assert kinds(home, "Emil") == {"name_taken": 1}

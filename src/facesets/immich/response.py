@@ -84,10 +84,6 @@ class Redirected(NotImmich):
 class TemporaryFailure(ServerFailed):
     """An answer that says: not now, or not before ``retry_after`` seconds."""
 
-    def __init__(self, message: str, status: int, retry_after: float) -> None:
-        super().__init__(message, status)
-        self.retry_after = retry_after
-
 
 def error_of(response: Response, shown: str, key: str, credential: str = "API key") -> ServerError:
     """The error for an answer that is no success: WrongKey, MissingPermission, NotFound, NotImmich, BadAnswer, TemporaryFailure.

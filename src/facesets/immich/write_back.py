@@ -16,9 +16,11 @@ from facesets.errors import NotFound
 from facesets.immich import wire
 from facesets.immich.response import Response, not_immich
 from facesets.immich.transport import Client
+from facesets.records import FaceBox
 
 _PAGE = 1000  # the most that Immich gives
 _PROMPT = 40  # characters of a name that are searched for
+_DRAWN = "manual"  # the source of a face that was drawn
 _WILD = re.compile(r"[\\%_]")
 AT_ONCE = 500  # ids in one request
 
@@ -49,6 +51,7 @@ class AssetNow:
     is_edited: bool
     updated_at: str
     size: tuple[int, int] | None  # oriented pixels of the original
+    thumbhash: str | None
     tags: frozenset[str]  # ids
 
 
@@ -108,6 +111,13 @@ def people_of_faces(client: Client, asset_id: str) -> dict[str, str | None]:
     return {box.face_id: box.person_id for box in found}
 
 
+def drawn_faces(client: Client, asset_id: str) -> tuple[FaceBox, ...]:
+    """Of the visible faces of an asset those that were drawn, not found by machine or read from the file (``face.read``)."""
+    found = client.get("/faces", {"id": asset_id})
+    drawn = [face for face in found if isinstance(face, Mapping) and face.get("sourceType", _DRAWN) == _DRAWN]
+    return wire.faces(drawn, f"faces of {asset_id}")
+
+
 def asset(client: Client, asset_id: str) -> AssetNow | None:
     """One asset; None where it is not shown to this key: deleted, locked, a stranger's (``asset.read``)."""
     try:
@@ -119,7 +129,8 @@ def asset(client: Client, asset_id: str) -> AssetNow | None:
     ids = frozenset(str(tag["id"]) for tag in (tags if isinstance(tags, list) else []) if isinstance(tag, Mapping) and "id" in tag)
     size = (found.width, found.height) if found.width and found.height else None
     return AssetNow(
-        found.asset_id, found.owner_id, found.visibility, found.is_trashed, found.is_edited, found.updated_at or "", size, ids,
+        found.asset_id, found.owner_id, found.visibility, found.is_trashed, found.is_edited, found.updated_at or "", size,
+        found.thumbhash, ids,
     )  # fmt: skip
 
 
@@ -185,6 +196,11 @@ def in_album(client: Client, album_id: str) -> set[str]:
         items, page = wire.page(client.search("/search/metadata", {"albumIds": [album_id], "size": _PAGE, "page": page}), "search")
         found.update(wire.uuid(item, "id", "album") for item in items)
     return found
+
+
+def is_album_used(client: Client, album_id: str) -> bool:
+    """Whether any asset that the key shows is in an album, those in the trash too (``asset.read``, ``album.read`` on 2.x)."""
+    return bool(in_album(client, album_id)) or _any(client, {"albumIds": [album_id]})
 
 
 def create_album(client: Client, name: str, description: str) -> str:

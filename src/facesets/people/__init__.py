@@ -21,13 +21,13 @@ from facesets.people.suggest import Suggestion, suggest
 from facesets.people.taking_back import standing_on, to_undo, undo
 from facesets.people.told import Told, ToldFace, told
 from facesets.people.whole_sets import distinct, extend, extend_as_ordered, ignore, merge, split
-from facesets.people.words_of_immich import LOOKED, face_words, set_words
+from facesets.people.words_of_immich import Look, face_words, last_look, set_words
 from facesets.people.xmp_names import XmpNames, read_xmp_names
 
 __all__ = [
-    "LOOKED",
     "Calibration",
     "KnownFace",
+    "Look",
     "NameSuggestion",
     "Outcome",
     "Past",
@@ -49,6 +49,7 @@ __all__ = [
     "faces_named",
     "history",
     "ignore",
+    "last_look",
     "make_eras",
     "merge",
     "move",

@@ -13,7 +13,7 @@ from facesets.people.deciding import decide
 from facesets.people.outcome import Effects, Outcome
 from facesets.people.resolve import KnownFace, PlainFile
 from facesets.records import Reason
-from facesets.registry import Person, Registry, decisions, gallery, people, sets
+from facesets.registry import Person, Registry, decisions, gallery, people, published, sets
 from facesets.wording import count_of
 from facesets.workspace import Workspace
 
@@ -211,14 +211,18 @@ def free_name(path: str, used: set[str]) -> str:
 
 
 def spoken(registry: Registry, found: Sequence[resolve.FaceRef], of: Sequence[int | None]) -> dict[str, Any]:
-    """Faces by content key (an owner's image by its own hash), each with the number of whom it is, or is not, of."""
+    """Faces by content key (an owner's image by its own hash), each with the number of whom it is, or is not, of.
+
+    Where they were published also ``immich``: the people there whose they were said to be, so that it is known what this is said of.
+    """
     known = {ref.key: None for ref in found if isinstance(ref, KnownFace)}
     keys = dict(zip(known, decisions.content_keys(registry, known), strict=True))
     listed = [
         keys[ref.key] if isinstance(ref, KnownFace) else {"photo": ref.sha256, "box": [], "set": ref.set, "file": ref.path}
         for ref in found
     ]
-    return {"faces": listed, "of": list(of)}
+    there = published.people_of_published(registry, known)
+    return {"faces": listed, "of": list(of), **({} if there is None else {"immich": there})}
 
 
 def _spoken_of(payload: Mapping[str, Any], owner: Person) -> list[Mapping[str, Any]]:

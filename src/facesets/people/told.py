@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from facesets.records import Box
@@ -11,9 +11,10 @@ from facesets.registry import PublishedStep
 
 @dataclass(frozen=True, slots=True)
 class ToldFace:
-    """A face that was given to a person there. ``place`` is its box in the unit square of the upright original."""
+    """A face that was given to a person there: its box in the unit square of the upright original, and the id that it had."""
 
     place: Box
+    face_id: str | None
     person_id: str
     number: int
     decision: int
@@ -32,11 +33,10 @@ class Told:
     in_albums: dict[str, set[str]] = field(default_factory=dict)
     tagged: dict[int, dict[str, set[str]]] = field(default_factory=dict)  # by number and the tag's path
 
-    def of_number(self, number: int, merged: Mapping[int, tuple[tuple[int, str | None], ...]]) -> str | None:
-        """The person in Immich of a person here, or of one who turned out to be them."""
-        if number in self.people:
-            return self.people[number]
-        return next((self.people[n] for n, _ in merged.get(number, ()) if n in self.people), None)
+    def inherited(self, merged: Mapping[int, Sequence[tuple[int, str | None]]]) -> dict[int, str]:
+        """By number: the person in Immich of somebody who turned out to be them."""
+        found = {number: [self.people[n] for n, _ in those if n in self.people] for number, those in merged.items()}
+        return {number: ids[0] for number, ids in found.items() if ids}
 
     def tagged_of(self, numbers: Iterable[int]) -> dict[str, set[str]]:
         """The path of a tag -> assets on which it was put for these people."""
@@ -62,7 +62,8 @@ def told(steps: Iterable[PublishedStep]) -> Told:
             case "face" | "draw":
                 all_.people.setdefault(step.number, wanted["person"])
                 place: Box = tuple(wanted["place"])
-                all_.faces.setdefault(wanted["asset"], []).append(ToldFace(place, wanted["person"], step.number, step.decision))
+                face = ToldFace(place, wanted.get("face") or result.get("face"), wanted["person"], step.number, step.decision)
+                all_.faces.setdefault(wanted["asset"], []).append(face)
             case "album" if "album" in result:
                 all_.albums[step.number] = result["album"]
                 all_.album_names[result["album"]] = wanted["name"]

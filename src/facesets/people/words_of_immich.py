@@ -5,15 +5,27 @@ Of what the last run, ``publish`` or ``name --from-immich`` saw there; asks no s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from facesets.identity import what_stands
+from facesets.identity import WhatStands, what_stands
 from facesets.people.told import Told, ToldFace, told
-from facesets.registry import Person, Registry, decisions, people, published, same_places
+from facesets.registry import Made, Person, Registry, decisions, people, published, same_places
 from facesets.wording import folded, name_as_kept
 
-LOOKED = ("confirm", "move", "split")  # acts by which somebody says of single faces whose they are
+_LOOKED = ("confirm", "move", "split")  # acts by which somebody says of single faces whose they are
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The last decision about a single face, and whose it was in Immich by what was known then (people's ids; None: not recorded)."""
+
+    decision: int
+    there: frozenset[str] | None
+
+    def answers(self, row: ToldFace, person_id: str) -> bool:
+        """Whether it was made after a face was published, and knowing that Immich has it with this person: it is the later word."""
+        return self.decision > row.decision and (self.there is None or person_id in self.there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,8 @@ def called_otherwise(registry: Registry) -> list[CalledOtherwise]:
     here since. Where nothing was published and more of the person's faces have that name there than the person's own, it is another
     word for the person.
     """
-    all_told, looked = _told(registry), _looked_at(registry)
+    made, all_told = decisions.select(registry), _told(registry)
+    looked = last_look(registry, made, what_stands((one.id, one.act, one.payload) for one in made if one.stands))
     merged = published.merged_names(registry)
     there = {(label, folded(name)) for (label, _), name in published.people_there(registry).items() if name}
     called = published.names_there(registry)
@@ -71,8 +84,8 @@ def called_otherwise(registry: Registry) -> list[CalledOtherwise]:
         if row.number not in said.people and names[folded(row.immich_name)] > names[folded(row.name)]:
             continue
         before = _told_of(registry, said, row.label, row.asset_id, row.key)
-        decision = looked(row.key)
-        if decision is not None and (before is None or decision > before.decision):
+        look = looked(row.key)
+        if look is not None and (before is None or look.answers(before, row.person_id)):
             continue
         other = next((number for number, person_id in said.people.items() if person_id == row.person_id), None)
         grouped.setdefault((row.number, row.immich_name, other, before is not None), set()).add(row.key)
@@ -157,16 +170,17 @@ def _told_of(registry: Registry, said: Told, label: str, asset_id: str, key: str
     return next((row for row, face in pairs if face.key == key), None)
 
 
-def _looked_at(registry: Registry) -> Callable[[str], int | None]:
-    made = decisions.select(registry)
-    acts = {one.id: one.act for one in made}
-    stand = what_stands((one.id, one.act, one.payload) for one in made if one.stands)
+def last_look(registry: Registry, made: Sequence[Made], stand: WhatStands) -> Callable[[str], Look | None]:
+    """Says of a face's key by which decision somebody said of this very face whose it is; None where nobody did."""
+    by_id = {one.id: one for one in made}
 
-    def last(key: str) -> int | None:
-        """The decision by which somebody said of this very face whose it is, where one did."""
+    def last(key: str) -> Look | None:
         (content,) = decisions.content_keys(registry, [key])
         owner = stand.owner(content)
-        return owner[1] if owner is not None and acts.get(owner[1]) in LOOKED else None
+        one = None if owner is None else by_id.get(owner[1])
+        if one is None or one.act not in _LOOKED:
+            return None
+        return Look(one.id, frozenset(one.payload["immich"]) if "immich" in one.payload else None)
 
     return last
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from facesets.errors import BadAnswer, NotFound, ServerError, SourceAway, Unreachable
+from facesets.connections import LONGEST_RETRY_AFTER
+from facesets.errors import BadAnswer, NotFound, ServerError, ServerFailed, SourceAway, Unreachable
 from facesets.people import Outcome
 from facesets.progress import Progress
 from facesets.publish.collection_actions import COLLECTION_ACTIONS
@@ -35,13 +36,14 @@ from facesets.publish.diff import (
 from facesets.publish.people_actions import PEOPLE_ACTIONS, Action, Changed, Context, changed_since, photo_gone
 from facesets.publish.remembering import remember_written
 from facesets.records import Asset, User
-from facesets.registry import PublishedStep, Registry, changes, listings, published
+from facesets.registry import PublishedStep, Registry, changes, decisions, listings, published
 from facesets.sources import ImmichSource
 from facesets.wording import count_of
 
 ACTIONS: Mapping[str, Action] = {**PEOPLE_ACTIONS, **COLLECTION_ACTIONS}
 ATTEMPTS = 3  # of a write whose answer was lost and which was not done
-PAUSE = 1.0  # seconds before looking whether it was done
+PAUSE = 1.0  # seconds before looking whether it was done, the first time
+_ITS_OWN_FAULT = 500  # of the statuses that say that a server failed
 _MADE = {MAKE: "person", ALBUM: "album", TAG_MAKE: "tag"}  # what has to be made before it is written to -> what its id is called
 
 
@@ -141,10 +143,12 @@ class _Writer:
             try:
                 result = action.send(self.context, write)
             except Unreachable as err:  # no answer, or one that says that it failed: it may have been done all the same
-                self.context.client.pause(PAUSE)
+                self.context.client.pause(patience(err, attempt))
                 landed = self._landed(action, write, err)
                 if landed is None and attempt < ATTEMPTS:
                     continue
+                if landed is None and is_busy(err):
+                    raise _away(err) from err
                 if landed is None:  # the server is there, and fails at this one each time
                     self.journal.refused(n, write, f"Immich refuses: {err}")
                     return None
@@ -156,6 +160,8 @@ class _Writer:
                     return None
                 result = landed
             self.journal.done(n, write, result)
+            if write.action == NAME:
+                self.context.named[write.wanted["person"]] = write.wanted["name"]
             return result
         raise AssertionError("every attempt returns, goes on or raises")
 
@@ -175,7 +181,22 @@ class _Writer:
         try:
             yield
         except Unreachable as err:
-            raise SourceAway(f"{lost}. What was written is in the journal: run the same command again later, and it goes on") from err
+            raise _away(lost) from err
+
+
+def patience(err: Unreachable, attempt: int) -> float:
+    """Seconds to wait before a write is looked for and sent again: longer each time, and as long as the server asks for."""
+    asked = err.retry_after if isinstance(err, ServerFailed) else 0.0
+    return max(PAUSE * (1 << attempt - 1), min(asked, LONGEST_RETRY_AFTER))
+
+
+def is_busy(err: Unreachable) -> bool:
+    """Whether it is not what was sent that fails: too many requests, or a proxy before a server that is away."""
+    return isinstance(err, ServerFailed) and err.status != _ITS_OWN_FAULT
+
+
+def _away(err: ServerError) -> SourceAway:
+    return SourceAway(f"{err}. What was written is in the journal: run the same command again later, and it goes on")
 
 
 class _Journal:
@@ -198,7 +219,9 @@ class _Journal:
     def _open(self) -> None:
         said = {"label": self.diff.label, "user_id": self.user.user_id, **self.diff.what.as_dict()}
         cut_off = published.unfinished(self.registry, self.diff.label)
-        if cut_off is not None and dict(cut_off[2]) == said:
+        last = decisions.select(self.registry, most=1)
+        # one with the next of its kind, unless something was decided in between: what is written now is then the later word
+        if cut_off is not None and dict(cut_off[2]) == said and last[-1].id == cut_off[1]:
             self.change, self.decision = cut_off[:2]
             return
         if cut_off is not None:
@@ -258,7 +281,9 @@ def counts_of(steps: list[PublishedStep], state: str = "") -> dict[str, int]:
         other = step.state != state if state else step.state == published.REFUSED
         if other or (step.action == NAME and step.wanted["person"] in made):
             continue
-        for what, n in counted(Write(step.action, step.number, step.wanted, step.before)):
+        into = step.result.get("added", step.result.get("removed"))  # or out of an album, without what somebody else had done
+        wanted = step.wanted if into is None else {**step.wanted, "assets": into}
+        for what, n in counted(Write(step.action, step.number, wanted, step.before)):
             total[what] += n
     return dict(total)
 
@@ -266,6 +291,7 @@ def counts_of(steps: list[PublishedStep], state: str = "") -> dict[str, int]:
 def _what(write: Write) -> str:
     """A write in words, for notes."""
     return {
-        NAME: "the name", ALBUM_NAME: "the album's name", FACE: "a face", DRAW: "an added face", ALBUM_ADD: "photos for the album",
-        ALBUM_REMOVE: "photos out of the album", TAG: "the tag", TAG_MAKE: "the tag", UNTAG: "the former tag",
+        MAKE: "a new person", NAME: "the name", FACE: "a face", DRAW: "an added face", ALBUM: "the album",
+        ALBUM_NAME: "the album's name", ALBUM_ADD: "photos for the album", ALBUM_REMOVE: "photos out of the album", TAG: "the tag",
+        TAG_MAKE: "the tag", UNTAG: "the former tag",
     }.get(write.action, write.action)  # fmt: skip

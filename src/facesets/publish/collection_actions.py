@@ -34,28 +34,34 @@ class _Album:
         album = _album(context, step.result["album"])
         if album is None:
             return None
-        if write_back.in_album(context.client, album.id):
+        if album.name != step.wanted["name"]:
+            return Changed(f"the album {quoted(step.wanted['name'])} is called {quoted(album.name)} in Immich by now, and stays")
+        if write_back.is_album_used(context.client, album.id):
             return Changed(f"the album {quoted(album.name)} holds photos that were put into it in Immich, and stays")
         write_back.delete_album(context.client, album.id)
         return None
 
 
 class _AlbumAdd:
-    """Photos into an album."""
+    """Photos into an album; ``inside`` are those that somebody has put in before that, and that are not ours to take out."""
 
     def ready(self, context: Context, write: Sent) -> Values | Changed:
-        return write.before if _album(context, write.wanted["album"]) else Changed("the album was deleted in Immich")
+        inside = _inside(context, write)
+        if inside is None:
+            return Changed("the album was deleted in Immich")
+        if len(inside) == len(write.wanted["assets"]):
+            return Changed("they were put in in Immich meanwhile")
+        return {**write.before, "inside": inside}
 
     def send(self, context: Context, write: Sent) -> Values:
         failed = write_back.add_to_album(context.client, write.wanted["album"], write.wanted["assets"])
-        # one that is a duplicate now was not there when this was decided: an attempt whose answer was lost has put it in
-        return {"added": [asset for asset in write.wanted["assets"] if failed.get(asset, "duplicate") == "duplicate"]}
+        # one that is a duplicate now was not there right before: an attempt whose answer was lost has put it in
+        added = [asset for asset in write.wanted["assets"] if failed.get(asset, "duplicate") == "duplicate"]
+        return {"added": [asset for asset in added if asset not in write.before.get("inside", ())]}
 
     def landed(self, context: Context, write: Sent) -> Values | None:
-        if _album(context, write.wanted["album"]) is None:
-            return None
-        inside = write_back.in_album(context.client, write.wanted["album"])
-        return {"added": list(write.wanted["assets"])} if inside.issuperset(write.wanted["assets"]) else None
+        added = [asset for asset in _inside(context, write) or () if asset not in write.before.get("inside", ())]
+        return {"added": added} if added else None  # one of several may be refused
 
     def take_back(self, context: Context, step: PublishedStep) -> Changed | None:
         if _album(context, step.wanted["album"]) is not None and step.result.get("added"):
@@ -64,24 +70,25 @@ class _AlbumAdd:
 
 
 class _AlbumRemove:
-    """Photos out of an album into which they were put from here."""
+    """Photos out of an album into which they were put from here; those that are not ``inside`` any more do not come back."""
 
     def ready(self, context: Context, write: Sent) -> Values | Changed:
-        return write.before if _album(context, write.wanted["album"]) else Changed("the album was deleted in Immich")
+        inside = _inside(context, write)
+        if inside is None:
+            return Changed("the album was deleted in Immich")
+        return {**write.before, "inside": inside} if inside else Changed("they were taken out in Immich meanwhile")
 
     def send(self, context: Context, write: Sent) -> Values:
         write_back.remove_from_album(context.client, write.wanted["album"], write.wanted["assets"])
-        return {}
+        return {"removed": write.before["inside"]}
 
     def landed(self, context: Context, write: Sent) -> Values | None:
-        if _album(context, write.wanted["album"]) is None:
-            return None
-        return None if write_back.in_album(context.client, write.wanted["album"]) & {*write.wanted["assets"]} else {}
+        return {"removed": write.before["inside"]} if _inside(context, write) == [] else None
 
     def take_back(self, context: Context, step: PublishedStep) -> Changed | None:
         if _album(context, step.wanted["album"]) is None:
             return Changed("an album was deleted in Immich")
-        write_back.add_to_album(context.client, step.wanted["album"], step.wanted["assets"])
+        write_back.add_to_album(context.client, step.wanted["album"], step.result.get("removed", step.wanted["assets"]))
         return None
 
 
@@ -192,6 +199,14 @@ COLLECTION_ACTIONS: Mapping[str, Action] = {
 
 def _album(context: Context, album_id: str) -> NamedItem | None:
     return next((album for album in write_back.albums(context.client, context.source.user.user_id) if album.id == album_id), None)
+
+
+def _inside(context: Context, write: Sent) -> list[str] | None:
+    """Those of a write's assets that its album holds; None where there is no such album any more."""
+    if _album(context, write.wanted["album"]) is None:
+        return None
+    inside = write_back.in_album(context.client, write.wanted["album"])
+    return [asset for asset in write.wanted["assets"] if asset in inside]
 
 
 def _tags(context: Context) -> dict[str, str]:

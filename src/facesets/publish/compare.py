@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from facesets.identity import WhatStands, what_stands
 from facesets.immich import NamedItem, write_back
-from facesets.people import LOOKED, Told, told
+from facesets.people import Told, last_look, told
 from facesets.progress import Progress
 from facesets.publish.collection_diff import album_diff, bearers_of, tag_diff
 from facesets.publish.diff import ADD_FACES_WARNING, MAKE, NAME, TAGS_WARNING, Cannot, Diff, PersonDiff, What, Write, quoted
-from facesets.publish.faces_diff import FaceRules, Pair, not_to_be_written, pairs_of, sentences
-from facesets.publish.targets import Ours, Target, choose, name_of, votes_of
+from facesets.publish.faces_diff import FaceRules, Pair, is_other_picture, not_to_be_written, pairs_of, sentences
+from facesets.publish.targets import Ours, Target, choose, giving_up, name_of, votes_of
 from facesets.publish.there import There
 from facesets.records import Asset, Box, Reason, User
 from facesets.registry import Made, PlacedFace, Registry, assets, decisions, listings, people, published, same_places
@@ -36,12 +36,12 @@ def compare(registry: Registry, there: There, what: What, progress: Progress) ->
     said = told(published.standing(registry, user.label))
     ours = _ours(registry, faces, there, made)
     merged = published.merged_names(registry)
-    linked = {one.number: person for one in ours if (person := said.of_number(one.number, merged)) is not None}
-    targets = choose(ours, there, linked, what.overrule)
+    inherited = said.inherited(merged)
+    targets = choose(ours, there, said.people, inherited, what.overrule)
     changed = _read_changed(there, faces, targets, to_ask, what, progress)
     if changed:  # what was edited since is seen anew
         ours = _ours(registry, faces, there, made)
-        targets = choose(ours, there, linked, what.overrule)
+        targets = choose(ours, there, said.people, inherited, what.overrule)
     if what.tags:
         tagged = {asset for paths in said.tagged.values() for assets_ in paths.values() for asset in assets_}
         there.read_assets(sorted(tagged), progress)
@@ -49,7 +49,10 @@ def compare(registry: Registry, there: There, what: What, progress: Progress) ->
     for pair in pairs_of(faces, there.faces):
         by_number.setdefault(pair.face.number, []).append(pair)
     diff = _Person(registry, there, said, what, user.user_id, made, stand, rejected)
+    diff.listed = to_ask
+    diff.rules.look_over(list(by_number.values()))
     diff.merged = merged
+    diff.given_up = giving_up(ours, targets, there, said, what.overrule) if what.names else set()
     diff.bearers = bearers_of((one, [pair.face.asset_id for pair in by_number[one.number]]) for one in ours)
     people_ = tuple(diff.of(one, targets[one.number], by_number[one.number]) for one in ours)
     cut_off = sorted({step.decision for step in published.open_steps(registry, user.label) if step.state == published.UNDOING})
@@ -69,12 +72,14 @@ class _Person:
     ) -> None:  # fmt: skip
         self.registry, self.there, self.said, self.what, self.owner_id = registry, there, said, what, owner_id
         self.stand, self.rejected = stand, rejected
-        self.acts = {one.id: one.act for one in made}
-        self.rules = FaceRules(there, said, what, self._looked_at)
+        self.rules = FaceRules(there, said, what, last_look(registry, made, stand))
         self.albums = {album.id: album for album in write_back.albums(there.client, owner_id)} if what.albums else {}
         self.tags = {tag.name: tag.id for tag in write_back.tags(there.client)} if what.tags else {}
         self.merged: Mapping[int, Sequence[tuple[int, str | None]]] = {}
         self.bearers: Mapping[str, set[str]] = {}
+        self.given_up: set[str] = set()
+        self.listed: Mapping[str, Asset] = {}
+        self.nameless = published.nameless_there(registry) if what.names else {}
 
     def of(self, one: Ours, target: Target, pairs: list[Pair]) -> PersonDiff:
         """What is to be written about a person."""
@@ -85,7 +90,7 @@ class _Person:
         if target.problem is not None and (self.what.names or self.what.faces or self.what.add_faces or hidden):
             cannot.append(target.problem)
         elif target.problem is None:
-            found = self.rules.decide(one, target, pairs, self._blocked)
+            found = self.rules.decide(one, target, pairs, self._no_face_in)
             in_step = found.in_step
             cannot += sentences(found, one) if self.what.faces or self.what.add_faces else []
             if person is not None and self.what.faces:
@@ -99,9 +104,9 @@ class _Person:
             elif person is not None and person.name == self.said.tokens.get(person.person_id):  # made, and cut off before the name
                 writes.append(Write(NAME, one.number, {"person": person.person_id, "name": one.name}, {"name": person.name}))
             elif person is not None and self.what.names:
-                name = name_of(one, person, self.there, self.said, overrule=one.number in self.what.overrule)
+                name = name_of(one, person, self.there, self.said, self.given_up, overrule=one.number in self.what.overrule)
                 writes += [name] if isinstance(name, Write) else []
-                cannot += [name] if isinstance(name, Cannot) else []
+                cannot += [name] if isinstance(name, Cannot) else self._nameless_there(person.person_id) if name is not None else []
             writes += found.writes
         if self.what.albums and not hidden:
             more, why = album_diff(one, self.photos(pairs), self.there, self.said, self.albums, self.what)
@@ -129,6 +134,16 @@ class _Person:
         why = f"{many}, and it is not known whose {'it is' if n == 1 else 'they are'}"
         return [Cannot("rejected", why, n, "facesets move FACE --to SET says it; or in Immich, by hand")]
 
+    def _nameless_there(self, person_id: str) -> list[Cannot]:
+        """Faces of people without a name here whom Immich has for this person: what that gets of a name is theirs as well."""
+        return [
+            Cannot(
+                "nameless", f"{count_of(n, 'face')} of {set_name}, which has no name here, {plural(n, 'is')} with them in Immich, and "
+                f"{'gets' if n == 1 else 'get'} this name there too", n, f"facesets name {set_name} NAME, and --faces moves them",
+            )
+            for set_name, n in self.nameless.get(person_id, ())
+        ]  # fmt: skip
+
     def photos(self, pairs: list[Pair]) -> dict[str, list[str]]:
         """Face's key -> the assets that show it and may be written to, the one that stands for the photo first."""
         found: dict[str, list[str]] = {}
@@ -137,15 +152,16 @@ class _Person:
                 found.setdefault(pair.face.key, []).append(pair.face.asset_id)
         return found
 
+    def _no_face_in(self, face: PlacedFace) -> str | None:
+        """Why no face is written to an asset."""
+        known, now = self.listed.get(face.asset_id), self.there.assets.get(face.asset_id)
+        other = known is not None and now is not None and is_other_picture(known, now)
+        return self._blocked(face) or ("other_picture" if other else None)
+
     def _blocked(self, face: PlacedFace) -> str | None:
         asset_id = face.asset_id
         asked = asset_id in self.there.assets or (asset_id in self.there.faces and self.there.faces[asset_id] is None)
         return not_to_be_written(face, self.owner_id, self.there.assets.get(asset_id), asked=asked)
-
-    def _looked_at(self, key: str) -> int | None:
-        (content,) = decisions.content_keys(self.registry, [key])
-        owner = self.stand.owner(content)
-        return owner[1] if owner is not None and self.acts.get(owner[1]) in LOOKED else None
 
 
 def _left_behind(said: Told, albums: Mapping[str, NamedItem], published_now: Collection[int]) -> list[str]:

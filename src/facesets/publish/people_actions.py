@@ -12,12 +12,13 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from facesets.errors import NotFound
-from facesets.immich import Client, write_back
+from facesets.immich import Client, PersonNow, write_back
 from facesets.publish.diff import DRAW, FACE, MAKE, NAME, quoted
 from facesets.publish.there import SeenFace, unit
 from facesets.records import Asset, Box
 from facesets.registry import PublishedStep, published, same_places
 from facesets.sources import ImmichSource
+from facesets.wording import folded
 
 Values = Mapping[str, Any]
 _TAKEN = "a face was taken from whom it was given to, in Immich since, and stays nobody's"
@@ -26,8 +27,8 @@ _MARK = "facesets "  # what a person or album is called, or described as, while 
 
 @dataclass(slots=True)
 class Context:
-    """An open source, how to know an asset, and, for undo, who takes faces that are to be nobody's, whether somebody is that, and
-    ids of people who may have faces that could not be taken back.
+    """An open source, how to know an asset, and the names that this publish gave, by person's id. For undo, who takes faces that are to
+    be nobody's, whether somebody is that, and ids of people who may have faces that could not be taken back.
     """
 
     source: ImmichSource
@@ -35,6 +36,7 @@ class Context:
     nobody: Callable[[], str] = field(default=lambda: "")
     is_nobody: Callable[[str], bool] = field(default=lambda _: False)
     keep: set[str] = field(default_factory=set)
+    named: dict[str, str] = field(default_factory=dict)
 
     @property
     def client(self) -> Client:
@@ -85,8 +87,7 @@ class _Make:
     """A person. It is made under a name of its own, by which it is found where the answer is lost; the name follows as a write."""
 
     def ready(self, context: Context, write: Sent) -> Values | Changed:
-        called = [one for one in write_back.people_called(context.client, write.wanted["name"]) if one.name == write.wanted["name"]]
-        if called:
+        if _called(context, write.wanted["name"]):
             return Changed(f"somebody in Immich is called {quoted(write.wanted['name'])} by now")
         return {**write.before, "token": token()}
 
@@ -103,13 +104,15 @@ class _Make:
             return None  # somebody has done so, or merged them away
         if person.name not in (step.before["token"], ""):
             return Changed(f"the person {quoted(person.name)}, who was made, has that name from Immich and stays")
-        if person.person_id not in context.keep and not write_back.has_faces(context.client, person.person_id):
+        born = bool(person.birth_date)
+        if not born and person.person_id not in context.keep and not write_back.has_faces(context.client, person.person_id):
             write_back.delete_person(context.client, person.person_id)
             return None
         name = step.wanted["name"]
         if person.name:  # not under the one by which it is found
             write_back.rename(context.client, person.person_id, name)
-        return Changed(f"the person who was made for {quoted(name)} has faces that were given in Immich, or that stay, and stays too")
+        has = "a birth date that was given in Immich" if born else "faces that were given in Immich, or that stay"
+        return Changed(f"the person who was made for {quoted(name)} has {has}, and stays too")
 
 
 class _Name:
@@ -123,6 +126,9 @@ class _Name:
             return Changed(f"the person was {quoted(write.before['name'])} in Immich and is {quoted(person.name)} now")
         if person.is_hidden:
             return Changed("the person was hidden in Immich")
+        others = _called(context, write.wanted["name"]) - {person.person_id, *write.before.get("given_up_by", ())}
+        if others and not person.name.startswith(_MARK):  # that is no name to stay with
+            return Changed(f"somebody else in Immich is called {quoted(write.wanted['name'])} by now")
         return write.before
 
     def send(self, context: Context, write: Sent) -> Values:
@@ -149,6 +155,16 @@ class _Face:
     """Whose one of Immich's own faces is. The featured face of who loses it may change: their ``updated_at`` says so."""
 
     def ready(self, context: Context, write: Sent) -> Values | Changed:
+        other = self._elsewhere(context, write) or _another(context, write)
+        if other is not None or write.before["person"] is None:
+            return other or write.before
+        person = write_back.person(context.client, write.before["person"])
+        if (other := _changed(context, person, write.before["name"], "who has it")) is not None:
+            return other
+        return {**write.before, "updated_at": person.updated_at if person else ""}
+
+    @staticmethod
+    def _elsewhere(context: Context, write: Sent) -> Changed | None:
         people = _people_of(context, write.wanted["asset"])
         if people is None:
             return Changed("its photo is not shown to this key any more")
@@ -156,10 +172,7 @@ class _Face:
             return Changed("Immich has looked for faces anew, and has this one under another id")
         if people[write.wanted["face"]] != write.before["person"]:
             return Changed("it was given to somebody else in Immich meanwhile")
-        if write.before["person"] is None:
-            return write.before
-        person = write_back.person(context.client, write.before["person"])
-        return {**write.before, "updated_at": person.updated_at if person else ""}
+        return None
 
     def send(self, context: Context, write: Sent) -> Values:
         write_back.assign_face(context.client, write.wanted["face"], write.wanted["person"])
@@ -220,7 +233,7 @@ class _Draw:
         people = _people_of(context, write.wanted["asset"])
         if people is None or sorted(people) != list(write.before["faces"]):
             return Changed("Immich has other faces in its photo by now")
-        return write.before
+        return _another(context, write) or write.before
 
     def send(self, context: Context, write: Sent) -> Values:
         x1, y1, x2, y2 = write.wanted["box"]
@@ -229,8 +242,15 @@ class _Draw:
         return self.landed(context, write) or {}
 
     def landed(self, context: Context, write: Sent) -> Values | None:
-        people = _people_of(context, write.wanted["asset"]) or {}
-        new = sorted(face for face, person in people.items() if face not in write.before["faces"] and person == write.wanted["person"])
+        try:
+            drawn = write_back.drawn_faces(context.client, write.wanted["asset"])
+        except NotFound:
+            return None
+        sent = (*write.wanted["box"], *write.wanted["frame"], write.wanted["person"])
+        new = [
+            box.face_id for box in drawn if box.face_id not in write.before["faces"]
+            and (box.x1, box.y1, box.x2, box.y2, box.image_width, box.image_height, box.person_id) == sent
+        ]  # fmt: skip
         return {"face": new[0]} if new else None
 
     def take_back(self, context: Context, step: PublishedStep) -> Changed | None:
@@ -242,6 +262,8 @@ class _Draw:
             return None  # gone already
         if people[face_id] != step.wanted["person"]:
             return Changed("a face that was added was given to somebody else in Immich since, and stays" if people[face_id] else _TAKEN)
+        if face_id not in {face.face_id for face in write_back.drawn_faces(context.client, step.wanted["asset"])}:
+            return Changed("a face that was taken for one that was added is Immich's own, and stays")
         write_back.delete_face(context.client, face_id)
         return None
 
@@ -264,6 +286,28 @@ def changed_since(action: Action, context: Context, write: Sent) -> str:
     """What is not as it was when a write was sent; empty where that is all as it was."""
     found = action.ready(context, write)
     return found.why if isinstance(found, Changed) else ""
+
+
+def _another(context: Context, write: Sent) -> Changed | None:
+    """Whether who is to have a face is not whom the diff saw under this id."""
+    if "to" not in write.before:
+        return None  # who is made
+    return _changed(context, write_back.person(context.client, write.wanted["person"]), write.before["to"], "who is to have it")
+
+
+def _changed(context: Context, person: PersonNow | None, name: str, who: str) -> Changed | None:
+    if person is None:
+        return Changed(f"the person {who} is not in Immich any more: deleted or merged there")
+    if person.is_hidden:
+        return Changed(f"the person {who} was hidden in Immich")
+    if person.name not in (name, context.named.get(person.person_id, name)):
+        return Changed(f"the person {who} was {quoted(name)} in Immich and is {quoted(person.name)} now")
+    return None
+
+
+def _called(context: Context, name: str) -> set[str]:
+    """Ids of the people of a name, whatever the case."""
+    return {one.person_id for one in write_back.people_called(context.client, name) if folded(one.name) == folded(name)}
 
 
 def token() -> str:

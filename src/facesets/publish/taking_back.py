@@ -9,7 +9,7 @@ from facesets.errors import BadAnswer, NotFound, Refused, ServerFailed, SourceAw
 from facesets.immich import write_back
 from facesets.people import Outcome
 from facesets.progress import Progress
-from facesets.publish.applying import ACTIONS, ATTEMPTS, PAUSE, close, context_of, counts_of, settle
+from facesets.publish.applying import ACTIONS, ATTEMPTS, PAUSE, close, context_of, counts_of, is_busy, patience, settle
 from facesets.publish.diff import MAKE, NAME, TAG, in_words, quoted
 from facesets.publish.people_actions import Changed, Context, photo_gone, token
 from facesets.publish.remembering import remember_taken_back
@@ -19,7 +19,6 @@ from facesets.wording import count_of, plural
 
 UNDO = "undo"
 _ELSEWHERE = "it went to the Immich that was there before this one was set up anew: nothing of it is here"
-_ITS_OWN_FAULT = 500  # other than 502 to 504, which a proxy gives while the server is away
 
 
 def undo(registry: Registry, source: ImmichSource, made: Made, progress: Progress, *, dry_run: bool = False) -> Outcome:
@@ -150,20 +149,22 @@ def _patiently(context: Context, step: PublishedStep) -> Changed | None:
     attempt = 0
     while True:
         attempt += 1
+        pause = PAUSE
         try:
             return ACTIONS[step.action].take_back(context, step)
         except Unreachable as err:
             if attempt == ATTEMPTS:
-                if isinstance(err, ServerFailed) and err.status == _ITS_OWN_FAULT:
+                if isinstance(err, ServerFailed) and not is_busy(err):
                     return Changed(f"Immich fails: {err}")
                 raise SourceAway(
                     f"{err}. What was taken back is in the journal: facesets undo {step.decision}  again later goes on"
                 ) from err
+            pause = patience(err, attempt)
         except (BadAnswer, NotFound) as err:
             if attempt > 1:  # looked at anew, since a garbled answer may be to what was done
                 why = photo_gone(context, step)
                 return Changed(f"a face stays, since {why}" if why else f"Immich refuses: {err}")
-        context.client.pause(PAUSE)
+        context.client.pause(pause)
         step = replace(step, state=published.UNDOING)
 
 

@@ -43,23 +43,32 @@ class Target:
     problem: Cannot | None = None
 
 
-def choose(people: Sequence[Ours], there: There, linked: Mapping[int, str], overrule: Collection[int]) -> dict[int, Target]:
-    """Number -> target. ``linked``: number -> id of the person that was published as them before."""
+def choose(
+    people: Sequence[Ours], there: There, linked: Mapping[int, str], inherited: Mapping[int, str], overrule: Collection[int]
+) -> dict[int, Target]:
+    """Number -> target. ``linked``: number -> id of the person that was published as them before; ``inherited``: as one who turned out
+    to be them, which is the weaker word: Immich may have had them themselves all along.
+    """
     found: dict[int, Target] = {}
     gone: dict[int, Cannot] = {}
-    for one in people:
-        before = linked.get(one.number)
-        person = None if before is None else there.person(before)
-        if person is not None:
+    claimed: set[str] = set()
+    known = [(one, before, there.person(before)) for one in people if (before := linked.get(one.number)) is not None]
+    for one, before, person in sorted(known, key=lambda each: _unlike(*each)):
+        if person is not None and before not in claimed:  # two who were one for a while were published as the same
             found[one.number] = Target(person)
-        elif before is not None and one.number not in overrule:
+            claimed.add(before)
+        elif person is None and one.number not in overrule:
             gone[one.number] = _gone(one, there)
-    claimed = {target.person.person_id for target in found.values() if target.person}
     groups: dict[str, list[Ours]] = {}
     for one in people:
         groups.setdefault(folded(one.name), []).append(one)
     for group in groups.values():
         _by_name([one for one in group if one.number not in found], group, there, claimed, found)
+    for one in people:
+        heir = there.person(inherited[one.number]) if one.number not in found and one.number in inherited else None
+        if heir is not None and heir.person_id not in claimed:
+            found[one.number] = Target(heir)
+            claimed.add(heir.person_id)
     for one, person_id in _by_faces([one for one in people if one.number not in found], there, claimed):
         person = there.person(person_id)
         assert person is not None
@@ -74,6 +83,11 @@ def choose(people: Sequence[Ours], there: There, linked: Mapping[int, str], over
         elif target.person is not None and target.person.is_hidden:
             found[one.number] = Target(None, Cannot("hidden", "this person is hidden in Immich, and stays as they are there"))
     return found
+
+
+def _unlike(one: Ours, person_id: str, person: PersonNow | None) -> tuple[bool, int, int]:
+    """Sorts by how little of a person in Immich is somebody's: the name, then the faces."""
+    return person is None or folded(person.name) != folded(one.name), -one.votes.get(person_id, 0), one.number
 
 
 def _gone(one: Ours, there: There) -> Cannot:
@@ -140,15 +154,36 @@ def _by_faces(people: Sequence[Ours], there: There, claimed: set[str]) -> list[t
     return pairs
 
 
-def name_of(one: Ours, target: PersonNow, there: There, told: Told, *, overrule: bool) -> Write | Cannot | None:
-    """What is to be done about the target's name: the later word holds where it is known which that is, else it is asked."""
+def giving_up(people: Sequence[Ours], targets: Mapping[int, Target], there: There, told: Told, overrule: Collection[int]) -> set[str]:
+    """Ids of people in Immich who are to get another name, so that the one they have is free: two whose names were mixed up, say."""
+    who = {one.number: person for one in people if (person := targets[one.number].person) and folded(person.name) != folded(one.name)}
+    while True:
+        ids = {person.person_id for person in who.values()}
+        still = {
+            one.number: who[one.number] for one in people if one.number in who
+            and isinstance(name_of(one, who[one.number], there, told, ids, overrule=one.number in overrule), Write)
+        }  # fmt: skip
+        if len(still) == len(who):
+            return ids
+        who = still
+
+
+def name_of(
+    one: Ours, target: PersonNow, there: There, told: Told, given_up: Collection[str], *, overrule: bool
+) -> Write | Cannot | None:
+    """What is to be done about the target's name: the later word holds where it is known which that is, else it is asked.
+
+    ``given_up``: ids of people whose name another one may have.
+    """
     now = target.name
     if now == one.name:
         return None
-    if others := [each for each in there.called(one.name) if each.person_id != target.person_id]:
+    same = [each.person_id for each in there.called(one.name) if each.person_id != target.person_id]
+    if others := [each for each in same if each not in given_up]:
         why = f"Immich has {count_of(len(others), 'other person')} called {quoted(one.name)}, and is given no second one"
         return Cannot("name_taken", why, 1, "merge the two in Immich, or give one another name")
-    write = Write(NAME, one.number, {"person": target.person_id, "name": one.name}, {"name": now})
+    free = {"given_up_by": same} if same else {}
+    write = Write(NAME, one.number, {"person": target.person_id, "name": one.name}, {"name": now, **free})
     before = told.names.get(target.person_id)
     if overrule or now == before or (not now and before is None) or (before is None and later(one.named_at, target.updated_at)):
         return write

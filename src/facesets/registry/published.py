@@ -180,6 +180,21 @@ def faces_there(registry: Registry, label: str, asset_id: str) -> list[FaceThere
     return [FaceThere(row[0], row[1], here[i], (told[pairs[i]][0].person_id or "") if i in pairs else "") for i, row in enumerate(rows)]
 
 
+def people_of_published(registry: Registry, keys: Collection[str]) -> list[str] | None:
+    """Ids of the people whom Immich had, when it was last asked, for those of these faces whose photos something was published about.
+
+    None where that is none of them.
+    """
+    sql = (
+        "SELECT DISTINCT a.label, a.asset_id FROM measurements AS m JOIN faces AS f ON f.id = m.face_id "
+        "JOIN assets AS a ON a.photo_id = f.photo_id WHERE m.key IN (SELECT value FROM json_each(?)) AND (a.label, a.asset_id) IN "
+        "(SELECT label, json_extract(wanted, '$.asset') FROM published WHERE action IN ('face', 'draw'))"
+    )
+    wanted, rows = frozenset(keys), registry.db.execute(sql, (_json(list(keys)),)).fetchall()
+    found = {face.person_id for label, asset_id in rows for face in faces_there(registry, label, asset_id) if face.key in wanted}
+    return sorted(found - {""}) if rows else None
+
+
 @dataclass(frozen=True, slots=True)
 class NamedThere:
     """A face of a named person here, and the visible, named person in Immich whose it is there."""
@@ -249,6 +264,21 @@ def merged_names(registry: Registry) -> dict[int, tuple[tuple[int, str | None], 
             heir = into[heir]
         found.setdefault(heir, []).append((number, names[number]))
     return {number: tuple(those) for number, those in found.items()}
+
+
+def nameless_there(registry: Registry) -> dict[str, tuple[tuple[str, int], ...]]:
+    """Id of a person in Immich -> sets of people without a name here, and how many of their faces that person had at last."""
+    sql = (
+        "SELECT f.source_person_id, t.name, count(DISTINCT f.id) FROM people AS p JOIN sets AS t ON t.person_id = p.id "
+        "JOIN memberships AS s ON s.person_id = p.id JOIN faces AS f ON f.id = s.face_id WHERE p.standing = 'active' "
+        "AND p.name IS NULL AND t.kind = 'canonical' AND t.retired = 0 AND s.standing IN ('member', 'recognised') "
+        "AND f.source_person_id IS NOT NULL "
+        "GROUP BY f.source_person_id, t.name ORDER BY t.name"
+    )
+    found: dict[str, list[tuple[str, int]]] = {}
+    for person_id, set_name, n in registry.db.execute(sql):
+        found.setdefault(person_id, []).append((set_name, n))
+    return {person_id: tuple(those) for person_id, those in found.items()}
 
 
 def nameless(registry: Registry) -> int:
