@@ -27,6 +27,8 @@ from facesets.sources import Source, open_source
 from facesets.targets.terms import Candidate, Pixels
 from facesets.workspace import Workspace
 
+_CHANGED = "its original has other bytes now, in which no run has found this face"
+
 
 class NoPicture(Exception):
     """A face's picture cannot be had; the message says why."""
@@ -80,7 +82,7 @@ class Pictures:
             try:
                 self._last = (sha256, read_image(path, sha256="" if ":" in sha256 else sha256, decoder=self._decoders))
             except CorruptFile as err:
-                raise NoPicture("its original has other bytes now") from err
+                raise NotHere(_CHANGED) from err
             except (UnreadableImage, OSError) as err:
                 raise NotHere(f"its original cannot be read: {err}") from err
         return self._last[1]
@@ -92,6 +94,8 @@ class Pictures:
             if candidate.crop is None:
                 raise NotHere("its original is gone")
             return candidate.crop  # an image of an adopted set
+        if candidate.face.sha256 not in (row.sha256, row.source_key):  # its asset shows another picture now
+            raise NotHere(_CHANGED)
         kept = assets.get(self._registry, row.kept_id) if row.kept_id is not None else row
         if kept.path is not None and (path := self._workspace.root / kept.path).is_file():
             return path
@@ -113,7 +117,7 @@ class Pictures:
         except (NotFound, MissingPermission) as err:
             raise NotHere(f"its original cannot be fetched: {err}") from err
         if ":" not in sha256 and fetched.sha256 != sha256:
-            raise NoPicture("its original has other bytes now")
+            raise NotHere(_CHANGED)
         self._fetched[sha256] = fetched.path
         return fetched.path
 
