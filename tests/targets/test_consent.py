@@ -161,6 +161,22 @@ def test_the_sheet_shows_faces_whose_files_are_still_to_come_and_they_are_handed
     assert len(list((tmp_path / "out" / "Grandma").iterdir())) == faces
 
 
+def test_whoever_withdrew_has_withdrawn_too_as_part_of_somebody_who_agreed(
+    agreed: Workspace, facesets: CommandLine, tmp_path: Path
+) -> None:
+    birth(agreed, "1950-01-01")  # no look is asked for
+    agree(agreed, "faceset_003")
+    export_to(agreed, "folder", ["Opa"], out=tmp_path / "of opa")
+    assert facesets("consent", "Opa", "--withdraw", "--by", "Opa").code == 0
+    with agreed.lock(), agreed.registry() as registry:
+        people.merge(agreed, registry, "faceset_003", SET, name="Grandma")
+    with pytest.raises(Refused, match="no agreement of Grandma"):
+        export(agreed, tmp_path / "out")
+    assert "of opa" in facesets("consent", "Grandma", "--withdraw", "--by", "Opa").out
+    assert facesets("consent", "Grandma", "--by", "Opa", "--adult").code == 0
+    assert export(agreed, tmp_path / "out") == {}
+
+
 def test_an_image_that_was_put_into_a_set_of_ones_own_waits_until_a_run_has_seen_it(workspace: Workspace, tmp_path: Path) -> None:
     agree(workspace, "faceset_001")
     images = workspace.facesets / "faceset_001"

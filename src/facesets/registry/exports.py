@@ -14,6 +14,11 @@ from facesets.registry.database import Registry
 CONSENT, WITHDRAW = "consent", "withdraw"  # acts of decisions
 _EXPORTED = "exported"
 _ID = "exports:workspace"
+_OF, _WHOSE = "json_extract(payload, '$.person')", "json_extract(data, '$.person')"
+_PART_OF = (  # numbers of those who were merged into the person with this number, be it by way of others
+    "WITH RECURSIVE part (id, number) AS (SELECT p.id, p.number FROM people AS p JOIN people AS w ON w.id = p.merged_into "
+    "WHERE w.number = :number UNION SELECT p.id, p.number FROM people AS p JOIN part ON p.merged_into = part.id) SELECT number FROM part"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,11 @@ def people(registry: Registry) -> list[Person]:
     ]
 
 
+def numbers(registry: Registry) -> set[int]:
+    """Of all who were ever a person here; a registry that was brought back lacks those of later."""
+    return {row[0] for row in registry.db.execute("SELECT number FROM people WHERE number IS NOT NULL")}
+
+
 def _birth_dates(registry: Registry, person_id: int) -> list[str]:
     """What sources say: of the people as whom they know this person's faces."""
     rows = registry.db.execute(
@@ -91,11 +101,11 @@ def say(registry: Registry, act: str, person: Person, payload: Mapping[str, Any]
 
 
 def said(registry: Registry, person: Person) -> list[Said]:
-    """What stands of it, oldest first."""
+    """What stands of it, oldest first. Who turned out to be this person may have withdrawn an agreement, and gave none for them."""
     rows = registry.db.execute(
-        "SELECT id, act, payload, at FROM decisions WHERE act IN (?, ?) AND json_extract(payload, '$.person') = ? "
-        "AND undone_by IS NULL ORDER BY id",
-        (CONSENT, WITHDRAW, person.number),
+        "SELECT id, act, payload, at FROM decisions WHERE undone_by IS NULL AND (act IN (:consent, :withdraw) AND "
+        f"{_OF} = :number OR act = :withdraw AND {_OF} IN ({_PART_OF})) ORDER BY id",
+        {"consent": CONSENT, "withdraw": WITHDRAW, "number": person.number},
     )
     return [Said(row[0], row[1], json.loads(row[2]), row[3]) for row in rows]
 
@@ -125,13 +135,14 @@ def note(registry: Registry, person: Person, target: str, place: str, files_sent
 
 
 def made(registry: Registry, person: Person) -> list[dict[str, Any]]:
-    """Exports of this person, the last one to each place, in the order in which they were made."""
+    """Exports of this person, and of those who are part of them now, the last one of each to each place, as they were made."""
     rows = registry.db.execute(
-        "SELECT at, data FROM journal WHERE event = ? AND json_extract(data, '$.person') = ? ORDER BY id", (_EXPORTED, person.number)
+        f"SELECT at, data FROM journal WHERE event = :event AND ({_WHOSE} = :number OR {_WHOSE} IN ({_PART_OF})) ORDER BY id",
+        {"event": _EXPORTED, "number": person.number},
     )
-    last: dict[tuple[str, str], dict[str, Any]] = {}
+    last: dict[tuple[str, str, int], dict[str, Any]] = {}
     for at, data in rows:
         one = {"at": at, **json.loads(data)}
-        last.pop(key := (one["target"], one["place"]), None)
+        last.pop(key := (one["target"], one["place"], one["person"]), None)
         last[key] = one
     return [one for one in last.values() if one["files"]]
