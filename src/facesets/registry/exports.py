@@ -15,9 +15,10 @@ CONSENT, WITHDRAW = "consent", "withdraw"  # acts of decisions
 _EXPORTED = "exported"
 _ID = "exports:workspace"
 _OF, _WHOSE = "json_extract(payload, '$.person')", "json_extract(data, '$.person')"
-_PART_OF = (  # numbers of those who were merged into the person with this number, be it by way of others
+_PART_OF = (  # numbers of those who were merged into this person, be it by way of others
     "WITH RECURSIVE part (id, number) AS (SELECT p.id, p.number FROM people AS p JOIN people AS w ON w.id = p.merged_into "
-    "WHERE w.number = :number UNION SELECT p.id, p.number FROM people AS p JOIN part ON p.merged_into = part.id) SELECT number FROM part"
+    "WHERE w.number = :number UNION SELECT p.id, p.number FROM people AS p JOIN part ON p.merged_into = part.id) "
+    "SELECT number FROM part"
 )
 
 
