@@ -19,7 +19,7 @@ from PIL import Image
 from facesets.errors import CorruptFile, MissingPermission, NotFound, UnreadableImage
 from facesets.faces import choose_pack, read_image
 from facesets.models import Detection, ImmichDb, Pack, VectorsOnly, load_pack, same_face
-from facesets.photos import Decoded, DecoderPool, Header, Points, crops, decode
+from facesets.photos import Decoded, DecoderPool, Header, Points, Regions, crops, decode
 from facesets.progress import Progress
 from facesets.records import Box
 from facesets.registry import AssetRow, Registry, assets
@@ -74,6 +74,13 @@ class Pictures:
         except OSError as err:
             raise NotHere(f"its original cannot be read: {err}") from err
 
+    def named_within(self, path: Path) -> Regions:
+        """Whom a photo itself names, apart from sidecars. Raises NoPicture."""
+        try:
+            return self._decoders.regions_within(path)
+        except OSError as err:
+            raise NotHere(f"its original cannot be read: {err}") from err
+
     def original(self, candidate: Candidate) -> Decoded:
         """The photo that a face is in. Raises NoPicture, and Unreachable where its server is away."""
         sha256 = candidate.face.sha256
@@ -96,12 +103,16 @@ class Pictures:
             return candidate.crop  # an image of an adopted set
         if candidate.face.sha256 not in (row.sha256, row.source_key):  # its asset shows another picture now
             raise NotHere(_CHANGED)
-        kept = assets.get(self._registry, row.kept_id) if row.kept_id is not None else row
+        kept = self.kept(row)
         if kept.path is not None and (path := self._workspace.root / kept.path).is_file():
             return path
         if kept.source == "folder":
             raise NotHere(f"its original is gone ({kept.asset.original_path})")
         return self._fetch(kept, candidate.face.sha256)
+
+    def kept(self, row: AssetRow) -> AssetRow:
+        """The asset whose bytes are kept where an asset is a duplicate, else the asset itself."""
+        return assets.get(self._registry, row.kept_id) if row.kept_id is not None else row
 
     def _fetch(self, row: AssetRow, sha256: str) -> Path:
         if sha256 in self._fetched:
