@@ -364,3 +364,10 @@ def test_a_photo_that_was_cropped_since_waits_for_the_next_run(photos: Path, wor
         image.crop((0, 0, image.width - 40, image.height)).save(photo, exif=image.getexif())
     (one,) = export_to(workspace, "xmp", ["Grandma"]).people
     assert list(one.left_out.values()) == ["its original was cropped or turned since a run looked through it: facesets run"]
+
+
+def test_a_new_sidecar_may_be_read_by_whoever_may_read_its_folder(photos: Path, workspace: Workspace, tmp_path: Path) -> None:
+    export_to(workspace, "xmp", ["Grandma"])
+    assert {path.stat().st_mode & 0o777 for path in photos.rglob("*.xmp")} == {0o644}
+    export_to(workspace, "xmp", ["Grandma"], out=tmp_path / "tree")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "tree").rglob("*.xmp")} == {0o600}

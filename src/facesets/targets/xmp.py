@@ -6,6 +6,7 @@ that the next export changes, and ``--remove`` takes out, those alone.
 
 from __future__ import annotations
 
+import stat
 from collections import defaultdict
 from collections.abc import Set
 from dataclasses import asdict, replace
@@ -177,8 +178,8 @@ def _write(file: Path, before: bytes | None, document: Sidecar, *, made: bool, r
             if root is not None:
                 drop_empty(root, file.parent)
         elif before is None:
-            if not document.is_empty():
-                replace_file(file, document.bytes())
+            if not document.is_empty():  # beside photos it is for whoever reads these
+                replace_file(file, document.bytes(), mode=0o600 if root else stat.S_IMODE(file.parent.stat().st_mode) & 0o666)
         elif Sidecar(before).bytes() != document.bytes():  # what would only be written in another way stays
             replace_file(file, document.bytes(), keep_mode=True)
     except OSError as err:
