@@ -63,7 +63,10 @@ def sidecars(job: Job) -> None:
                 wanted[sidecar][candidate.face.face_id] = face
         job.leave_out_the_rest(taken)
         if not job.out and job.candidates and not wanted and not mine:
-            raise UsageError("these photos do not lie on this machine (they are Immich's): --out DIR makes a tree of sidecars to copy")
+            raise UsageError(
+                "these photos do not lie on this machine (they are Immich's): --out DIR makes a tree of sidecars to copy. Bring those that "
+                "the library has into DIR first, and it adds to them: docs/how-to/digikam.md"
+            )
 
     def merged(job: Job) -> dict[str, dict[str, Any]]:
         made = {}
