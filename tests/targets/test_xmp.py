@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from facesets import export_to, files
+from facesets.pipeline import run
+from facesets.progress import Silent
 from facesets.targets import xmp
 from facesets.targets.xmp import stored_box
 from facesets.targets.xmp_document import NotXmp, Region, Sidecar
@@ -280,7 +282,8 @@ def photos(made: Path, workspace: Workspace, tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     shutil.copytree(made / "photos", folder)
     with workspace.registry() as registry, registry.transaction():
-        registry.db.execute("UPDATE photos SET path = replace(path, ?, ?)", (str(made / "photos"), str(folder)))
+        for column in ("photos SET path = replace(path", "facts SET value = replace(value"):
+            registry.db.execute(f"UPDATE {column}, ?, ?)", (str(made / "photos"), str(folder)))
     for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         place.chmod(0o755)
     return folder
@@ -371,3 +374,18 @@ def test_a_new_sidecar_may_be_read_by_whoever_may_read_its_folder(photos: Path, 
     assert {path.stat().st_mode & 0o777 for path in photos.rglob("*.xmp")} == {0o644}
     export_to(workspace, "xmp", ["Grandma"], out=tmp_path / "tree")
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "tree").rglob("*.xmp")} == {0o600}
+
+
+def test_a_copy_of_a_photo_gets_the_same_names(photos: Path, workspace: Workspace, tmp_path: Path) -> None:
+    photo, _ = _first(workspace)
+    (photos / "zz").mkdir()
+    copy = Path(shutil.copy(photo, photos / "zz" / "again.jpg"))
+    run(workspace, ["anna"], folder=photos, progress=Silent())
+    export_to(workspace, "xmp", ["Grandma"])
+    one, other = (path.with_name(f"{path.name}.xmp").read_bytes() for path in (photo, copy))
+    assert one == other
+    export_to(workspace, "xmp", ["Grandma"], out=tmp_path / "tree")
+    assert (tmp_path / "tree" / "zz" / "again.jpg.xmp").read_bytes() == one
+    copy.unlink()
+    export_to(workspace, "xmp", ["Grandma"], remove=True)
+    assert not [*photos.rglob("*.xmp")]

@@ -17,7 +17,8 @@ from facesets.errors import UsageError
 from facesets.files import disk_error, replace_file
 from facesets.photos import Header, upright_regions
 from facesets.records import Box
-from facesets.registry import photos
+from facesets.registry import AssetRow, originals, photos
+from facesets.sources import folder_of
 from facesets.targets.job import Job, Outcome
 from facesets.targets.pictures import NoPicture, NotHere
 from facesets.targets.record import RECORD, key_of, own_of, read_record, write_part
@@ -54,18 +55,18 @@ def sidecars(job: Job) -> None:
             if len(taken) >= job.count:
                 break
             try:
-                file, face = _region(job, candidate)
+                files, face = _region(job, candidate)
             except NoPicture as err:
                 job.leave_out(candidate, err)
                 continue
             taken.add(candidate.face.face_id)
-            for sidecar in _sidecars(job, file, made_here):
+            for sidecar in (sidecar for file in files for sidecar in _sidecars(job, file, made_here)):
                 wanted[sidecar][candidate.face.face_id] = face
         job.leave_out_the_rest(taken)
         if not job.out and job.candidates and not wanted and not mine:
             raise UsageError(
-                "these photos do not lie on this machine (they are Immich's): --out DIR makes a tree of sidecars to copy. Bring those that "
-                "the library has into DIR first, and it adds to them: docs/how-to/digikam.md"
+                "these photos do not lie on this machine (they are Immich's): --out DIR makes a tree of sidecars to copy. Bring those "
+                "that the library has into DIR first, and it adds to them: docs/how-to/digikam.md"
             )
 
     def merged(job: Job) -> dict[str, dict[str, Any]]:
@@ -189,16 +190,18 @@ def _write(file: Path, before: bytes | None, document: Sidecar, *, made: bool, r
         raise disk_error(err, file) from err
 
 
-def _region(job: Job, candidate: Candidate) -> tuple[str, _Wanted]:
-    """A photo's path (below ``--out``, or where it lies), and a face's place in it as stored. Raises NoPicture."""
+def _region(job: Job, candidate: Candidate) -> tuple[list[str], _Wanted]:
+    """A photo's path (below ``--out``, or where it lies) and those of its copies, and a face's place in it as stored. Raises
+    NoPicture.
+    """
     row = candidate.asset
     if row is None:
         raise NoPicture("it is an image of a set, of which no photo is known")
     photo = job.pictures.original_file(candidate)
-    file = _mirrored(row.asset.original_path) if job.out else str(photo)
+    kept = job.pictures.kept(row)
     if job.out is None and row.source != "folder":
         raise NoPicture("its original is Immich's and does not lie on this machine: --out DIR makes a tree of sidecars to copy")
-    if job.pictures.kept(row).pixels != "original":
+    if kept.pixels != "original":
         raise NoPicture("it was seen on a preview, which does not say how its original is stored")
     header = job.pictures.header(photo)
     if header.size is None:
@@ -208,7 +211,17 @@ def _region(job: Job, candidate: Candidate) -> tuple[str, _Wanted]:
     width, height = header.size if header.orientation < 5 else header.size[::-1]
     left, top, right, bottom = stored_box(candidate.face.box, width, height, header.orientation)
     region = Region(job.called, *(round(v, 6) for v in (left / width, top / height, (right - left) / width, (bottom - top) / height)))
-    return file, _Wanted(region, width, height, names_others=_others_in_the_photo(job, candidate, photo, header))
+    return _places(job, kept, photo), _Wanted(region, width, height, names_others=_others_in_the_photo(job, candidate, photo, header))
+
+
+def _places(job: Job, kept: AssetRow, photo: Path) -> list[str]:
+    """Where the photo and its copies lie, by the same bytes. Raises NoPicture."""
+    copies = originals.byte_copies(job.registry, kept.id)
+    if job.out:
+        return list(dict.fromkeys(_mirrored(one.asset.original_path) for one in (kept, *copies)))
+    folders = ((folder_of(job.registry, one.label), one.asset.original_path) for one in copies)
+    here = (folder / path for folder, path in folders if folder)
+    return [str(photo), *(str(path) for path in here if path.is_file())]
 
 
 def _others_in_the_photo(job: Job, candidate: Candidate, photo: Path, header: Header) -> bool:
