@@ -240,6 +240,19 @@ def test_the_sources_birth_date_counts_too(agreed: Workspace, tmp_path: Path) ->
         export(agreed, tmp_path / "out", today=date(2026, 1, 1))
 
 
+def test_the_birth_date_of_somebody_with_this_name_counts_where_their_faces_are_nobodys_at_the_source(
+    agreed: Workspace, tmp_path: Path
+) -> None:
+    with agreed.registry() as registry, registry.transaction():
+        registry.db.execute(
+            "INSERT INTO source_people (label, person_id, name, birth_date) VALUES ('ben', 'p', 'GRANDMA', '2012-01-01')"
+        )
+    with pytest.raises(Refused, match="was born on 2012-01-01 and is no adult"):
+        export(agreed, tmp_path / "out", today=date(2026, 1, 1))
+    birth(agreed, "1950-01-01")  # what is said of the person themself wins
+    assert export(agreed, tmp_path / "out", today=date(2026, 1, 1)) == {}
+
+
 def test_an_estimate_only_ever_stops(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with workspace.registry() as registry:
         consent.give(registry, find(registry, SET), by="Anna", looked=False)

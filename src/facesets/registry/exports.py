@@ -10,6 +10,8 @@ from typing import Any
 
 from facesets.registry import changes, runs
 from facesets.registry.database import Registry
+from facesets.registry.people import births
+from facesets.wording import folded
 
 CONSENT, WITHDRAW = "consent", "withdraw"  # acts of decisions
 _EXPORTED = "exported"
@@ -24,7 +26,9 @@ _PART_OF = (  # numbers of those who were merged into this person, be it by way 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person with a set on disk. ``birth_dates``: the person's own, else those that their source says of people in the set."""
+    """A person with a set on disk. ``birth_dates``: the person's own, else those that their source says of people in the set, else that
+    of the people of this name where these have one.
+    """
 
     id: int
     number: int
@@ -53,8 +57,14 @@ def people(registry: Registry) -> list[Person]:
         "SELECT p.id, p.number, p.name, p.standing, p.birth_date, s.name, s.revision, s.origin, s.pack FROM people AS p "
         "JOIN sets AS s ON s.person_id = p.id AND s.kind = 'canonical' WHERE s.written = 1 AND s.retired = 0 ORDER BY p.number"
     ).fetchall()
+    by_name = births(registry)
+
+    def born(person_id: int, name: str | None, own: str | None) -> tuple[str, ...]:
+        known = by_name.get(folded(name or ""))
+        return (own,) if own else tuple(_birth_dates(registry, person_id)) or ((known,) if known else ())
+
     return [
-        Person(row[0], row[1], row[2], row[3], (row[4],) if row[4] else tuple(_birth_dates(registry, row[0])), *row[5:9])
+        Person(row[0], row[1], row[2], row[3], born(row[0], row[2], row[4]), *row[5:9])
         for row in rows
         if row[3] not in ("merged", "forgotten")
     ]
