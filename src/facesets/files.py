@@ -48,10 +48,11 @@ def disk_error(err: OSError, path: Path | str | None = None) -> FacesetsError:
     return FacesetsError(f"{os.fsdecode(where)}: {why}" if isinstance(where, str | bytes | os.PathLike) else why)
 
 
-def replace_file(path: Path, content: bytes | Callable[[IO[bytes]], None], *, keep_mode: bool = False) -> None:
+def replace_file(path: Path, content: bytes | Callable[[IO[bytes]], None], *, keep_mode: bool = False, mode: int = 0o600) -> None:
     """Put ``content`` (bytes, or what writes them) at ``path`` in one step; raises OSError, and then ``path`` is as it was.
 
-    The file is its owner's alone; with ``keep_mode``, one that is there keeps its mode. File and folder are on the disk on return.
+    The file is its owner's alone, or has ``mode``; with ``keep_mode``, one that is there keeps its own. File and folder are on the disk
+    on return.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
@@ -64,8 +65,9 @@ def replace_file(path: Path, content: bytes | Callable[[IO[bytes]], None], *, ke
                 content(file)
             file.flush()
             os.fsync(file.fileno())
-        if keep_mode and path.exists():
-            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+        wanted = stat.S_IMODE(path.stat().st_mode) if keep_mode and path.exists() else mode
+        if wanted != 0o600 and stat.S_IMODE(temporary.stat().st_mode) == 0o600:  # some disks keep no modes
+            temporary.chmod(wanted)
         temporary.replace(path)
         sync(path.parent)
     except OSError as err:

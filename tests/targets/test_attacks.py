@@ -21,7 +21,7 @@ import pytest
 from facesets import export_to, people, targets
 from facesets.errors import BadAnswer, CorruptFile, FacesetsError, Refused, ServerFailed, UsageError
 from facesets.progress import Silent
-from facesets.registry import exports
+from facesets.registry import backups, exports
 from facesets.targets import compreface, doubletake, frigate, service
 from facesets.targets.record import RECORD, read_record
 from facesets.targets.service import Service
@@ -29,6 +29,7 @@ from facesets.testing.double_take import double_take_server
 from facesets.testing.immich.transport import Response
 from facesets.testing.services import json_answer
 from facesets.workspace import Workspace
+from tests.pipeline.world import CommandLine
 from tests.pipeline.world import tree as bytes_of
 
 from .conftest import agree, change, drop_face, name
@@ -233,6 +234,32 @@ def test_ignored_people_go_even_where_nobody_else_has_a_name(workspace: Workspac
     assert not out.exists()
     with pytest.raises(UsageError, match="nobody has a name yet"):
         export_to(workspace, "frigate", out=out)
+
+
+def test_what_was_exported_is_known_after_an_older_registry_was_brought_back(
+    agreed: Workspace, facesets: CommandLine, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    backups.make(agreed.registry_file, "schema-7")
+    with double_take_server(tmp_path / "storage") as server:
+        first = export_to(agreed, "doubletake", url=server.url)
+        export_to(agreed, "folder", ["Grandma"], out=out)
+        made = bytes_of(out)
+        assert facesets("restore", "20").code == 0
+        again = export_to(agreed, "doubletake", url=server.url)
+        assert [(one.new, one.kept, one.withdrawn) for one in again.people] == [(0, one.new, 0) for one in first.people]
+    (one,) = export_to(agreed, "folder", ["Grandma"], out=out).people
+    assert (one.new, one.withdrawn, bytes_of(out)) == (0, 0, made)
+    assert str(out) in facesets("consent", "Grandma", "--withdraw", "--by", "Grandma").out
+
+
+def test_nobody_is_taken_out_whom_a_registry_that_was_brought_back_does_not_know_yet(agreed: Workspace, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_to(agreed, "frigate", out=out)
+    made, record = bytes_of(out / "Grandma"), out / RECORD
+    record.write_text(record.read_text().replace('"2@', '"99@'))
+    (one,) = export_to(agreed, "frigate", ["Opa"], out=out).people
+    assert (one.name, one.withdrawn, bytes_of(out / "Grandma")) == ("Opa", 0, made)
 
 
 def test_a_person_whose_new_name_is_the_same_on_the_disk_loses_no_file(agreed: Workspace, tmp_path: Path) -> None:

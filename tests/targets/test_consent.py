@@ -161,6 +161,22 @@ def test_the_sheet_shows_faces_whose_files_are_still_to_come_and_they_are_handed
     assert len(list((tmp_path / "out" / "Grandma").iterdir())) == faces
 
 
+def test_whoever_withdrew_has_withdrawn_too_as_part_of_somebody_who_agreed(
+    agreed: Workspace, facesets: CommandLine, tmp_path: Path
+) -> None:
+    birth(agreed, "1950-01-01")  # no look is asked for
+    agree(agreed, "faceset_003")
+    export_to(agreed, "folder", ["Opa"], out=tmp_path / "of opa")
+    assert facesets("consent", "Opa", "--withdraw", "--by", "Opa").code == 0
+    with agreed.lock(), agreed.registry() as registry:
+        people.merge(agreed, registry, "faceset_003", SET, name="Grandma")
+    with pytest.raises(Refused, match="no agreement of Grandma"):
+        export(agreed, tmp_path / "out")
+    assert "of opa" in facesets("consent", "Grandma", "--withdraw", "--by", "Opa").out
+    assert facesets("consent", "Grandma", "--by", "Opa", "--adult").code == 0
+    assert export(agreed, tmp_path / "out") == {}
+
+
 def test_an_image_that_was_put_into_a_set_of_ones_own_waits_until_a_run_has_seen_it(workspace: Workspace, tmp_path: Path) -> None:
     agree(workspace, "faceset_001")
     images = workspace.facesets / "faceset_001"
@@ -222,6 +238,19 @@ def test_the_sources_birth_date_counts_too(agreed: Workspace, tmp_path: Path) ->
         registry.db.execute("INSERT INTO source_people (label, person_id, name, birth_date) VALUES ('anna', 'p', 'G', '2012-01-01')")
     with pytest.raises(Refused, match="is no adult"):
         export(agreed, tmp_path / "out", today=date(2026, 1, 1))
+
+
+def test_the_birth_date_of_somebody_with_this_name_counts_where_their_faces_are_nobodys_at_the_source(
+    agreed: Workspace, tmp_path: Path
+) -> None:
+    with agreed.registry() as registry, registry.transaction():
+        registry.db.execute(
+            "INSERT INTO source_people (label, person_id, name, birth_date) VALUES ('ben', 'p', 'GRANDMA', '2012-01-01')"
+        )
+    with pytest.raises(Refused, match="was born on 2012-01-01 and is no adult"):
+        export(agreed, tmp_path / "out", today=date(2026, 1, 1))
+    birth(agreed, "1950-01-01")  # what is said of the person themself wins
+    assert export(agreed, tmp_path / "out", today=date(2026, 1, 1)) == {}
 
 
 def test_an_estimate_only_ever_stops(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

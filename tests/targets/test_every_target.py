@@ -259,3 +259,31 @@ def test_the_networks_of_vectors_that_immich_made_are_looked_for_where_insightfa
         for pack in ("buffalo_l@0123456789ab", "immich-db@buffalo_l", "immich-ml@buffalo_l"):
             assert folders_of_pack(agreed, registry, pack) == [here]
         assert folders_of_pack(agreed, registry, "open@1") == []
+
+
+def test_a_tag_written_into_the_photos_takes_nobody_out_of_an_export(drawn: Path, agreed: Workspace, tmp_path: Path) -> None:
+    """Their bytes are others then: until the next run what was made stays, and after it the faces are found in what is there."""
+    photos, targets = tmp_path / "photos", ("frigate", "folder", "xmp")
+    shutil.copytree(drawn / "photos", photos)
+    with agreed.registry() as registry, registry.transaction():
+        for place in ("photos SET path = replace(path", "facts SET value = replace(value"):
+            registry.db.execute(f"UPDATE {place}, ?, ?)", (str(drawn / "photos"), str(photos)))
+
+    def export() -> tuple[dict[str, dict[str, str]], list[str]]:
+        """What there is of each target, without the record; why faces were left out."""
+        left_out: list[str] = []
+        for target in targets:
+            (one,) = export_to(agreed, target, ["Grandma"], out=tmp_path / target).people
+            left_out += one.left_out.values()
+        made = {target: tree(tmp_path / target) for target in targets}
+        return {target: {path: digest for path, digest in files.items() if path != RECORD} for target, files in made.items()}, left_out
+
+    before, _ = export()
+    for photo in photos.iterdir():
+        data = photo.read_bytes()
+        photo.write_bytes(data[:2] + b"\xff\xfe\x00\x0aHolidays" + data[2:])  # a comment
+    unseen, why = export()
+    assert (unseen, any("other bytes" in one for one in why)) == (before, True)
+    run(agreed, ["anna"], folder=photos, progress=Silent())
+    found, why = export()
+    assert (found, [one for one in why if one != "others were chosen"]) == (before, [])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 from PIL import Image
 
 from facesets import export_to, files
+from facesets.pipeline import run
+from facesets.progress import Silent
 from facesets.targets import xmp
 from facesets.targets.xmp import stored_box
 from facesets.targets.xmp_document import NotXmp, Region, Sidecar
@@ -270,3 +274,118 @@ def test_a_kill_at_any_sidecar_is_made_good_by_the_next_run(
     assert bytes_of(out) == bytes_of(whole)
     export_to(workspace, "xmp", ["Oma"], out=out, remove=True)
     assert not out.exists() or bytes_of(out) == {}
+
+
+@pytest.fixture
+def photos(made: Path, workspace: Workspace, tmp_path: Path) -> Path:
+    """A folder of its own for the workspace's photos, which others may read."""
+    folder = tmp_path / "photos"
+    shutil.copytree(made / "photos", folder)
+    with workspace.registry() as registry, registry.transaction():
+        for column in ("photos SET path = replace(path", "facts SET value = replace(value"):
+            registry.db.execute(f"UPDATE {column}, ?, ?)", (str(made / "photos"), str(folder)))
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        place.chmod(0o755)
+    return folder
+
+
+def _first(workspace: Workspace) -> tuple[Path, Region]:
+    """A photo of Grandma, and where she is in it, by an export that is taken out again."""
+    export_to(workspace, "xmp", ["Grandma"])
+    record = json.loads((workspace.root / xmp.BESIDE).read_text())
+    (part,) = record["sets"].values()
+    sidecar, entry = next((file, entry) for file, entry in sorted(part["files"].items()) if len(entry["faces"]) == 1)
+    (face,) = entry["faces"].values()
+    export_to(workspace, "xmp", ["Grandma"], remove=True)
+    return Path(sidecar.removesuffix(".xmp")), Region(**face["region"])
+
+
+def _sidecar_of(photo: Path, region: Region) -> bytes:
+    """What another program would write."""
+    document = Sidecar(None)
+    with Image.open(photo) as image:
+        document.add(region, *image.size)
+    return document.bytes()
+
+
+def test_a_whole_head_microsofts_regions_and_a_shift_of_the_same_name_are_the_same_face(photos: Path, workspace: Workspace) -> None:
+    photo, region = _first(workspace)
+    grown = 1.7
+    head = replace(
+        region, name="Tante", left=region.left - (grown - 1) / 2 * region.width, top=region.top - (grown - 1) / 2 * region.height,
+        width=grown * region.width, height=grown * region.height,
+    )  # fmt: skip
+    theirs = _sidecar_of(photo, replace(region, name="Tante"))
+    microsofts = re.sub(rb"<mwg-rs:Regions.*</mwg-rs:Regions>", b"", theirs)
+    assert b"mwg-rs:Name" not in microsofts
+    shifted = replace(region, name="GRANDMA", left=region.left + 0.8 * region.width)
+    for text, who in ((_sidecar_of(photo, head), "Tante"), (microsofts, "Tante"), (_sidecar_of(photo, shifted), "this person")):
+        photo.with_name(f"{photo.name}.xmp").write_bytes(text)
+        (one,) = export_to(workspace, "xmp", ["Grandma"], dry_run=True).people
+        assert list(one.left_out.values()) == [f"its sidecar names {who} there already"]
+
+
+def test_where_a_camera_focussed_is_nobody(photos: Path, workspace: Workspace) -> None:
+    photo, region = _first(workspace)
+    theirs = re.sub(rb"<MP:RegionInfo.*</MP:RegionInfo>", b"", _sidecar_of(photo, replace(region, name="")))
+    for text in (theirs.replace(b'"Face"', b'"Focus"'), theirs):
+        photo.with_name(f"{photo.name}.xmp").write_bytes(text)
+        assert export_to(workspace, "xmp", ["Grandma"], dry_run=True).people[0].left_out == {}
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_whom_a_photo_itself_names_no_sidecar_hides(elsewhere: bool, photos: Path, workspace: Workspace) -> None:
+    photo, region = _first(workspace)
+    region = replace(region, name="Tante", **({"left": 0.01, "top": 0.01, "width": 0.02, "height": 0.02} if elsewhere else {}))
+    packet = b"http://ns.adobe.com/xap/1.0/\0" + _sidecar_of(photo, region)
+    data = photo.read_bytes()
+    photo.write_bytes(data[:2] + b"\xff\xe1" + (len(packet) + 2).to_bytes(2, "big") + packet + data[2:])
+    (one,) = export_to(workspace, "xmp", ["Grandma"]).people
+    (why,) = one.left_out.values()
+    assert why.startswith("its photo itself names people, whom" if elsewhere else "its photo itself names Tante there already")
+    assert not photo.with_name(f"{photo.name}.xmp").exists()
+
+
+def test_a_sidecar_by_the_other_name_is_not_hidden_by_a_new_one(photos: Path, workspace: Workspace) -> None:
+    """Immich reads one alone: its ratings and dates would be gone there."""
+    photo, _ = _first(workspace)
+    lightrooms = photo.with_suffix(".xmp")
+    rated = '<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="5"/>'
+    lightrooms.write_bytes(Sidecar(None).bytes().replace(b"/></x:xmpmeta>", f">{rated}</rdf:RDF></x:xmpmeta>".encode()))
+    before = bytes_of(photos)
+    for _ in range(2):
+        export_to(workspace, "xmp", ["Grandma"])
+        assert not photo.with_name(f"{photo.name}.xmp").exists()
+        assert b"Grandma" in lightrooms.read_bytes()
+    export_to(workspace, "xmp", ["Grandma"], remove=True)
+    assert bytes_of(photos) == before
+
+
+def test_a_photo_that_was_cropped_since_waits_for_the_next_run(photos: Path, workspace: Workspace) -> None:
+    photo, _ = _first(workspace)
+    with Image.open(photo) as image:
+        image.crop((0, 0, image.width - 40, image.height)).save(photo, exif=image.getexif())
+    (one,) = export_to(workspace, "xmp", ["Grandma"]).people
+    assert list(one.left_out.values()) == ["its original was cropped or turned since a run looked through it: facesets run"]
+
+
+def test_a_new_sidecar_may_be_read_by_whoever_may_read_its_folder(photos: Path, workspace: Workspace, tmp_path: Path) -> None:
+    export_to(workspace, "xmp", ["Grandma"])
+    assert {path.stat().st_mode & 0o777 for path in photos.rglob("*.xmp")} == {0o644}
+    export_to(workspace, "xmp", ["Grandma"], out=tmp_path / "tree")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "tree").rglob("*.xmp")} == {0o600}
+
+
+def test_a_copy_of_a_photo_gets_the_same_names(photos: Path, workspace: Workspace, tmp_path: Path) -> None:
+    photo, _ = _first(workspace)
+    (photos / "zz").mkdir()
+    copy = Path(shutil.copy(photo, photos / "zz" / "again.jpg"))
+    run(workspace, ["anna"], folder=photos, progress=Silent())
+    export_to(workspace, "xmp", ["Grandma"])
+    one, other = (path.with_name(f"{path.name}.xmp").read_bytes() for path in (photo, copy))
+    assert one == other
+    export_to(workspace, "xmp", ["Grandma"], out=tmp_path / "tree")
+    assert (tmp_path / "tree" / "zz" / "again.jpg.xmp").read_bytes() == one
+    copy.unlink()
+    export_to(workspace, "xmp", ["Grandma"], remove=True)
+    assert not [*photos.rglob("*.xmp")]

@@ -53,6 +53,7 @@ def carry_over(source: Registry, target: Registry) -> list[int]:
         carried.put(source, target, change, known=known)
     _give_up(target, state)
     carried.put_published(source, target)
+    carried.put_exported(source, target)
     carried.put_revisions(source, target)
     follow(target, before, standing(target))
     return sorted(state.to_repeat)

@@ -78,14 +78,18 @@ class DecoderPool:
 
         Raises OSError where a file that is there cannot be read, and errors.FacesetsError as decoding does.
         """
-        found = [self._regions(data, "sidecar") for data in sidecars(photo)]
+        found = [*(self._regions(data, "sidecar") for data in sidecars(photo)), self.regions_within(photo)]
+        return [each for each in found if each.faces]
+
+    def regions_within(self, photo: Path) -> Regions:
+        """Whom a photo itself names. Raises as :meth:`regions`."""
         with photo.open("rb") as file:
             beginning = file.read(_HEAD)
             size = photo.stat().st_size if not beginning.startswith(b"\xff\xd8") else 0  # a JPEG's packet stands before its pixels
-            if size <= MAX_BYTES:
-                with self._memory.reserved(0, 2 * max(size, _HEAD)):
-                    found.append(self._regions(beginning + (file.read() if size else b""), "photo"))
-        return [each for each in found if each.faces]
+            if size > MAX_BYTES:
+                return Regions()
+            with self._memory.reserved(0, 2 * max(size, _HEAD)):
+                return self._regions(beginning + (file.read() if size else b""), "photo")
 
     def _regions(self, data: bytes, what: str) -> Regions:
         try:

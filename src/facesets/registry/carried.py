@@ -76,6 +76,16 @@ def put_published(source: Registry, target: Registry) -> None:
         target.db.executemany(f"INSERT OR REPLACE INTO published VALUES ({', '.join('?' * len(told[0]))})", map(tuple, told))
 
 
+def put_exported(source: Registry, target: Registry) -> None:
+    """What services were sent, by which name of this workspace files are its own, and which exports were made: all of it is outside."""
+    facts = source.db.execute("SELECT key, value FROM facts WHERE key LIKE 'export:%' OR key = 'exports:workspace'").fetchall()
+    target.db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", map(tuple, facts))
+    sql = "SELECT at, event, data FROM journal WHERE event = 'exported' ORDER BY id"
+    known = set(map(tuple, target.db.execute(sql)))
+    made = [row for row in map(tuple, source.db.execute(sql)) if row not in known]
+    target.db.executemany("INSERT INTO journal (at, event, data) VALUES (?, ?, ?)", made)
+
+
 def put_revisions(source: Registry, target: Registry) -> None:
     """A set's revision is the one that its folder has: a number stands for the same bytes as before."""
     found = source.db.execute("SELECT revision, name FROM sets").fetchall()

@@ -10,15 +10,25 @@ from typing import Any
 
 from facesets.registry import changes, runs
 from facesets.registry.database import Registry
+from facesets.registry.people import births
+from facesets.wording import folded
 
 CONSENT, WITHDRAW = "consent", "withdraw"  # acts of decisions
 _EXPORTED = "exported"
 _ID = "exports:workspace"
+_OF, _WHOSE = "json_extract(payload, '$.person')", "json_extract(data, '$.person')"
+_PART_OF = (  # numbers of those who were merged into this person, be it by way of others
+    "WITH RECURSIVE part (id, number) AS (SELECT p.id, p.number FROM people AS p JOIN people AS w ON w.id = p.merged_into "
+    "WHERE w.number = :number UNION SELECT p.id, p.number FROM people AS p JOIN part ON p.merged_into = part.id) "
+    "SELECT number FROM part"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person with a set on disk. ``birth_dates``: the person's own, else those that their source says of people in the set."""
+    """A person with a set on disk. ``birth_dates``: the person's own, else those that their source says of people in the set, else that
+    of the people of this name where these have one.
+    """
 
     id: int
     number: int
@@ -47,11 +57,22 @@ def people(registry: Registry) -> list[Person]:
         "SELECT p.id, p.number, p.name, p.standing, p.birth_date, s.name, s.revision, s.origin, s.pack FROM people AS p "
         "JOIN sets AS s ON s.person_id = p.id AND s.kind = 'canonical' WHERE s.written = 1 AND s.retired = 0 ORDER BY p.number"
     ).fetchall()
+    by_name = births(registry)
+
+    def born(person_id: int, name: str | None, own: str | None) -> tuple[str, ...]:
+        known = by_name.get(folded(name or ""))
+        return (own,) if own else tuple(_birth_dates(registry, person_id)) or ((known,) if known else ())
+
     return [
-        Person(row[0], row[1], row[2], row[3], (row[4],) if row[4] else tuple(_birth_dates(registry, row[0])), *row[5:9])
+        Person(row[0], row[1], row[2], row[3], born(row[0], row[2], row[4]), *row[5:9])
         for row in rows
         if row[3] not in ("merged", "forgotten")
     ]
+
+
+def numbers(registry: Registry) -> set[int]:
+    """Of all who were ever a person here; a registry that was brought back lacks those of later."""
+    return {row[0] for row in registry.db.execute("SELECT number FROM people WHERE number IS NOT NULL")}
 
 
 def _birth_dates(registry: Registry, person_id: int) -> list[str]:
@@ -91,11 +112,11 @@ def say(registry: Registry, act: str, person: Person, payload: Mapping[str, Any]
 
 
 def said(registry: Registry, person: Person) -> list[Said]:
-    """What stands of it, oldest first."""
+    """What stands of it, oldest first. Who turned out to be this person may have withdrawn an agreement, and gave none for them."""
     rows = registry.db.execute(
-        "SELECT id, act, payload, at FROM decisions WHERE act IN (?, ?) AND json_extract(payload, '$.person') = ? "
-        "AND undone_by IS NULL ORDER BY id",
-        (CONSENT, WITHDRAW, person.number),
+        "SELECT id, act, payload, at FROM decisions WHERE undone_by IS NULL AND (act IN (:consent, :withdraw) AND "
+        f"{_OF} = :number OR act = :withdraw AND {_OF} IN ({_PART_OF})) ORDER BY id",
+        {"consent": CONSENT, "withdraw": WITHDRAW, "number": person.number},
     )
     return [Said(row[0], row[1], json.loads(row[2]), row[3]) for row in rows]
 
@@ -125,13 +146,14 @@ def note(registry: Registry, person: Person, target: str, place: str, files_sent
 
 
 def made(registry: Registry, person: Person) -> list[dict[str, Any]]:
-    """Exports of this person, the last one to each place, in the order in which they were made."""
+    """Exports of this person, and of those who are part of them now, the last one of each to each place, as they were made."""
     rows = registry.db.execute(
-        "SELECT at, data FROM journal WHERE event = ? AND json_extract(data, '$.person') = ? ORDER BY id", (_EXPORTED, person.number)
+        f"SELECT at, data FROM journal WHERE event = :event AND ({_WHOSE} = :number OR {_WHOSE} IN ({_PART_OF})) ORDER BY id",
+        {"event": _EXPORTED, "number": person.number},
     )
-    last: dict[tuple[str, str], dict[str, Any]] = {}
+    last: dict[tuple[str, str, int], dict[str, Any]] = {}
     for at, data in rows:
         one = {"at": at, **json.loads(data)}
-        last.pop(key := (one["target"], one["place"]), None)
+        last.pop(key := (one["target"], one["place"], one["person"]), None)
         last[key] = one
     return [one for one in last.values() if one["files"]]

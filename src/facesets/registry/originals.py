@@ -95,6 +95,13 @@ def undecoded(registry: Registry, label: str, source: str) -> list[int]:
     return [row[0] for row in rows]
 
 
+def byte_copies(registry: Registry, row_id: int) -> list[AssetRow]:
+    """The assets that have the same bytes as this one, which stands for them."""
+    duplicate = REASONS_OF[State.DUPLICATE]
+    sql = f"{ROWS} WHERE a.kept_id = ? AND a.reason IN ({', '.join('?' * len(duplicate))}) ORDER BY a.id"
+    return [row_of(row) for row in registry.db.execute(sql, (row_id, *duplicate))]
+
+
 def want_pixels(registry: Registry, row_id: int, pixels: str) -> None:
     """Have another picture of an asset brought in place of the one that is here."""
     registry.db.execute("UPDATE assets SET reason = 'listed', pixels = ? WHERE id = ?", (pixels, row_id))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from facesets.errors import FacesetsError, UnreadableImage
 from facesets.export import existing_sets
 from facesets.faces import find_faces
-from facesets.records import Box, Reason
-from facesets.registry import Registry, exports, faces, gallery, preembedded, sets
+from facesets.records import Reason
+from facesets.registry import AssetRow, FaceRow, Registry, decisions, exports, faces, gallery, originals, preembedded, sets
 from facesets.targets.job import Outcome
 from facesets.targets.pictures import Pictures
 from facesets.targets.terms import Candidate
+from facesets.thresholds import thresholds_of
 from facesets.workspace import Workspace
 
 _THEIRS = (Reason.MEMBER, Reason.RECOGNISED, Reason.NEAR_DUPLICATE)
@@ -43,22 +44,41 @@ def _measured(
     workspace: Workspace, registry: Registry, person: exports.Person, members: list[tuple[str, float, str | None]], recognised: bool
 ) -> Iterator[Candidate]:
     rows = {row.face.face_id: row for row in faces.select(registry, set_name=person.set_name, pack=person.pack)}
+    there = {key for key, _, _ in members}
+    known = {key: row for key in there if (row := rows.get(key) or faces.find(registry, key))}
+    changed = _in_other_bytes(registry, known, person.pack)
     if recognised:
-        there = {key for key, _, _ in members}
-        more = [row for key, row in rows.items() if key not in there and row.reason in _THEIRS]
+        now = there | {row.face.face_id for row, _ in changed.values()}
+        more = [row for key, row in rows.items() if key not in now and row.reason in _THEIRS]
         members = members + [(row.face.face_id, row.distance or 0.0, None) for row in more]
-    boxes: dict[str, list[tuple[str, Box]]] = defaultdict(list)
-    for sha256 in sorted({rows[key].face.sha256 for key, _, _ in members if key in rows}):
-        for row in faces.select(registry, sha256=sha256, pack=person.pack):
-            boxes[sha256].append((row.face.face_id, row.face.box))
+        known |= {row.face.face_id: row for row in more}
     for key, distance, file in members:
-        member = rows.get(key) or faces.find(registry, key)
-        if member is None:
+        if (member := known.get(key)) is None:
             continue
-        asset = preembedded.photo(registry, member.face.sha256)
+        seen, asset = changed.get(key) or (member, preembedded.photo(registry, member.face.sha256))
+        face = replace(member.face, sha256=seen.face.sha256, box=seen.face.box, landmarks=seen.face.landmarks)
         crop = workspace.facesets / person.set_name / file if file else None
-        others = tuple(box for face_id, box in boxes[member.face.sha256] if face_id != key)
-        yield Candidate(member.face, member.vector, distance, crop, asset, asset.asset.taken_at if asset else None, others)
+        beside = faces.select(registry, sha256=face.sha256, pack=person.pack)
+        others = tuple(row.face.box for row in beside if row.face.face_id != seen.face.face_id)
+        yield Candidate(face, member.vector, distance, crop, asset, asset.asset.taken_at if asset else None, others)
+
+
+def _in_other_bytes(registry: Registry, known: Mapping[str, FaceRow], pack: str) -> dict[str, tuple[FaceRow, AssetRow]]:
+    """Faces (ids) of photos that no asset shows any more, since a tag was written into the file, say: the same face in the bytes that
+    it has now, and the asset; where these have no such face, the face as it was, of which no picture can be had.
+    """
+    lost = [key for key, row in known.items() if preembedded.photo(registry, row.face.sha256) is None]
+    if not lost:
+        return {}
+    assets = originals.changed_asset_by_key(registry)
+    found = {key: (known[key], asset) for key in lost if (asset := assets.get(known[key].face.sha256))}
+    lost.sort()
+    same = decisions.of_content(registry, decisions.content_keys(registry, lost), pack, thresholds_of(pack).match)
+    for at, keys in same.items():
+        for row in filter(None, (faces.find(registry, key) for key in keys)):
+            if (asset := preembedded.photo(registry, row.face.sha256)) is not None:
+                found[lost[at]] = (row, asset)
+    return found
 
 
 def _own_images(

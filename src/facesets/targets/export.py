@@ -29,6 +29,8 @@ from facesets.targets.xmp import BESIDE
 from facesets.wording import count_of
 from facesets.workspace import Workspace
 
+_NO_SET = "is a set no longer (merged, rejected or forgotten)"
+
 
 @dataclass(frozen=True, slots=True)
 class Exported:
@@ -158,8 +160,7 @@ def _of_era(job: Job, span: tuple[int, int] | None) -> Job:
 
 def _gone(workspace: Workspace, registry: Registry, row: Target, out: Path | None, url: str) -> dict[exports.Person, str]:
     """Those of whom something was exported to this place and who would not be exported any more, and why."""
-    here = {person.number: _why_not(row, person) for person in exports.people(registry)}
-    no_set = "is a set no longer (merged, rejected or forgotten)"
+    here = dict.fromkeys(exports.numbers(registry), _NO_SET) | {one.number: _why_not(row, one) for one in exports.people(registry)}
     if row.kind == "service":
         ledger = ledger_of(row.name, url)
         known = {n: (ledger_name(registry, ledger, n), "") for n in exports.numbers_sent(registry, ledger)}
@@ -176,7 +177,7 @@ def _gone(workspace: Workspace, registry: Registry, row: Target, out: Path | Non
     return {
         exports.Person(0, number, name, "gone", (), set_name or name or "", 0, "", ""): why
         for number, (name, set_name) in sorted(known.items())
-        for why in [here.get(number, no_set)]
+        for why in [here.get(number)]  # who is not known may be known again by the next run
         if why and (name or set_name)
     }
 

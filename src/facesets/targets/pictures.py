@@ -19,13 +19,15 @@ from PIL import Image
 from facesets.errors import CorruptFile, MissingPermission, NotFound, UnreadableImage
 from facesets.faces import choose_pack, read_image
 from facesets.models import Detection, ImmichDb, Pack, VectorsOnly, load_pack, same_face
-from facesets.photos import Decoded, DecoderPool, Header, Points, crops, decode
+from facesets.photos import Decoded, DecoderPool, Header, Points, Regions, crops, decode
 from facesets.progress import Progress
 from facesets.records import Box
 from facesets.registry import AssetRow, Registry, assets
 from facesets.sources import Source, open_source
 from facesets.targets.terms import Candidate, Pixels
 from facesets.workspace import Workspace
+
+_CHANGED = "its original has other bytes now, in which no run has found this face"
 
 
 class NoPicture(Exception):
@@ -72,6 +74,13 @@ class Pictures:
         except OSError as err:
             raise NotHere(f"its original cannot be read: {err}") from err
 
+    def named_within(self, path: Path) -> Regions:
+        """Whom a photo itself names, apart from sidecars. Raises NoPicture."""
+        try:
+            return self._decoders.regions_within(path)
+        except OSError as err:
+            raise NotHere(f"its original cannot be read: {err}") from err
+
     def original(self, candidate: Candidate) -> Decoded:
         """The photo that a face is in. Raises NoPicture, and Unreachable where its server is away."""
         sha256 = candidate.face.sha256
@@ -80,7 +89,7 @@ class Pictures:
             try:
                 self._last = (sha256, read_image(path, sha256="" if ":" in sha256 else sha256, decoder=self._decoders))
             except CorruptFile as err:
-                raise NoPicture("its original has other bytes now") from err
+                raise NotHere(_CHANGED) from err
             except (UnreadableImage, OSError) as err:
                 raise NotHere(f"its original cannot be read: {err}") from err
         return self._last[1]
@@ -92,12 +101,18 @@ class Pictures:
             if candidate.crop is None:
                 raise NotHere("its original is gone")
             return candidate.crop  # an image of an adopted set
-        kept = assets.get(self._registry, row.kept_id) if row.kept_id is not None else row
+        if candidate.face.sha256 not in (row.sha256, row.source_key):  # its asset shows another picture now
+            raise NotHere(_CHANGED)
+        kept = self.kept(row)
         if kept.path is not None and (path := self._workspace.root / kept.path).is_file():
             return path
         if kept.source == "folder":
             raise NotHere(f"its original is gone ({kept.asset.original_path})")
         return self._fetch(kept, candidate.face.sha256)
+
+    def kept(self, row: AssetRow) -> AssetRow:
+        """The asset whose bytes are kept where an asset is a duplicate, else the asset itself."""
+        return assets.get(self._registry, row.kept_id) if row.kept_id is not None else row
 
     def _fetch(self, row: AssetRow, sha256: str) -> Path:
         if sha256 in self._fetched:
@@ -113,7 +128,7 @@ class Pictures:
         except (NotFound, MissingPermission) as err:
             raise NotHere(f"its original cannot be fetched: {err}") from err
         if ":" not in sha256 and fetched.sha256 != sha256:
-            raise NoPicture("its original has other bytes now")
+            raise NotHere(_CHANGED)
         self._fetched[sha256] = fetched.path
         return fetched.path
 

@@ -6,25 +6,39 @@ that the next export changes, and ``--remove`` takes out, those alone.
 
 from __future__ import annotations
 
+import stat
 from collections import defaultdict
+from collections.abc import Set
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from facesets.errors import UsageError
 from facesets.files import disk_error, replace_file
+from facesets.photos import Header, upright_regions
 from facesets.records import Box
+from facesets.registry import AssetRow, originals, photos
+from facesets.sources import folder_of
 from facesets.targets.job import Job, Outcome
-from facesets.targets.pictures import NoPicture
+from facesets.targets.pictures import NoPicture, NotHere
 from facesets.targets.record import RECORD, key_of, own_of, read_record, write_part
 from facesets.targets.terms import Candidate
 from facesets.targets.tree import drop_empty, drop_unfinished
 from facesets.targets.xmp_document import NotXmp, Region, Sidecar
 from facesets.wording import folded
 
-_SAME = 0.5  # intersection over union of two boxes that are one face
+_SAME = 0.3  # intersection over union of two boxes that are one face: other programs draw whole heads
 BESIDE = "exports/xmp.json"  # below the workspace: the record of sidecars beside originals
 Faces = dict[str, dict[str, Any]]  # of a sidecar: face id -> region, and the tag where we added it
+
+
+class _Wanted(NamedTuple):
+    """A face for a sidecar, in a photo stored as ``width x height``; whether the photo itself names others."""
+
+    region: Region
+    width: int
+    height: int
+    names_others: bool
 
 
 def sidecars(job: Job) -> None:
@@ -33,29 +47,32 @@ def sidecars(job: Job) -> None:
     key = key_of(job.registry, job.person.number)
     record = read_record(path, "xmp", own_of(key), anywhere=job.out is None)
     mine: dict[str, dict[str, Any]] = record["sets"].get(key, {}).get("files", {})
-    wanted: dict[str, dict[str, tuple[Region, int, int]]] = defaultdict(dict)
+    made_here = {file for part in record["sets"].values() for file, entry in part["files"].items() if entry.get("made")}
+    wanted: dict[str, dict[str, _Wanted]] = defaultdict(dict)
     if not job.options.get("remove"):
         taken: set[str] = set()
         for candidate in job.candidates:
             if len(taken) >= job.count:
                 break
             try:
-                file, region, width, height = _region(job, candidate)
+                files, face = _region(job, candidate)
             except NoPicture as err:
                 job.leave_out(candidate, err)
                 continue
             taken.add(candidate.face.face_id)
-            for sidecar in _sidecars(job, file):
-                wanted[sidecar][candidate.face.face_id] = (region, width, height)
+            for sidecar in (sidecar for file in files for sidecar in _sidecars(job, file, made_here)):
+                wanted[sidecar][candidate.face.face_id] = face
         job.leave_out_the_rest(taken)
         if not job.out and job.candidates and not wanted and not mine:
-            raise UsageError("these photos do not lie on this machine (they are Immich's): --out DIR makes a tree of sidecars to copy")
+            raise UsageError(
+                "these photos do not lie on this machine (they are Immich's): --out DIR makes a tree of sidecars to copy. Bring those "
+                "that the library has into DIR first, and it adds to them: docs/how-to/digikam.md"
+            )
 
     def merged(job: Job) -> dict[str, dict[str, Any]]:
         made = {}
         for sidecar in sorted({*wanted, *mine}):
-            made_here = any(part["files"].get(sidecar, {}).get("made") for part in record["sets"].values())  # for somebody else, too
-            entry = _merge(job, sidecar, mine.get(sidecar, {}), wanted.get(sidecar, {}), made_here=made_here)
+            entry = _merge(job, sidecar, mine.get(sidecar, {}), wanted.get(sidecar, {}), made_here=sidecar in made_here)
             if entry["faces"]:
                 made[sidecar] = entry
         return made
@@ -92,9 +109,7 @@ def _save(path: Path, key: str, job: Job, files: dict[str, Any]) -> None:
     write_part(path, "xmp", key, part if files else None, anywhere=job.out is None)
 
 
-def _merge(
-    job: Job, sidecar: str, before: dict[str, Any], wanted: dict[str, tuple[Region, int, int]], *, made_here: bool
-) -> dict[str, Any]:
+def _merge(job: Job, sidecar: str, before: dict[str, Any], wanted: dict[str, _Wanted], *, made_here: bool) -> dict[str, Any]:
     """Bring one sidecar up to date; returns what of it is ours now."""
     file = Path(sidecar) if job.out is None else job.out / sidecar
     ours: Faces = before.get("faces", {})
@@ -116,20 +131,21 @@ def _merge(
     kept: Faces = {}
     kept |= {face: ours[face] for face in ours if face not in wanted and face in job.away}
     job.outcome.kept += len(kept)
-    gone = [face for face, region in regions.items() if face not in kept and (face not in wanted or wanted[face][0] != region)]
+    gone = [face for face, region in regions.items() if face not in kept and (face not in wanted or wanted[face].region != region)]
     for face in gone:
         document.remove(regions[face], ours[face].get("tag"))
         if face not in wanted:
             job.outcome.withdrawn += 1
-    for face, (region, width, height) in wanted.items():
+    for face, one in wanted.items():
+        region = one.region
         if face in ours and face not in gone and document.has(region):
             kept[face] = ours[face]
             job.outcome.kept += 1
             continue
-        if why := _hindrance(document, region, width, height):
+        if why := _hindrance(document, one):
             job.outcome.left_out[face] = why
             continue
-        document.add(region, width, height)
+        document.add(region, one.width, one.height)
         added = None if document.has_tag(tag) else tag
         if added:
             document.add_tag(added)
@@ -140,18 +156,22 @@ def _merge(
     return {"made": made, "faces": kept}
 
 
-def _hindrance(document: Sidecar, region: Region, width: int, height: int) -> str | None:
+def _hindrance(document: Sidecar, wanted: _Wanted) -> str | None:
     """Why a face cannot be put into this sidecar."""
-    size, aspect = document.dimensions(), width / height
+    size, aspect = document.dimensions(), wanted.width / wanted.height
     if size is not None and not (0 < size[1] < float("inf") and abs(size[0] / size[1] - aspect) <= 0.02 * aspect):
         return "its sidecar's faces are for another size or rotation of the photo"
-    for other in document.regions():
-        if other.overlap(region) >= _SAME:
-            same = folded(other.name) == folded(region.name)
-            return (
-                "its sidecar names this person there already" if same else f"its sidecar names {other.name or 'nobody'} there already"
-            )
-    return None
+    if wanted.names_others and not document.named():
+        return "its photo itself names people, whom Immich and digiKam would not see beside a sidecar's faces"
+    whoms = (_whom(other, wanted.region) for other in document.named())
+    return next((f"its sidecar names {who} there already" for who in whoms if who), None)
+
+
+def _whom(other: Region, region: Region) -> str:
+    """Whom a face that is named already shows, where it is this one; empty where it is another."""
+    if folded(other.name) == folded(region.name):
+        return "this person" if other.overlap(region) > 0 else ""
+    return other.name if other.overlap(region) >= _SAME else ""
 
 
 def _write(file: Path, before: bytes | None, document: Sidecar, *, made: bool, root: Path | None) -> None:
@@ -162,29 +182,58 @@ def _write(file: Path, before: bytes | None, document: Sidecar, *, made: bool, r
             if root is not None:
                 drop_empty(root, file.parent)
         elif before is None:
-            if not document.is_empty():
-                replace_file(file, document.bytes())
+            if not document.is_empty():  # beside photos it is for whoever reads these
+                replace_file(file, document.bytes(), mode=0o600 if root else stat.S_IMODE(file.parent.stat().st_mode) & 0o666)
         elif Sidecar(before).bytes() != document.bytes():  # what would only be written in another way stays
             replace_file(file, document.bytes(), keep_mode=True)
     except OSError as err:
         raise disk_error(err, file) from err
 
 
-def _region(job: Job, candidate: Candidate) -> tuple[str, Region, int, int]:
-    """A photo's path (below ``--out``, or where it lies), and a face's place in it as stored. Raises NoPicture."""
+def _region(job: Job, candidate: Candidate) -> tuple[list[str], _Wanted]:
+    """A photo's path (below ``--out``, or where it lies) and those of its copies, and a face's place in it as stored. Raises
+    NoPicture.
+    """
     row = candidate.asset
     if row is None:
         raise NoPicture("it is an image of a set, of which no photo is known")
-    file = _mirrored(row.asset.original_path) if job.out else str(job.pictures.original_file(candidate))
+    photo = job.pictures.original_file(candidate)
+    kept = job.pictures.kept(row)
     if job.out is None and row.source != "folder":
         raise NoPicture("its original is Immich's and does not lie on this machine: --out DIR makes a tree of sidecars to copy")
-    header = job.pictures.header(job.pictures.original_file(candidate))
+    if kept.pixels != "original":
+        raise NoPicture("it was seen on a preview, which does not say how its original is stored")
+    header = job.pictures.header(photo)
     if header.size is None:
         raise NoPicture("its original cannot be read")
+    if row.photo_id is not None and photos.size(job.registry, row.photo_id) not in (None, header.size):
+        raise NotHere("its original was cropped or turned since a run looked through it: facesets run")
     width, height = header.size if header.orientation < 5 else header.size[::-1]
     left, top, right, bottom = stored_box(candidate.face.box, width, height, header.orientation)
     region = Region(job.called, *(round(v, 6) for v in (left / width, top / height, (right - left) / width, (bottom - top) / height)))
-    return file, region, width, height
+    return _places(job, kept, photo), _Wanted(region, width, height, names_others=_others_in_the_photo(job, candidate, photo, header))
+
+
+def _places(job: Job, kept: AssetRow, photo: Path) -> list[str]:
+    """Where the photo and its copies lie, by the same bytes. Raises NoPicture."""
+    copies = originals.byte_copies(job.registry, kept.id)
+    if job.out:
+        return list(dict.fromkeys(_mirrored(one.asset.original_path) for one in (kept, *copies)))
+    folders = ((folder_of(job.registry, one.label), one.asset.original_path) for one in copies)
+    here = (folder / path for folder, path in folders if folder)
+    return [str(photo), *(str(path) for path in here if path.is_file())]
+
+
+def _others_in_the_photo(job: Job, candidate: Candidate, photo: Path, header: Header) -> bool:
+    """Whether the photo itself, not a sidecar, names people elsewhere in it. Raises NoPicture where it names this face."""
+    width, height = header.size or (1, 1)
+    x1, y1, x2, y2 = candidate.face.box
+    shown = Region(job.called, x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)
+    readings = upright_regions([job.pictures.named_within(photo)], header.orientation, width, height)
+    for face in (face for reading in readings for face in reading):
+        if who := _whom(Region(face.name, face.left, face.top, face.right - face.left, face.bottom - face.top), shown):
+            raise NoPicture(f"its photo itself names {who} there already")
+    return any(readings)
 
 
 def stored_box(box: Box, width: int, height: int, turn: int) -> Box:
@@ -205,7 +254,11 @@ def _mirrored(original: str) -> str:
     return "/".join(parts)
 
 
-def _sidecars(job: Job, file: str) -> list[str]:
-    """The sidecars of a photo, by their names."""
+def _sidecars(job: Job, file: str, made_here: Set[str]) -> list[str]:
+    """The sidecars of a photo, by their names. Immich reads one alone, so where another program made only the other one, that is it."""
     long, short = f"{file}.xmp", str(PurePosixPath(file).with_suffix(".xmp")) if job.out else str(Path(file).with_suffix(".xmp"))
-    return {"IMG.jpg.xmp": [long], "IMG.xmp": [short], "both": [long, short]}[job.workspace.settings.targets.xmp.sidecar]
+    if job.workspace.settings.targets.xmp.sidecar == "both":
+        return [long, short]
+    wanted, other = (long, short) if job.workspace.settings.targets.xmp.sidecar == "IMG.jpg.xmp" else (short, long)
+    theirs = [name for name in (wanted, other) if name not in made_here and ((job.out or Path()) / name).is_file()]
+    return theirs[:1] or [wanted]

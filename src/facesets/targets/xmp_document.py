@@ -98,6 +98,12 @@ class Sidecar:
         """The faces that it names by the Working Group's regions."""
         return [region for item in _items(self._list("mwg-rs", "RegionList")) if (region := _read_region(item))]
 
+    def named(self) -> list[Region]:
+        """The faces with a name, of the Working Group's regions and of Microsoft's; not what a camera focussed on, or an animal."""
+        theirs = [item for item in _items(self._list("mwg-rs", "RegionList")) if (_value(item, "mwg-rs", "Type") or "Face") == "Face"]
+        found = [*map(_read_region, theirs), *map(_read_rectangle, _items(self._list("MPRI", "Regions")))]
+        return [region for region in found if region and region.name]
+
     def has(self, region: Region) -> bool:
         """Whether exactly this face is in it."""
         return any(_is_region(item, region) for item in _items(self._list("mwg-rs", "RegionList")))
@@ -260,6 +266,14 @@ def _read_region(item: minidom.Element) -> Region | None:
     except ValueError:
         return None
     return Region(_field(item, "mwg-rs", "Name"), x - w / 2, y - h / 2, w, h)
+
+
+def _read_rectangle(item: minidom.Element) -> Region | None:
+    try:
+        left, top, width, height = map(float, _value(item, "MPReg", "Rectangle").split(","))
+    except ValueError:
+        return None
+    return Region(_field(item, "MPReg", "PersonDisplayName"), left, top, width, height)
 
 
 def _is_region(item: minidom.Element, region: Region) -> bool:
