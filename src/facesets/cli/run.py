@@ -98,11 +98,12 @@ def do(
 ) -> None:
     """Do these steps and print what came of it; ``verify_duplicates`` and ``accept_old`` stand for the settings of these names."""
     workspace = app.workspace()
-    with workspace.registry_to_read() as registry:
-        if "stage" not in steps:
-            check_users(registry, labels)
-        elif options.get("folder") is None:
-            options["folder"] = _known_folder(registry, labels)
+    if "stage" not in steps or workspace.registry_file.exists():  # the first run makes it
+        with workspace.registry_to_read() as registry:
+            if "stage" not in steps:
+                check_users(registry, labels)
+            elif options.get("folder") is None:
+                options["folder"] = _known_folder(registry, labels)
     if "embed" in steps:
         fetch_if_missing(app, options.get("pack_name") or workspace.settings.embed.pack, yes=yes)
     if verify_duplicates:
