@@ -143,7 +143,7 @@ def test_settings_are_told_with_file_line_and_key(cli: CommandLine) -> None:
 def test_no_user_a_bad_label_and_an_unknown_pack(cli: CommandLine) -> None:
     assert "--user" in one_line(cli("run").err)
     assert cli("run", "--user", "../etc").code == 2
-    answer = cli("embed", "--user", "anna", "--pack", "no-such-pack")
+    answer = cli("embed", "--pack", "no-such-pack")
     assert answer.code == 2
     assert "no-such-pack" in one_line(answer.err)
 
@@ -167,7 +167,7 @@ def test_a_corrupt_manifest_stops_the_run_and_stays_as_it_is(cli: CommandLine) -
     facesets.mkdir()
     (facesets / "manifest.json").write_text('{"facesets": [')
     before = tree(facesets)
-    answer = cli("cluster", "--user", "anna", "--pack", "open")
+    answer = cli("cluster", "--pack", "open")
     assert answer.code == 1
     assert "manifest.json" in one_line(answer.err)
     assert tree(facesets) == before

@@ -98,7 +98,7 @@ def do(
 ) -> None:
     """Do these steps and print what came of it; ``verify_duplicates`` and ``accept_old`` stand for the settings of these names."""
     workspace = app.workspace()
-    if "stage" not in steps or workspace.registry_file.exists():  # the first run makes it
+    if workspace.registry_file.exists():  # the first run makes it
         with workspace.registry_to_read() as registry:
             if "stage" not in steps:
                 check_users(registry, labels)

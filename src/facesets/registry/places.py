@@ -19,6 +19,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "set_faces": ("set_id", "measurement_id", "file"),
     "set_files": ("set_id", "path", "sha256"),
     "centroids": ("person_id", "vector"),
+    "own_images": ("set_id", "sha256", "vector"),
     "decisions": ("payload",),
     "changes": ("payload", "inverse", "reason", "decision_id"),
     "change_steps": ("change_id", "arguments"),
@@ -31,7 +32,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "runs": ("counters",),
 }
 #: Below the workspace: folders and files that hold faces, names or photos.
-FOLDERS = ("photos", "crops", "thumbnails", "queue", "caches", "exports", "reports", "logs", "backups")
+FOLDERS = ("photos", "crops", "thumbnails", "queue", "caches", "exports", "reports", "logs", "backups", ".dump")
 #: Below the folder of sets.
 SETS = ("faceset_*", "_thin", ".history", ".faceset_*.partial", "manifest.json")
 #: The registry and what SQLite lays beside it.
